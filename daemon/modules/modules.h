@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* What can be asked of every VM: the built-in modules, in load order, visible at a glance. */
+
+#include "symbols/vmreq-module.h"
+
+/* The list, NULL-terminated. */
+extern const struct vmreq_module *const modules_builtin[];

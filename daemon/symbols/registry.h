@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The symbol table: names → callable symbols, and the modules they came from.  Owned by one thread (the
+ * loop); only pins are counted, a module is unloadable at zero pins.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "symbols/vmreq-module.h"
+#include "vm/vmreq.h"
+
+struct sym_registry;
+struct sym_module;
+
+/* A registered symbol.  Fixed while it is in the table. */
+struct sym_symbol {
+        const struct vmreq_symbol *def; /* the module's; lives until the module's fini */
+        struct sym_module *module;
+        size_t name_len;
+        bool words;          /* a word function: may go to the engine as words */
+        enum vmreq_kind kind; /* words: by result type */
+        uint32_t n_required; /* params without OPTIONAL, all of which come first */
+};
+
+/* What the table tells its owner (the daemon logs it).  `level` as VMREQ_LOG_*.  Any thread: a module may
+ * log from an EMT; must not block. */
+typedef void (*sym_log_fn)(void *ctx, int level, const char *module, const char *text);
+
+/* `vm` is what the host table's functions act on.  Returns 0, or -ENOMEM. */
+int sym_registry_new(vmreq_vm vm, sym_log_fn log, void *log_ctx, struct sym_registry **ret_registry);
+/* Unloads all modules (they must have no pins) in reverse order of loading, and frees.  NULL is legal. */
+struct sym_registry *sym_registry_free(struct sym_registry *registry);
+
+/* The symbol of that name, borrowed; NULL if there is none (or its module is going). */
+const struct sym_symbol *sym_registry_find(const struct sym_registry *registry, const char *name,
+                                           size_t len);
+/* All symbols, ordered by name, borrowed; the array is valid until the next load or unload. */
+const struct sym_symbol *const *sym_registry_list(const struct sym_registry *registry, size_t *ret_n);
+
+/* While pinned, a symbol's module is not unloaded.  Owner thread. */
+void sym_symbol_pin(const struct sym_symbol *symbol);
+void sym_symbol_unpin(const struct sym_symbol *symbol);
+
+enum sym_load_result {
+        SYM_LOAD_OK = 0,
+        SYM_LOAD_E_NOT_FOUND, /* no such file */
+        SYM_LOAD_E_NAME,      /* not a module name, or a path where none is allowed */
+        SYM_LOAD_E_LOADED,    /* a module of that name is there already */
+        SYM_LOAD_E_FORMAT,    /* dlopen refused, no descriptor, or another ABI */
+        SYM_LOAD_E_INIT,      /* its init, or the registration of one of its symbols, failed */
+        SYM_LOAD_E_MEMORY,
+};
+
+/*
+ * Adds a module that is linked in.  `reterr_text` (size bytes) gets one line on any failure.
+ * On failure nothing of the module remains.
+ */
+enum sym_load_result sym_registry_add_builtin(struct sym_registry *registry,
+                                              const struct vmreq_module *module,
+                                              const struct vmreq_setting *settings, size_t n_settings,
+                                              char *reterr_text, size_t size);
+
+/*
+ * Loads a plugin.  `name` is a module name, resolved as DIRECTORY/NAME.so under `directory`; if
+ * `allow_path`, a `name` with a slash is a path.  As above otherwise.
+ */
+enum sym_load_result sym_registry_load(struct sym_registry *registry, const char *directory,
+                                       const char *name, bool allow_path,
+                                       const struct vmreq_setting *settings, size_t n_settings,
+                                       char *reterr_text, size_t size);
