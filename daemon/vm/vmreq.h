@@ -245,7 +245,8 @@ struct vmreq_config {
          * `due_ns`, earlier than what the last call returned.  Called by submitters; must not block.
          */
         void (*service_wake)(void *ctx, uint64_t due_ns);
-        /* Told of each state change, in order, one at a time, on an EMT.  Must not block. */
+        /* Told of each state change, in order, one at a time, by the thread that brings it about (an EMT, or
+         * the caller of a change that timed out).  Must not block. */
         void (*state_changed)(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to);
         void *ctx; /* of the two hooks above */
 };

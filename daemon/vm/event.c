@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/event.h"
+
+#include "vm/futex.h"
+
+enum {
+        AWAKE,
+        ASLEEP,
+};
+
+void event_prepare(struct event *event)
+{
+        /* seq_cst: pairs with the load in event_wake. */
+        atomic_store_explicit(&event->word, ASLEEP, memory_order_seq_cst);
+}
+
+void event_cancel(struct event *event)
+{
+        /* Relaxed: a waker that still sees ASLEEP only wakes somebody who is awake. */
+        atomic_store_explicit(&event->word, AWAKE, memory_order_relaxed);
+}
+
+void event_sleep(struct event *event, uint64_t deadline_ns)
+{
+        /* Acquire: pairs with the swap in event_wake; the work that it announces is visible. */
+        while (atomic_load_explicit(&event->word, memory_order_acquire) == ASLEEP)
+                if (futex_wait(&event->word, ASLEEP, deadline_ns))
+                        break;
+        event_cancel(event);
+}
+
+bool event_wake(struct event *event)
+{
+        uint32_t expected = ASLEEP;
+
+        /* seq_cst: pairs with event_prepare. */
+        if (atomic_load_explicit(&event->word, memory_order_seq_cst) != ASLEEP)
+                return false;
+        if (!atomic_compare_exchange_strong_explicit(&event->word, &expected, AWAKE,
+                                                     memory_order_acq_rel, memory_order_relaxed))
+                return false;
+        futex_wake(&event->word, 1);
+        return true;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* Snapshots: reading disturbs nobody, so each figure is true, though perhaps not at the same instant. */
+#include "vm/vm-internal.h"
+
+uint64_t vmreq_now(void)
+{
+        return clock_now_ns();
+}
+
+uint32_t vmreq_vm_cpus(vmreq_vm id)
+{
+        struct vm *vm = vm_pin(id.id);
+        uint32_t cpus = 0;
+
+        if (vm) {
+                cpus = vm->cpus;
+                vm_unpin(vm);
+        }
+        return cpus;
+}
+
+static uint64_t peek(const _Atomic uint64_t *counter)
+{
+        /* Relaxed: statistics. */
+        return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void emt_info(struct emt *emt, struct vmreq_emt_info *info)
+{
+        info->state = (enum vmreq_emt_state)atomic_load_explicit(&emt->state, memory_order_relaxed);
+        info->handle.generation = peek(&emt->current_generation);
+        if (info->handle.generation) {
+                info->handle.vm = emt->vm->id;
+                info->handle.index = atomic_load_explicit(&emt->current_index, memory_order_relaxed);
+                info->tag = peek(&emt->current_tag);
+                info->since_ns = peek(&emt->current_since_ns);
+        }
+        for (unsigned i = 0; i < LANE_LEVELS; i++)
+                info->depth[i] = lane_depth(&emt->lanes[i]);
+        info->done = peek(&emt->done);
+        info->skipped = peek(&emt->skipped);
+        info->sleeps = peek(&emt->sleeps);
+        info->wakes = peek(&emt->wakes);
+        info->spins_paid = peek(&emt->spins_paid);
+}
+
+int vmreq_emt_info(vmreq_vm id, uint32_t cpu, struct vmreq_emt_info *ret_info)
+{
+        struct vm *vm;
+        int r = VMREQ_E_INVALID;
+
+        if (!ret_info)
+                return r;
+        vm = vm_pin(id.id);
+        if (!vm)
+                return VMREQ_E_HANDLE;
+        if (cpu < vm->cpus) {
+                *ret_info = (struct vmreq_emt_info){0};
+                emt_info(&vm->emts[cpu], ret_info);
+                r = 0;
+        }
+        vm_unpin(vm);
+        return r;
+}
+
+static uint32_t count_in_use(struct vm *vm)
+{
+        uint32_t n = pool_high_water(&vm->pool), in_use = 0;
+
+        for (uint32_t i = 0; i < n; i++)
+                in_use += REQ_STATE(req_load(req_at(vm, i))) != VMREQ_REQ_FREE;
+        return in_use;
+}
+
+int vmreq_vm_stats(vmreq_vm id, struct vmreq_stats *ret_stats)
+{
+        struct vm *vm;
+
+        if (!ret_stats)
+                return VMREQ_E_INVALID;
+        vm = vm_pin(id.id);
+        if (!vm)
+                return VMREQ_E_HANDLE;
+        *ret_stats = (struct vmreq_stats){.slab = vm->slab_size, .in_use = count_in_use(vm)};
+        ret_stats->lane_capacity = vm->any[LANE_NORMAL].capacity;
+        for (unsigned i = 0; i < VM_STRIPES; i++) {
+                ret_stats->submitted += peek(&vm->stripes[i].submitted);
+                ret_stats->refused += peek(&vm->stripes[i].refused);
+                for (unsigned f = 0; f < _VMREQ_FATE_N; f++)
+                        ret_stats->fates[f] += peek(&vm->stripes[i].fates[f]);
+        }
+        for (unsigned i = 0; i < LANE_LEVELS; i++)
+                ret_stats->any_depth[i] = lane_depth(&vm->any[i]);
+        vm_unpin(vm);
+        return 0;
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lane: a ring of 64-bit entries, walked by tickets.
+ *
+ * A pusher draws ticket t from `tail`, and fills entry t mod size.  A taker takes the ticket at `head`, if
+ * its entry is filled, by moving `head`.  An entry says for which lap of the ring it was last written
+ * (its cycle = ticket / size) and what: an index, or POISON.
+ *
+ *      entry = cycle << 23 | index + 1          (0 in the low bits: POISON)
+ *
+ * Invariants:
+ *   1. head <= tail <= head + capacity - reserved, and capacity <= size.  So when ticket t is drawn, ticket
+ *      t - size has been passed by head: its entry will not be read again.
+ *   2. An entry's cycle only grows, and each (entry, cycle) is written at most once, by compare-and-swap: by
+ *      the pusher that drew the ticket, or as POISON by a taker that met the hole first.
+ *   3. Tickets are never reused (52 bits: 14 years at ten million a second), so (lane, ticket) names one
+ *      push for ever; the packet's `place` repeats it.
+ *
+ * A preempted pusher hides nobody: a taker that meets a drawn, unfilled ticket waits a bounded time, longer
+ * each time in a row, then poisons the hole and goes on.  The late pusher fails its swap and draws anew.  It
+ * is lock-free: a pusher is sent round only by a taker that completed a take-or-empty of its own.
+ *
+ * First-in first-out by take: `tail` hands out growing tickets; a push that returned holds its final ticket,
+ * a push that begins later draws a larger one; `head` passes tickets in order.  The linearisation point of a
+ * take is the successful swap of `head`.  That of "empty" is the load of `tail` that equals `head`.
+ *
+ * Considered: a linked list (pins cancelled packets; no first-in first-out with many takers), Vyukov's bounded
+ * queue (a preempted pusher blocks all takers), SCQ by R. Nikolaev (DISC 2019), from which the cycles come.
+ * SCQ lets takers overrun the tail and so needs a threshold and twice the entries; here takers never pass
+ * the tail, at the price of a compare-and-swap instead of a fetch-and-add on `head`.
+ */
+#include "vm/lane.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "vm/cpu.h"
+#include "vm/vmreq.h"
+
+#define INDEX_BITS 23
+#define INDEX_MASK ((1ull << INDEX_BITS) - 1)
+#define POISON 0ull
+
+#define TICKET_MASK ((1ull << LANE_TICKET_BITS) - 1)
+
+/* Smallest ring, as a power of two: keeps cycles from wrapping before tickets do. */
+#define SIZE_LOG2_MIN 11
+
+/* Looks at a hole before it is poisoned: the first wait, and the longest, in spins. */
+#define HOLE_SPINS_MIN 128u
+#define HOLE_SPINS_MAX 8192u
+
+static_assert(VMREQ_SLAB_MAX < INDEX_MASK, "an index fits an entry");
+static_assert(LANE_RESERVED_MAX < 1u << (64 - LANE_TICKET_BITS), "reserved places fit their bits");
+static_assert(64 - INDEX_BITS + SIZE_LOG2_MIN >= LANE_TICKET_BITS, "a cycle holds a ticket's laps");
+static_assert(VMREQ_CPUS_MAX * 2 + 2 <= LANE_IDS_MAX, "each lane has an id");
+
+static uint64_t cycle_of(const struct lane *lane, uint64_t ticket)
+{
+        return ticket >> lane->size_log2;
+}
+
+static _Atomic uint64_t *entry_of(const struct lane *lane, uint64_t ticket)
+{
+        return &lane->entries[ticket & ((1ull << lane->size_log2) - 1)];
+}
+
+int lane_init(struct lane *lane, uint32_t capacity, uint32_t id)
+{
+        void *pages;
+
+        lane->id = (uint64_t)id << LANE_TICKET_BITS;
+        lane->capacity = capacity;
+        lane->size_log2 = SIZE_LOG2_MIN;
+        while ((1u << lane->size_log2) < capacity)
+                lane->size_log2++;
+        /* Fresh zero pages: entries say cycle 0, POISON, so tickets start at lap 1.  Untouched pages of a
+         * large lane cost nothing. */
+        pages = mmap(NULL, sizeof(uint64_t) << lane->size_log2, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (pages == MAP_FAILED) {
+                lane->entries = NULL;
+                return -ENOMEM;
+        }
+        lane->entries = pages;
+        atomic_init(&lane->tail, 1ull << lane->size_log2);
+        atomic_init(&lane->head_seen, 1ull << lane->size_log2);
+        atomic_init(&lane->head, 1ull << lane->size_log2);
+        atomic_init(&lane->high_water, 0);
+        return 0;
+}
+
+void lane_deinit(struct lane *lane)
+{
+        if (lane->entries)
+                (void)munmap((void *)lane->entries, sizeof(uint64_t) << lane->size_log2);
+        lane->entries = NULL;
+}
+
+/* Is there room for one more, with the tail at `word`?  Refreshes head_seen when it looks full. */
+static bool has_room(struct lane *lane, uint64_t word)
+{
+        uint64_t ticket = word & TICKET_MASK, reserved = word >> LANE_TICKET_BITS;
+        /* Relaxed: head only grows, so an old value errs on the side of full; entries are claimed by swap,
+         * so nothing else hangs on it. */
+        uint64_t head = atomic_load_explicit(&lane->head_seen, memory_order_relaxed);
+
+        if (ticket - head + reserved < lane->capacity)
+                return true;
+        head = atomic_load_explicit(&lane->head, memory_order_relaxed);
+        atomic_store_explicit(&lane->head_seen, head, memory_order_relaxed);
+        /* ticket < head: `word` is old, and the caller's swap will fail. */
+        return ticket < head || ticket - head + reserved < lane->capacity;
+}
+
+/* Takes room: one ticket drawn, or one place set aside.  False: full. */
+static bool tail_take(struct lane *lane, bool reserve, uint64_t *ret_ticket)
+{
+        uint64_t word = atomic_load_explicit(&lane->tail, memory_order_relaxed), step;
+
+        step = reserve ? 1ull << LANE_TICKET_BITS : 1;
+        for (;;) {
+                if (!has_room(lane, word) ||
+                    (reserve && word >> LANE_TICKET_BITS >= LANE_RESERVED_MAX)) {
+                        uint64_t again = atomic_load_explicit(&lane->tail, memory_order_relaxed);
+
+                        if (again == word)
+                                return false;
+                        word = again;
+                        continue;
+                }
+                /* seq_cst: a taker that is about to sleep stores its sleep word, then reads tail; pairs
+                 * with lane_pending. */
+                if (atomic_compare_exchange_weak_explicit(&lane->tail, &word, word + step,
+                                                          memory_order_seq_cst,
+                                                          memory_order_relaxed)) {
+                        *ret_ticket = word & TICKET_MASK;
+                        return true;
+                }
+        }
+}
+
+/* Fills the entry of `ticket`.  False: a taker was there first and poisoned it. */
+static bool entry_fill(struct lane *lane, uint64_t ticket, uint32_t index, _Atomic uint64_t *place)
+{
+        _Atomic uint64_t *entry = entry_of(lane, ticket);
+        uint64_t cycle = cycle_of(lane, ticket);
+        uint64_t old = atomic_load_explicit(entry, memory_order_relaxed);
+
+        if (old >> INDEX_BITS == cycle)
+                return false;
+        /* Relaxed: published by the release of the swap below. */
+        atomic_store_explicit(place, lane->id | ticket, memory_order_relaxed);
+        /* Release publishes the packet; pairs with the acquire load in lane_take.  seq_cst because the pusher
+         * reads the taker's sleep word next. */
+        return atomic_compare_exchange_strong_explicit(entry, &old, cycle << INDEX_BITS | (index + 1),
+                                                       memory_order_seq_cst, memory_order_relaxed);
+}
+
+bool lane_push(struct lane *lane, uint32_t index, _Atomic uint64_t *place)
+{
+        uint64_t ticket;
+
+        do {
+                if (!tail_take(lane, false, &ticket))
+                        return false;
+        } while (!entry_fill(lane, ticket, index, place));
+        return true;
+}
+
+bool lane_reserve(struct lane *lane)
+{
+        uint64_t ticket;
+
+        return tail_take(lane, true, &ticket);
+}
+
+void lane_unreserve(struct lane *lane)
+{
+        /* Relaxed: only a count of free room; nothing is published by it. */
+        atomic_fetch_sub_explicit(&lane->tail, 1ull << LANE_TICKET_BITS, memory_order_relaxed);
+}
+
+void lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *place)
+{
+        uint64_t ticket;
+
+        /* The reservation is kept until an entry is filled, so that a poisoned ticket costs no room.  With k
+         * such pushes under way, tail - head <= capacity - reserved + k <= capacity: invariant 1 holds. */
+        do {
+                /* seq_cst: as in tail_take. */
+                ticket = atomic_fetch_add_explicit(&lane->tail, 1, memory_order_seq_cst) & TICKET_MASK;
+        } while (!entry_fill(lane, ticket, index, place));
+        lane_unreserve(lane);
+}
+
+/* Waits for the pusher of the hole at `ticket`, `spins` looks long.  True: it is no hole any more. */
+static bool hole_wait(_Atomic uint64_t *entry, uint64_t cycle, uint32_t spins)
+{
+        while (spins--) {
+                if (atomic_load_explicit(entry, memory_order_relaxed) >> INDEX_BITS == cycle)
+                        return true;
+                cpu_relax();
+        }
+        return false;
+}
+
+static void note_depth(struct lane *lane, uint64_t depth)
+{
+        /* Relaxed: statistics; a race between takers may lose a maximum by a few. */
+        if (depth > atomic_load_explicit(&lane->high_water, memory_order_relaxed))
+                atomic_store_explicit(&lane->high_water, depth, memory_order_relaxed);
+}
+
+bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
+{
+        uint32_t spins = HOLE_SPINS_MIN;
+
+        for (;;) {
+                uint64_t head = atomic_load_explicit(&lane->head, memory_order_acquire);
+                uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_seq_cst) & TICKET_MASK;
+                _Atomic uint64_t *entry = entry_of(lane, head);
+                uint64_t cycle = cycle_of(lane, head), value;
+
+                if (head == tail)
+                        return false;
+                /* Acquire: pairs with the release in entry_fill, so the packet's fields are there. */
+                value = atomic_load_explicit(entry, memory_order_acquire);
+                if (value >> INDEX_BITS != cycle) {
+                        /* A hole, or head has moved on and the entry is a lap ahead; then the swap below
+                         * or the next look settles it. */
+                        if (value >> INDEX_BITS > cycle || hole_wait(entry, cycle, spins))
+                                continue;
+                        if (atomic_load_explicit(&lane->head, memory_order_relaxed) != head)
+                                continue;
+                        if (spins < HOLE_SPINS_MAX)
+                                spins *= 2;
+                        /* Release order is not needed: POISON carries nothing. */
+                        if (!atomic_compare_exchange_strong_explicit(entry, &value,
+                                                                     cycle << INDEX_BITS | POISON,
+                                                                     memory_order_relaxed,
+                                                                     memory_order_relaxed))
+                                continue;
+                        value = cycle << INDEX_BITS | POISON;
+                }
+                /* Release, acquire: takers of one lane pass each other what they know, so that `head` read
+                 * above is never older than what this thread has seen. */
+                if (!atomic_compare_exchange_strong_explicit(&lane->head, &head, head + 1,
+                                                             memory_order_acq_rel,
+                                                             memory_order_relaxed))
+                        continue;
+                if ((value & INDEX_MASK) == POISON)
+                        continue;
+                note_depth(lane, tail - head);
+                *ret_index = (uint32_t)(value & INDEX_MASK) - 1;
+                *ret_place = lane->id | head;
+                return true;
+        }
+}
+
+bool lane_pending(struct lane *lane)
+{
+        /* seq_cst on tail: pairs with the swap in tail_take (a sleeper stores its sleep word, then looks here;
+         * a pusher moves tail, then looks at the sleep word).  head first: it can only be behind. */
+        uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
+
+        return head != (atomic_load_explicit(&lane->tail, memory_order_seq_cst) & TICKET_MASK);
+}
+
+uint32_t lane_depth(struct lane *lane)
+{
+        uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
+        uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_relaxed) & TICKET_MASK;
+
+        return tail < head ? 0 : (uint32_t)MIN(tail - head, (uint64_t)lane->capacity);
+}

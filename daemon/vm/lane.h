@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * A lane: a bounded first-in first-out ring of packet indices, any number of pushers, any number of takers.
+ * It holds no reference: what is taken may be dead, the taker finds out from the packet.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/macros.h"
+
+/* Places set aside for broadcasts' children, at most, at one time in one lane. */
+#define LANE_RESERVED_MAX 4095u
+
+struct lane {
+        /* fixed after init */
+        _Atomic uint64_t *entries;
+        uint32_t size_log2; /* entries: a power of two, >= capacity */
+        uint32_t capacity;
+
+        uint64_t id; /* in the upper 12 bits: makes a place unique among the lanes of a VM */
+
+        /* pushers: ticket to give out next (52 bits) and places reserved (12 bits), changed together */
+        _Alignas(CACHE_PAIR) _Atomic uint64_t tail;
+        _Atomic uint64_t head_seen; /* some earlier value of head: spares pushers the takers' line */
+
+        /* takers: ticket to take next */
+        _Alignas(CACHE_PAIR) _Atomic uint64_t head;
+        _Atomic uint64_t high_water; /* statistics */
+};
+
+/*
+ * A place is where a push stands: the lane's id and the ticket.  Places are never used twice, so a packet
+ * that repeats its place tells a taker for certain whether it still stands where it was pushed.
+ */
+#define LANE_TICKET_BITS 52
+#define LANE_IDS_MAX (1u << (64 - LANE_TICKET_BITS))
+
+/* Allocates a ring for `capacity` (1..VMREQ_LANE_MAX) places.  `id` < LANE_IDS_MAX.  0 or -ENOMEM. */
+int lane_init(struct lane *lane, uint32_t capacity, uint32_t id);
+void lane_deinit(struct lane *lane);
+
+/*
+ * Pushes packet `index`, and stores its place into *place before the entry can be seen.  Lock-free.  False:
+ * full.
+ */
+bool lane_push(struct lane *lane, uint32_t index, _Atomic uint64_t *place);
+
+/* Sets a place aside / gives it back / pushes into one that was set aside (cannot fail). */
+bool lane_reserve(struct lane *lane);
+void lane_unreserve(struct lane *lane);
+void lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *place);
+
+/*
+ * Takes the oldest.  True: *ret_index, and *ret_place is where it stood.  False: there was
+ * an instant at which the lane held no completed push.
+ */
+bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place);
+
+/*
+ * Is there something to take?  Never false when a completed push has not been taken; true for a push that is
+ * still under way, until lane_take has looked at it once.
+ */
+bool lane_pending(struct lane *lane);
+
+/* The ticket in a place: its position in the order of takes from its lane, from 1 on. */
+static inline uint64_t lane_take_seq(const struct lane *lane, uint64_t place)
+{
+        return (place & ((1ull << LANE_TICKET_BITS) - 1)) - (1ull << lane->size_log2) + 1;
+}
+
+/* Places taken up now: live, dead and under way, without the reserved ones. */
+uint32_t lane_depth(struct lane *lane);

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The packet's life: allocation, references, the end of it.
+ *
+ * Whoever swaps the word into a final state owes the completion, once: wake the waiters, run the hooks, give
+ * back a reference.  That thread is an EMT (the callee returned), a canceller, the deadline service or the
+ * closer; it holds a reference throughout, so a waiter that was woken may give back its own at once.
+ *
+ * While the overdue hook runs on the service's thread (flag NOTIFYING), an EMT that completes the packet leaves
+ * the duties to that thread, together with its reference: hooks of one request never run at once.
+ */
+#include "vm/vm-internal.h"
+
+#include <limits.h>
+
+#include "vm/futex.h"
+
+struct req *req_at(struct vm *vm, uint32_t index)
+{
+        return &vm->slab[index];
+}
+
+uint32_t req_index(const struct vm *vm, const struct req *req)
+{
+        return (uint32_t)(req - vm->slab);
+}
+
+vmreq_handle req_handle(const struct vm *vm, const struct req *req, uint64_t word)
+{
+        return (vmreq_handle){.vm = vm->id,
+                              .index = req_index(vm, req),
+                              .generation = REQ_GENERATION(word) + 1};
+}
+
+struct req *req_new(struct vm *vm, uint64_t flags)
+{
+        struct req *req;
+        uint32_t index;
+        uint64_t word;
+
+        if (!pool_get(&vm->pool, &index))
+                return NULL;
+        req = req_at(vm, index);
+        /* Relaxed: pool_get acquired what the last owner did. */
+        word = atomic_load_explicit(&req->word, memory_order_relaxed);
+        CHECK(REQ_STATE(word) == VMREQ_REQ_FREE && REQ_REFS(word) == 0);
+        atomic_store_explicit(&req->start_ns, 0, memory_order_relaxed);
+        atomic_store_explicit(&req->end_ns, 0, memory_order_relaxed);
+        atomic_store_explicit(&req->take_seq, 0, memory_order_relaxed);
+        atomic_store_explicit(&req->ran_on, VMREQ_CPU_NONE, memory_order_relaxed);
+        atomic_store_explicit(&req->uses, 0, memory_order_relaxed);
+        req->first_child = req->next_sibling = req->parent = 0;
+        req->status = 0;
+        req->value = 0;
+        /* Release: a reader of this generation's word sees the reset fields. */
+        atomic_store_explicit(&req->word, req_with_state(word, VMREQ_REQ_ALLOCATED) | REQ_REF_ONE | flags,
+                              memory_order_release);
+        return req;
+}
+
+struct req *req_find(struct vm *vm, vmreq_handle handle, uint64_t *ret_word)
+{
+        struct req *req;
+
+        if (handle.vm != vm->id || handle.index >= pool_high_water(&vm->pool))
+                return NULL;
+        req = req_at(vm, handle.index);
+        *ret_word = req_load(req);
+        if (REQ_GENERATION(*ret_word) + 1 != handle.generation ||
+            REQ_STATE(*ret_word) == VMREQ_REQ_FREE)
+                return NULL;
+        return req;
+}
+
+bool req_ref(struct req *req, uint64_t generation)
+{
+        uint64_t word = req_load(req);
+
+        do {
+                if (REQ_GENERATION(word) != generation || REQ_STATE(word) == VMREQ_REQ_FREE ||
+                    REQ_REFS(word) >= REQ_REFS_MAX)
+                        return false;
+        } while (!req_swap(req, &word, word + REQ_REF_ONE));
+        return true;
+}
+
+void req_unref(struct vm *vm, struct req *req)
+{
+        uint64_t word = req_load(req), next;
+        bool last;
+
+        do {
+                CHECK(REQ_REFS(word) > 0);
+                last = REQ_REFS(word) == 1 && (req_state_is_final(REQ_STATE(word)) ||
+                                               REQ_STATE(word) == VMREQ_REQ_ALLOCATED);
+                if (last)
+                        /* The generation moves on with the same swap: every handle is stale from here. */
+                        next = (REQ_GENERATION(word) + 1) << REQ_GENERATION_SHIFT;
+                else
+                        next = word - REQ_REF_ONE;
+        } while (!req_swap(req, &word, next));
+        if (!last)
+                return;
+        if (word & REQ_F_PARENT)
+                broadcast_drop_children(vm, req);
+        pool_put(&vm->pool, req_index(vm, req));
+}
+
+bool req_flag_running(struct req *req, uint64_t *word, uint64_t flags, uint64_t refs)
+{
+        uint64_t generation = REQ_GENERATION(*word);
+
+        do {
+                if (REQ_STATE(*word) != VMREQ_REQ_RUNNING || REQ_GENERATION(*word) != generation ||
+                    (*word & flags) == flags)
+                        return false;
+        } while (!req_swap(req, word, (*word | flags) + refs * REQ_REF_ONE));
+        *word = (*word | flags) + refs * REQ_REF_ONE;
+        return true;
+}
+
+void req_wake_waiters(struct vm *vm, struct req *req, uint64_t word)
+{
+        if (word & REQ_F_WAITED)
+                futex_wake(futex_low_half(&req->word), INT_MAX);
+        if (!(word & REQ_F_EMT_WAITS))
+                return;
+        for (uint32_t i = 0; i < CPUSET_WORDS; i++) {
+                /* seq_cst: pairs with the store in wait.c; it set EMT_WAITS only after its bit. */
+                uint64_t set = atomic_load_explicit(&vm->nested[i], memory_order_seq_cst);
+
+                for (; set; set &= set - 1)
+                        emt_wake(&vm->emts[i * 64 + (uint32_t)__builtin_ctzll(set)]);
+        }
+}
+
+static enum vmreq_fate fate_of(uint64_t word)
+{
+        switch (REQ_STATE(word)) {
+        case VMREQ_REQ_COMPLETED:
+                /* A child whose row was final before it ended stays what it was reported as. */
+                return word & REQ_F_LATE && word & REQ_F_CHILD ? VMREQ_FATE_RUNNING : VMREQ_FATE_DONE;
+        case VMREQ_REQ_RUNNING:
+                return word & REQ_F_LATE && word & REQ_F_CHILD ? VMREQ_FATE_RUNNING : VMREQ_FATE_NONE;
+        case VMREQ_REQ_CANCELLED:
+                return VMREQ_FATE_CANCELLED;
+        case VMREQ_REQ_EXPIRED:
+                return VMREQ_FATE_EXPIRED;
+        case VMREQ_REQ_KILLED:
+                return VMREQ_FATE_KILLED;
+        case REQ_SKIPPED:
+                return VMREQ_FATE_SKIPPED;
+        default:
+                return VMREQ_FATE_NONE;
+        }
+}
+
+void req_row(const struct req *req, uint64_t word, struct vmreq_row *ret_row)
+{
+        /* Relaxed throughout: the word that the caller loaded orders them, or they are snapshots. */
+        uint64_t queued = atomic_load_explicit(&req->queued_ns, memory_order_relaxed);
+        uint64_t start = atomic_load_explicit(&req->start_ns, memory_order_relaxed);
+        uint64_t end = atomic_load_explicit(&req->end_ns, memory_order_relaxed);
+        uint32_t cpu = atomic_load_explicit(&req->ran_on, memory_order_relaxed);
+
+        *ret_row = (struct vmreq_row){.cpu = cpu, .fate = fate_of(word)};
+        if (word & REQ_F_CHILD)
+                ret_row->cpu = req->cpu;
+        ret_row->take_seq = atomic_load_explicit(&req->take_seq, memory_order_relaxed);
+        if (REQ_STATE(word) == REQ_SKIPPED || REQ_STATE(word) == VMREQ_REQ_ALLOCATED)
+                return;
+        if (!end)
+                end = clock_now_ns();
+        ret_row->queued_ns = (start ? start : end) - queued;
+        ret_row->run_ns = start ? end - start : 0;
+        if (ret_row->fate == VMREQ_FATE_DONE) {
+                ret_row->status = req->status;
+                ret_row->value = req->value;
+        }
+}
+
+bool req_end_queued(struct vm *vm, struct req *req, uint64_t word, uint32_t state)
+{
+        uint64_t generation = REQ_GENERATION(word), next;
+
+        do {
+                if (REQ_STATE(word) != VMREQ_REQ_QUEUED || REQ_GENERATION(word) != generation)
+                        return false;
+                next = req_with_state(word, state) + REQ_REF_ONE;
+        } while (!req_swap(req, &word, next));
+        atomic_store_explicit(&req->end_ns, clock_now_ns(), memory_order_relaxed);
+        req_finish(vm, req, next);
+        return true;
+}
+
+void req_end_running(struct vm *vm, struct req *req)
+{
+        uint64_t word = req_load(req), next;
+
+        do {
+                next = req_with_state(word, VMREQ_REQ_COMPLETED);
+        } while (!req_swap(req, &word, next));
+        if (next & REQ_F_NOTIFYING)
+                return; /* duties and reference have passed to the thread in the overdue hook */
+        req_finish(vm, req, next);
+}
+
+static void run_hooks(struct vm *vm, struct req *req, uint64_t word)
+{
+        if (req->complete) {
+                struct vmreq_result result = {.handle = req_handle(vm, req, word), .tag = req->tag};
+
+                req_row(req, word, &result.row);
+                req->complete(req->user, &result);
+        }
+        if (req->release)
+                req->release(req->user);
+}
+
+void req_finish(struct vm *vm, struct req *req, uint64_t word)
+{
+        enum vmreq_fate fate = fate_of(word);
+
+        /* Relaxed: statistics. */
+        atomic_fetch_add_explicit(&vm->stripes[vm_stripe()].fates[fate], 1, memory_order_relaxed);
+        if (req->deadline_ns)
+                deadline_clear(vm, req_index(vm, req));
+        req_wake_waiters(vm, req, word);
+        if (word & REQ_F_CHILD) {
+                broadcast_child_ended(vm, req, word);
+                return;
+        }
+        run_hooks(vm, req, word);
+        req_unref(vm, req);
+}

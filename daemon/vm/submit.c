@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Submission: from a spec to a packet on a lane, or run inline.
+ *
+ * Everything that can fail is acquired before the request is accepted: the spec is checked, the packet taken
+ * from the slab, the deadline noted, the place in the lane drawn.  After that, exactly one completion follows.
+ *
+ * Against a closing VM: the submitter makes the packet QUEUED, then reads `closed`; the closer sets
+ * `closed`, then looks at every packet (both seq_cst).  So a packet that the submitter found acceptable is seen
+ * by the closer, and one that was too late is taken back by the submitter - unless the closer was
+ * faster, and then it was accepted and KILLED, which is an answer too.
+ */
+#include "vm/vm-internal.h"
+
+#include <string.h>
+
+#define FLAGS_ALL                                                                                  \
+        (VMREQ_VOID | VMREQ_NO_WAIT | VMREQ_PRIORITY | VMREQ_POKE | VMREQ_NO_NEST |                \
+         VMREQ_PARALLEL | VMREQ_CONTINUE)
+
+bool submit_is_broadcast(uint32_t cpu)
+{
+        return cpu == VMREQ_CPU_ALL || cpu == VMREQ_CPU_ALL_REVERSE;
+}
+
+static bool cpu_valid(const struct vm *vm, uint32_t cpu)
+{
+        return cpu < vm->cpus || cpu == VMREQ_CPU_ANY || cpu == VMREQ_CPU_ANY_QUEUE ||
+               submit_is_broadcast(cpu);
+}
+
+static int spec_check(const struct vm *vm, const struct vmreq_spec *spec)
+{
+        bool callback = spec->kind == VMREQ_FN_CALLBACK;
+
+        if (spec->size != sizeof(*spec) || (unsigned)spec->kind > VMREQ_FN_CALLBACK ||
+            (spec->flags & ~FLAGS_ALL) || !cpu_valid(vm, spec->cpu))
+                return VMREQ_E_INVALID;
+        if (spec->argc > VMREQ_ARGS_MAX || (spec->argc && !spec->args))
+                return VMREQ_E_INVALID;
+        if (callback ? !spec->callback : !spec->fn)
+                return VMREQ_E_INVALID;
+        if (callback && (spec->flags & VMREQ_VOID))
+                return VMREQ_E_INVALID;
+        if ((spec->flags & (VMREQ_PARALLEL | VMREQ_CONTINUE)) && !submit_is_broadcast(spec->cpu))
+                return VMREQ_E_INVALID;
+        return 0;
+}
+
+void submit_fill(struct req *req, const struct vmreq_spec *spec)
+{
+        req->fn = spec->fn;
+        req->callback = spec->callback;
+        req->ctx = spec->ctx;
+        req->cpu = spec->cpu;
+        req->kind = (uint8_t)(spec->flags & VMREQ_VOID ? VMREQ_FN_VOID : spec->kind);
+        req->flags = (uint8_t)spec->flags;
+        req->argc = (uint8_t)spec->argc;
+        if (spec->argc)
+                memcpy(req->args, spec->args, spec->argc * sizeof(spec->args[0]));
+        req->deadline_ns = spec->deadline_ns;
+        req->tag = spec->tag;
+        req->user = spec->user;
+        req->row = spec->row;
+        req->overdue = spec->overdue;
+        req->complete = spec->complete;
+        req->release = spec->release;
+        atomic_store_explicit(&req->queued_ns, clock_now_ns(), memory_order_relaxed);
+}
+
+struct lane *submit_lane(struct vm *vm, uint32_t cpu, uint32_t flags)
+{
+        unsigned level = flags & VMREQ_PRIORITY ? LANE_PRIORITY : LANE_NORMAL;
+
+        return cpu < vm->cpus ? &vm->emts[cpu].lanes[level] : &vm->any[level];
+}
+
+void submit_wake(struct vm *vm, uint32_t cpu)
+{
+        if (cpu < vm->cpus)
+                emt_wake(&vm->emts[cpu]);
+        else
+                emt_wake_one(vm);
+}
+
+int submit_count(struct vm *vm, int result)
+{
+        struct stripe *stripe = &vm->stripes[vm_stripe()];
+
+        /* Relaxed: statistics. */
+        atomic_fetch_add_explicit(result ? &stripe->refused : &stripe->submitted, 1,
+                                  memory_order_relaxed);
+        return result;
+}
+
+/* Takes a packet that could not be queued back to ALLOCATED.  False: somebody has ended it already, so it was
+ * accepted. */
+static bool take_back(struct vm *vm, struct req *req)
+{
+        uint64_t word = req_load(req), generation = REQ_GENERATION(word);
+
+        do {
+                if (REQ_GENERATION(word) != generation || REQ_STATE(word) != VMREQ_REQ_QUEUED)
+                        return false;
+        } while (!req_swap(req, &word, req_with_state(word, VMREQ_REQ_ALLOCATED)));
+        if (req->deadline_ns)
+                deadline_clear(vm, req_index(vm, req));
+        return true;
+}
+
+/*
+ * ALLOCATED → QUEUED → on its lane.  The caller holds a reference.  0: accepted; it may be complete by now.
+ * Else the packet is ALLOCATED again.
+ */
+int submit_single(struct vm *vm, struct req *req)
+{
+        struct lane *lane = submit_lane(vm, req->cpu, req->flags);
+        uint64_t word = req_load(req);
+        int r;
+
+        if (req->deadline_ns) {
+                r = deadline_set(vm, req_index(vm, req), req->deadline_ns);
+                if (r)
+                        return r;
+        }
+        do {
+                if (REQ_STATE(word) != VMREQ_REQ_ALLOCATED)
+                        return VMREQ_E_STATE;
+        } while (!req_swap(req, &word, req_with_state(word, VMREQ_REQ_QUEUED)));
+
+        /* seq_cst: pairs with the store in vmreq_vm_close; see above. */
+        if (atomic_load_explicit(&vm->closed, memory_order_seq_cst))
+                return take_back(vm, req) ? VMREQ_E_CLOSED : 0;
+        if (!lane_push(lane, req_index(vm, req), &req->place))
+                return take_back(vm, req) ? VMREQ_E_BUSY : 0;
+        submit_wake(vm, req->cpu);
+        return 0;
+}
+
+/* Runs it here and now: the caller is the right EMT. */
+static int run_inline(struct vm *vm, struct emt *emt, struct req *req)
+{
+        uint64_t word = req_load(req), next;
+
+        if (atomic_load_explicit(&vm->closed, memory_order_relaxed))
+                return VMREQ_E_CLOSED;
+        do {
+                if (REQ_STATE(word) != VMREQ_REQ_ALLOCATED)
+                        return VMREQ_E_STATE;
+                next = req_with_state(word, VMREQ_REQ_RUNNING) + REQ_REF_ONE;
+        } while (!req_swap(req, &word, next));
+        emt_run(emt, req, next);
+        return 0;
+}
+
+/* Starts a packet that is ALLOCATED and filled, the caller holding a reference. */
+static int start(struct vm *vm, struct req *req)
+{
+        struct emt *self = emt_self_of(vm);
+
+        if (submit_is_broadcast(req->cpu))
+                return broadcast_start(vm, req);
+        if (self && (req->cpu == VMREQ_CPU_ANY || req->cpu == self->cpu))
+                return run_inline(vm, self, req);
+        return submit_single(vm, req);
+}
+
+static int alloc(struct vm *vm, const struct vmreq_spec *spec, struct req **ret_req)
+{
+        int r = spec_check(vm, spec);
+
+        if (r)
+                return r;
+        if (atomic_load_explicit(&vm->closed, memory_order_relaxed))
+                return VMREQ_E_CLOSED;
+        *ret_req = req_new(vm, REQ_F_OWNED | (submit_is_broadcast(spec->cpu) ? REQ_F_PARENT : 0));
+        if (!*ret_req)
+                return VMREQ_E_BUSY;
+        submit_fill(*ret_req, spec);
+        return 0;
+}
+
+/* Gives back the submitter's reference; false if it was given back before. */
+static bool disown(struct vm *vm, struct req *req, uint64_t word)
+{
+        uint64_t generation = REQ_GENERATION(word);
+
+        do {
+                if (REQ_GENERATION(word) != generation || !(word & REQ_F_OWNED))
+                        return false;
+        } while (!req_swap(req, &word, word & ~REQ_F_OWNED));
+        req_unref(vm, req);
+        return true;
+}
+
+int vmreq_submit(vmreq_vm id, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
+{
+        struct vm *vm;
+        struct req *req;
+        uint64_t word;
+        int r;
+
+        if (!spec || (!ret_handle && !(spec->flags & VMREQ_NO_WAIT)))
+                return VMREQ_E_INVALID;
+        if (ret_handle)
+                *ret_handle = VMREQ_HANDLE_NONE;
+        vm = vm_pin(id.id);
+        if (!vm)
+                return VMREQ_E_HANDLE;
+        r = alloc(vm, spec, &req);
+        if (r == 0) {
+                bool no_wait = spec->flags & VMREQ_NO_WAIT;
+
+                word = req_load(req);
+                /* The submitter's reference is held until here, also with NO_WAIT: a packet that runs and ends
+                 * during the push is not recycled under our feet. */
+                r = start(vm, req);
+                if (r == 0 && ret_handle)
+                        *ret_handle = req_handle(vm, req, word);
+                if (r || no_wait)
+                        (void)disown(vm, req, word);
+        }
+        submit_count(vm, r);
+        vm_unpin(vm);
+        return r;
+}
+
+int vmreq_alloc(vmreq_vm id, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
+{
+        struct vm *vm;
+        struct req *req;
+        int r;
+
+        if (!spec || !ret_handle)
+                return VMREQ_E_INVALID;
+        *ret_handle = VMREQ_HANDLE_NONE;
+        vm = vm_pin(id.id);
+        if (!vm)
+                return VMREQ_E_HANDLE;
+        r = alloc(vm, spec, &req);
+        if (r == 0)
+                *ret_handle = req_handle(vm, req, req_load(req));
+        vm_unpin(vm);
+        return r;
+}
+
+int vmreq_queue(vmreq_handle handle, uint64_t wait_ns)
+{
+        struct vm *vm = vm_pin(handle.vm);
+        struct req *req;
+        uint64_t word;
+        bool no_wait;
+        int r = VMREQ_E_HANDLE;
+
+        if (!vm)
+                return r;
+        req = req_find(vm, handle, &word);
+        if (!req || !req_ref(req, REQ_GENERATION(word)))
+                goto out;
+        no_wait = req->flags & VMREQ_NO_WAIT;
+        r = REQ_STATE(word) == VMREQ_REQ_ALLOCATED && !(word & REQ_F_CHILD) ? start(vm, req)
+                                                                           : VMREQ_E_STATE;
+        submit_count(vm, r);
+        if (r == 0 && no_wait)
+                (void)disown(vm, req, word);
+        req_unref(vm, req);
+        if (r == 0 && !no_wait)
+                r = vmreq_wait(handle, wait_ns);
+out:
+        vm_unpin(vm);
+        return r;
+}
+
+int vmreq_free(vmreq_handle handle)
+{
+        struct vm *vm = vm_pin(handle.vm);
+        struct req *req;
+        uint64_t word;
+        int r = VMREQ_E_HANDLE;
+
+        if (!vm)
+                return r;
+        req = req_find(vm, handle, &word);
+        if (req && disown(vm, req, word))
+                r = 0;
+        vm_unpin(vm);
+        return r;
+}
+
+static void cancel_running(struct vm *vm, struct req *req, uint64_t *word)
+{
+        uint32_t cpu;
+
+        if (!req_flag_running(req, word, REQ_F_CANCEL, 0))
+                return;
+        /* Relaxed: a runner that has not stored it yet reads the flag before it parks. */
+        cpu = atomic_load_explicit(&req->ran_on, memory_order_relaxed);
+        if (cpu < vm->cpus)
+                emt_nudge(&vm->emts[cpu]);
+}
+
+static enum vmreq_verdict cancel_parent(struct vm *vm, struct req *req, uint64_t word)
+{
+        enum vmreq_verdict verdict;
+
+        if (!req_ref(req, REQ_GENERATION(word)))
+                return VMREQ_VERDICT_UNKNOWN;
+        (void)req_flag_running(req, &word, REQ_F_CANCEL, 0);
+        if (req_state_is_final(REQ_STATE(word)))
+                verdict = VMREQ_VERDICT_FINISHED;
+        else
+                verdict = broadcast_end(vm, req, BROADCAST_CANCEL) ? VMREQ_VERDICT_RUNNING
+                                                                   : VMREQ_VERDICT_REMOVED;
+        req_unref(vm, req);
+        return verdict;
+}
+
+enum vmreq_verdict vmreq_cancel(vmreq_handle handle)
+{
+        struct vm *vm = vm_pin(handle.vm);
+        enum vmreq_verdict verdict = VMREQ_VERDICT_UNKNOWN;
+        struct req *req;
+        uint64_t word;
+
+        if (!vm)
+                return verdict;
+        req = req_find(vm, handle, &word);
+        if (!req || REQ_STATE(word) == VMREQ_REQ_ALLOCATED) {
+                verdict = VMREQ_VERDICT_UNKNOWN;
+        } else if (word & REQ_F_PARENT) {
+                verdict = cancel_parent(vm, req, word);
+        } else if (req_end_queued(vm, req, word, VMREQ_REQ_CANCELLED)) {
+                verdict = VMREQ_VERDICT_REMOVED;
+        } else {
+                word = req_load(req);
+                cancel_running(vm, req, &word);
+                if (REQ_GENERATION(word) + 1 != handle.generation)
+                        verdict = VMREQ_VERDICT_UNKNOWN;
+                else
+                        verdict = REQ_STATE(word) == VMREQ_REQ_RUNNING ? VMREQ_VERDICT_RUNNING
+                                                                       : VMREQ_VERDICT_FINISHED;
+        }
+        vm_unpin(vm);
+        return verdict;
+}

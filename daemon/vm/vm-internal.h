@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The layout of a VM and its EMTs.  Only vm/ and its unit tests include this. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/macros.h"
+#include "vm/event.h"
+#include "vm/lane.h"
+#include "vm/pool.h"
+#include "vm/req.h"
+#include "vm/vmreq.h"
+
+/* Counters are striped by thread, so that two submitters do not write one line. */
+#define VM_STRIPES 16u
+
+/* A set of vCPUs. */
+#define CPUSET_WORDS ((VMREQ_CPUS_MAX + 63) / 64)
+
+enum {
+        LANE_NORMAL,
+        LANE_PRIORITY,
+        LANE_LEVELS,
+};
+
+struct emt {
+        /* fixed after init */
+        struct vm *vm;
+        uint32_t cpu;
+        pthread_t thread;
+        bool started;
+
+        struct lane lanes[LANE_LEVELS];
+
+        /* any thread */
+        _Alignas(CACHE_PAIR) struct event event;
+        _Atomic uint32_t park; /* bit 0: the permit; above: bumped to make a parker look again */
+        _Atomic bool stop;
+        _Atomic uint64_t wakes;
+
+        /* written by this EMT only, read by snapshots: relaxed */
+        _Alignas(CACHE_PAIR) _Atomic uint32_t state; /* enum vmreq_emt_state */
+        _Atomic uint32_t current_index;              /* of the innermost request */
+        _Atomic uint64_t current_generation;         /* 0: none */
+        _Atomic uint64_t current_tag, current_since_ns;
+        _Atomic uint64_t done, skipped, sleeps, spins_paid;
+        _Atomic uint32_t ended; /* futex: 1 when the thread is about to return */
+
+        /* this EMT only */
+        struct req *current;
+        uint32_t nest;
+        uint32_t priority_run; /* priority requests since the last normal one */
+        bool any_first;        /* whose turn it is: ANY or own */
+        bool in_rendezvous;    /* runs a rendezvous callback */
+        uint64_t spin_ns;      /* what it would spin now; 0 = not at all */
+};
+
+struct rendezvous {
+        pthread_mutex_t lock; /* guards all below, except `calling` */
+        pthread_cond_t cond;  /* CLOCK_MONOTONIC */
+        _Atomic uint32_t calling; /* EMTs are wanted; read by their loops without the lock */
+        bool active;              /* from the caller's start to its end */
+        bool refused;             /* the VM is stopping */
+        uint32_t phase;
+        enum vmreq_rendezvous_kind kind;
+        uint32_t flags;
+        int32_t (*fn)(void *ctx, uint32_t cpu);
+        void *ctx;
+        uint64_t arrived[CPUSET_WORDS];
+        uint32_t n_arrived, n_inside, n_ran;
+        uint32_t turn; /* cpu whose turn it is, in the ordered kinds */
+        bool busy;     /* somebody runs fn, in ONE_BY_ONE */
+        int32_t result;
+        bool stopped; /* by STOP after a failure */
+};
+
+struct stripe {
+        _Alignas(CACHE_PAIR) _Atomic uint64_t submitted;
+        _Atomic uint64_t refused;
+        _Atomic uint64_t fates[_VMREQ_FATE_N];
+};
+
+struct vm {
+        /* fixed after init */
+        uint32_t id;
+        uint32_t cpus;
+        uint32_t batch, priority_run;
+        uint64_t spin_ns_max;
+        struct req *slab;
+        uint32_t slab_size;
+        _Atomic uint64_t *due; /* [index]: deadline of the packet in flight, 0 = none */
+        struct emt *emts;
+        struct vmreq_config config;
+        char name[16];
+
+        struct pool pool;
+        struct lane any[LANE_LEVELS];
+        struct rendezvous rendezvous;
+        struct stripe *stripes;
+
+        /* shared, atomic */
+        _Alignas(CACHE_PAIR) _Atomic uint32_t state; /* enum vmreq_vm_state */
+        _Atomic uint32_t closed;
+        _Atomic uint32_t stopped;
+        /* EMTs that sleep, or are about to: a hint for ANY; and EMTs inside a nested wait. */
+        _Alignas(CACHE_PAIR) _Atomic uint64_t asleep[CPUSET_WORDS];
+        _Atomic uint64_t nested[CPUSET_WORDS];
+
+        _Alignas(CACHE_PAIR) _Atomic uint64_t earliest; /* next due time; UINT64_MAX = none */
+        _Atomic uint32_t service_word;                  /* futex: bumped when earliest fell */
+        _Atomic uint32_t service_stop;
+        pthread_mutex_t service_lock; /* guards the two below */
+        pthread_t service_thread;
+        bool service_started;
+        pthread_mutex_t service_turn; /* one vmreq_vm_service at a time */
+        pthread_mutex_t stop_lock;    /* one vmreq_vm_stop at a time */
+};
+
+/* ---- vm-table.c: ids → VMs ---- */
+
+/* Pins the VM of that id: it is not freed until unpinned.  NULL: no such VM. */
+struct vm *vm_pin(uint32_t id);
+void vm_unpin(struct vm *vm);
+/* This thread's stripe, 0..VM_STRIPES-1. */
+uint32_t vm_stripe(void);
+/* Enters a VM under a fresh id (stored in vm->id); 0 or VMREQ_E_BUSY. */
+int vm_table_add(struct vm *vm);
+/* Takes it out, and waits until nobody has it pinned.  False: somebody else did. */
+bool vm_table_remove(uint32_t id, struct vm **ret_vm);
+
+/* ---- emt.c ---- */
+
+extern _Thread_local struct emt *emt_self;
+
+/* The calling EMT, if it is one of this VM; else NULL. */
+static inline struct emt *emt_self_of(const struct vm *vm)
+{
+        return emt_self && emt_self->vm == vm ? emt_self : NULL;
+}
+
+void *emt_main(void *arg);
+/* Serves at most `max` requests; how many it ran. */
+uint32_t emt_serve(struct emt *emt, uint32_t max, bool priority_only);
+/* Runs a request that this EMT has claimed (RUNNING, one reference of the runner's). */
+void emt_run(struct emt *emt, struct req *req, uint64_t word);
+/* In the states between, only the priority lanes are served. */
+bool emt_priority_only(const struct vm *vm);
+/* Is there anything for this EMT to do: stop, rendezvous, lanes? */
+bool emt_has_work(struct emt *emt);
+/* Nothing to do: spins, then sleeps until woken or until `ready(ctx)` (NULL: nothing more than work) or
+ * deadline_ns.  ready is asked after the sleep was announced. */
+void emt_halt(struct emt *emt, bool (*ready)(void *ctx), void *ctx, uint64_t deadline_ns);
+/* Wakes that EMT if it sleeps. */
+void emt_wake(struct emt *emt);
+/* Wakes one sleeping EMT, for a request on an ANY lane. */
+void emt_wake_one(struct vm *vm);
+void emt_wake_all(struct vm *vm);
+/* Makes a callee parked on that EMT look at its cancel flag. */
+void emt_nudge(struct emt *emt);
+
+/* ---- submit.c ---- */
+
+/* Queues a packet that is ALLOCATED and filled.  Consumes nothing; see there. */
+int submit_single(struct vm *vm, struct req *req);
+/* Counts a submission or its refusal. */
+int submit_count(struct vm *vm, int result);
+struct lane *submit_lane(struct vm *vm, uint32_t cpu, uint32_t flags);
+/* Wakes who serves the lane of this destination. */
+void submit_wake(struct vm *vm, uint32_t cpu);
+/* Fills a fresh packet from a spec that was checked. */
+void submit_fill(struct req *req, const struct vmreq_spec *spec);
+bool submit_is_broadcast(uint32_t cpu);
+
+/* ---- broadcast.c ---- */
+
+/* Makes the children of a parent that is ALLOCATED and filled, and starts it. */
+int broadcast_start(struct vm *vm, struct req *parent);
+/* A child has reached a final state; `word` is its word.  Consumes the caller's reference. */
+void broadcast_child_ended(struct vm *vm, struct req *child, uint64_t word);
+/* Why a broadcast is brought to its end before its time. */
+enum broadcast_why {
+        BROADCAST_STOP,   /* on_error: what has not started will not */
+        BROADCAST_CANCEL, /* the same, asked for from outside; running children are asked to end */
+        BROADCAST_EXPIRE, /* deadline: running children get a RUNNING row */
+        BROADCAST_KILL,   /* the VM closes: likewise */
+};
+/* The caller holds a reference on the parent.  True: some child was running. */
+bool broadcast_end(struct vm *vm, struct req *parent, enum broadcast_why why);
+/* A packet whose parent reference is its last user: drops the children.  For req_unref. */
+void broadcast_drop_children(struct vm *vm, struct req *parent);
+
+/* ---- deadline.c ---- */
+
+/* Notes a deadline for `index`, and wakes the service if it is the earliest.  0, or VMREQ_E_SYSTEM. */
+int deadline_set(struct vm *vm, uint32_t index, uint64_t deadline_ns);
+void deadline_clear(struct vm *vm, uint32_t index);
+void deadline_stop(struct vm *vm);
+
+/* ---- rendezvous.c ---- */
+
+int rendezvous_init(struct rendezvous *rendezvous);
+void rendezvous_deinit(struct rendezvous *rendezvous);
+/* Takes part, if one is calling. */
+void rendezvous_join(struct emt *emt);
+/* Refuses new ones, and aborts one that still gathers. */
+void rendezvous_refuse(struct vm *vm);
+
+/* ---- invoke.c ---- */
+
+/* Calls it; the result goes to the packet. */
+void invoke(struct req *req, uint32_t cpu);

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VM object: construction, and the end in three steps.
+ *
+ *   close  refuses, and completes what is queued; never blocks
+ *   stop   joins the EMTs, highest first, EMT 0 last; blocks up to its deadline
+ *   free   waits for calls inside the engine (vm-table.c), then releases
+ *
+ * Closing walks the slab, not the lanes: a lane may belong to an EMT that is stuck, and what stands in it
+ * becomes a dead slot anyway.
+ */
+#include "vm/vm-internal.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vm/futex.h"
+
+#define SLAB_DEFAULT 8192u
+#define LANE_DEFAULT 4096u
+#define BATCH_DEFAULT 64u
+#define PRIORITY_RUN_DEFAULT 16u
+#define SPIN_NS_DEFAULT 20000u
+
+static int config_check(const struct vmreq_config *config)
+{
+        if (!config || config->size != sizeof(*config) || config->cpus == 0 ||
+            config->cpus > VMREQ_CPUS_MAX || config->slab > VMREQ_SLAB_MAX ||
+            config->lane_capacity > VMREQ_LANE_MAX)
+                return VMREQ_E_INVALID;
+        return 0;
+}
+
+/* Spinning takes a processor from somebody unless there is one for each EMT and one for a submitter. */
+static bool spinning_can_pay(uint32_t cpus)
+{
+        cpu_set_t set;
+
+        if (sched_getaffinity(0, sizeof(set), &set))
+                return false;
+        return (uint32_t)CPU_COUNT(&set) >= cpus + 1;
+}
+
+static void *map_pages(size_t bytes)
+{
+        void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        return pages == MAP_FAILED ? NULL : pages;
+}
+
+static void unmap_pages(void *pages, size_t bytes)
+{
+        if (pages)
+                (void)munmap(pages, bytes);
+}
+
+static size_t slab_bytes(const struct vm *vm)
+{
+        return (size_t)vm->slab_size * sizeof(struct req);
+}
+
+static void vm_destroy(struct vm *vm)
+{
+        for (uint32_t i = 0; vm->emts && i < vm->cpus; i++)
+                for (unsigned level = 0; level < LANE_LEVELS; level++)
+                        lane_deinit(&vm->emts[i].lanes[level]);
+        for (unsigned level = 0; level < LANE_LEVELS; level++)
+                lane_deinit(&vm->any[level]);
+        pool_deinit(&vm->pool);
+        rendezvous_deinit(&vm->rendezvous);
+        (void)pthread_mutex_destroy(&vm->service_lock);
+        (void)pthread_mutex_destroy(&vm->service_turn);
+        (void)pthread_mutex_destroy(&vm->stop_lock);
+        unmap_pages(vm->slab, slab_bytes(vm));
+        unmap_pages((void *)vm->due, (size_t)vm->slab_size * sizeof(uint64_t));
+        free(vm->emts);
+        free(vm->stripes);
+        free(vm);
+}
+
+static void *alloc_aligned(size_t bytes)
+{
+        void *memory = aligned_alloc(CACHE_PAIR, (bytes + CACHE_PAIR - 1) / CACHE_PAIR * CACHE_PAIR);
+
+        if (memory)
+                memset(memory, 0, bytes);
+        return memory;
+}
+
+static int lanes_init(struct vm *vm, uint32_t capacity)
+{
+        uint32_t id = 0;
+
+        for (unsigned level = 0; level < LANE_LEVELS; level++)
+                if (lane_init(&vm->any[level], capacity, id++))
+                        return VMREQ_E_MEMORY;
+        for (uint32_t i = 0; i < vm->cpus; i++)
+                for (unsigned level = 0; level < LANE_LEVELS; level++)
+                        if (lane_init(&vm->emts[i].lanes[level], capacity, id++))
+                                return VMREQ_E_MEMORY;
+        return 0;
+}
+
+static void emts_init(struct vm *vm)
+{
+        for (uint32_t i = 0; i < vm->cpus; i++) {
+                struct emt *emt = &vm->emts[i];
+
+                emt->vm = vm;
+                emt->cpu = i;
+                emt->spin_ns = vm->spin_ns_max;
+        }
+}
+
+/* All memory of a VM; zeroed, with defaults filled in. */
+static int vm_new(const struct vmreq_config *config, struct vm **ret_vm)
+{
+        struct vm *vm = alloc_aligned(sizeof(*vm));
+        int r;
+
+        if (!vm)
+                return VMREQ_E_MEMORY;
+        vm->config = *config;
+        vm->cpus = config->cpus;
+        vm->slab_size = config->slab ? config->slab : SLAB_DEFAULT;
+        vm->batch = config->batch ? config->batch : BATCH_DEFAULT;
+        vm->priority_run = config->priority_run ? config->priority_run : PRIORITY_RUN_DEFAULT;
+        if (config->spin_ns != VMREQ_FOREVER && spinning_can_pay(vm->cpus))
+                vm->spin_ns_max = config->spin_ns ? config->spin_ns : SPIN_NS_DEFAULT;
+        (void)snprintf(vm->name, sizeof(vm->name), "%s", config->name ? config->name : "vmreq-emt");
+        atomic_init(&vm->earliest, UINT64_MAX);
+        atomic_init(&vm->state, VMREQ_VM_CREATED);
+
+        r = rendezvous_init(&vm->rendezvous);
+        if (r) {
+                free(vm);
+                return r;
+        }
+        (void)pthread_mutex_init(&vm->service_lock, NULL);
+        (void)pthread_mutex_init(&vm->service_turn, NULL);
+        (void)pthread_mutex_init(&vm->stop_lock, NULL);
+        vm->slab = map_pages(slab_bytes(vm));
+        vm->due = map_pages((size_t)vm->slab_size * sizeof(uint64_t));
+        vm->emts = alloc_aligned(vm->cpus * sizeof(struct emt));
+        vm->stripes = alloc_aligned(VM_STRIPES * sizeof(struct stripe));
+        if (!vm->slab || !vm->due || !vm->emts || !vm->stripes || pool_init(&vm->pool, vm->slab_size) ||
+            lanes_init(vm, config->lane_capacity ? config->lane_capacity : LANE_DEFAULT)) {
+                vm_destroy(vm);
+                return VMREQ_E_MEMORY;
+        }
+        emts_init(vm);
+        *ret_vm = vm;
+        return 0;
+}
+
+/* The EMTs take no signals: those of the process are somebody else's. */
+static int start_emts(struct vm *vm)
+{
+        sigset_t all, old;
+        int r = 0;
+
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &old);
+        for (uint32_t i = 0; i < vm->cpus && r == 0; i++) {
+                struct emt *emt = &vm->emts[i];
+                char name[16];
+
+                if (pthread_create(&emt->thread, NULL, emt_main, emt)) {
+                        r = VMREQ_E_SYSTEM;
+                        break;
+                }
+                emt->started = true;
+                (void)snprintf(name, sizeof(name), "%.11s/%u", vm->name, i % VMREQ_CPUS_MAX);
+                (void)pthread_setname_np(emt->thread, name);
+        }
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+        return r;
+}
+
+int vmreq_vm_create(const struct vmreq_config *config, vmreq_vm *ret_vm)
+{
+        struct vm *vm;
+        int r = ret_vm ? config_check(config) : VMREQ_E_INVALID;
+
+        if (r)
+                return r;
+        ret_vm->id = 0;
+        r = vm_new(config, &vm);
+        if (r)
+                return r;
+        r = vm_table_add(vm);
+        if (r) {
+                vm_destroy(vm);
+                return r;
+        }
+        r = start_emts(vm);
+        if (r) {
+                vmreq_vm id = {vm->id};
+
+                (void)vmreq_vm_stop(id, VMREQ_FOREVER, NULL, 0);
+                (void)vmreq_vm_free(id);
+                return r;
+        }
+        ret_vm->id = vm->id;
+        return 0;
+}
+
+/* One packet of a VM that closes. */
+static void close_packet(struct vm *vm, struct req *req)
+{
+        uint64_t word = req_load(req);
+        uint32_t cpu;
+
+        if (REQ_STATE(word) == VMREQ_REQ_QUEUED) {
+                if (req_end_queued(vm, req, word, VMREQ_REQ_KILLED))
+                        return;
+                word = req_load(req);
+        }
+        if (REQ_STATE(word) != VMREQ_REQ_RUNNING)
+                return;
+        if (word & REQ_F_PARENT) {
+                if (req_ref(req, REQ_GENERATION(word))) {
+                        (void)broadcast_end(vm, req, BROADCAST_KILL);
+                        req_unref(vm, req);
+                }
+        } else if (req_flag_running(req, &word, REQ_F_CANCEL, 0)) {
+                cpu = atomic_load_explicit(&req->ran_on, memory_order_relaxed);
+                if (cpu < vm->cpus)
+                        emt_nudge(&vm->emts[cpu]);
+        }
+}
+
+static void close_vm(struct vm *vm)
+{
+        uint32_t n;
+
+        /* seq_cst: pairs with the look in submit.c and broadcast.c. */
+        if (atomic_exchange_explicit(&vm->closed, 1, memory_order_seq_cst))
+                return;
+        n = pool_high_water(&vm->pool);
+        for (uint32_t i = 0; i < n; i++)
+                close_packet(vm, req_at(vm, i));
+}
+
+int vmreq_vm_close(vmreq_vm id)
+{
+        struct vm *vm = vm_pin(id.id);
+
+        if (!vm)
+                return VMREQ_E_HANDLE;
+        close_vm(vm);
+        vm_unpin(vm);
+        return 0;
+}
+
+static bool emt_ended(struct emt *emt)
+{
+        /* Acquire: pairs with emt_main. */
+        return !emt->started || atomic_load_explicit(&emt->ended, memory_order_acquire);
+}
+
+/* Tells an EMT to end, and with `deadline_ns` waits for that.  False: it has not. */
+static void emt_stop(struct emt *emt)
+{
+        /* seq_cst: pairs with emt_has_work. */
+        atomic_store_explicit(&emt->stop, true, memory_order_seq_cst);
+        emt_wake(emt);
+        emt_nudge(emt);
+}
+
+static bool emt_join(struct emt *emt, uint64_t deadline_ns)
+{
+        while (!emt_ended(emt))
+                if (futex_wait(&emt->ended, 0, deadline_ns) && !emt_ended(emt))
+                        return false;
+        if (emt->started) {
+                CHECK(pthread_join(emt->thread, NULL) == 0);
+                emt->started = false;
+        }
+        return true;
+}
+
+static int stop_locked(struct vm *vm, uint64_t deadline_ns, uint32_t *ret_stuck, uint32_t n_stuck)
+{
+        uint32_t n = 0;
+        bool all = true;
+
+        for (uint32_t cpu = vm->cpus; cpu-- > 1;)
+                emt_stop(&vm->emts[cpu]);
+        for (uint32_t cpu = vm->cpus; cpu-- > 0;) {
+                if (cpu == 0 && all)
+                        emt_stop(&vm->emts[0]);
+                else if (cpu == 0)
+                        break; /* the last one, and not the last yet */
+                all &= emt_join(&vm->emts[cpu], deadline_ns);
+        }
+        all = all && emt_join(&vm->emts[0], deadline_ns);
+        if (all)
+                return 0;
+        for (uint32_t cpu = 0; cpu < vm->cpus && n < n_stuck; cpu++) {
+                struct emt *emt = &vm->emts[cpu];
+                bool told = atomic_load_explicit(&emt->stop, memory_order_relaxed);
+
+                if (!emt_ended(emt) &&
+                    (told || atomic_load_explicit(&emt->state, memory_order_relaxed) == VMREQ_EMT_RUNNING))
+                        ret_stuck[n++] = cpu;
+        }
+        if (n < n_stuck)
+                ret_stuck[n] = VMREQ_CPU_NONE;
+        return VMREQ_E_TIMEOUT;
+}
+
+int vmreq_vm_stop(vmreq_vm id, uint64_t deadline_ns, uint32_t *ret_stuck, uint32_t n_stuck)
+{
+        struct vm *vm;
+        int r;
+
+        if (n_stuck && !ret_stuck)
+                return VMREQ_E_INVALID;
+        vm = vm_pin(id.id);
+        if (!vm)
+                return VMREQ_E_HANDLE;
+        if (emt_self_of(vm)) {
+                vm_unpin(vm);
+                return VMREQ_E_DEADLOCK;
+        }
+        close_vm(vm);
+        rendezvous_refuse(vm);
+        CHECK(pthread_mutex_lock(&vm->stop_lock) == 0);
+        r = stop_locked(vm, deadline_ns, ret_stuck, n_stuck);
+        if (r == 0) {
+                deadline_stop(vm);
+                /* Release: pairs with vmreq_vm_free. */
+                atomic_store_explicit(&vm->stopped, 1, memory_order_release);
+        }
+        CHECK(pthread_mutex_unlock(&vm->stop_lock) == 0);
+        vm_unpin(vm);
+        return r;
+}
+
+int vmreq_vm_free(vmreq_vm id)
+{
+        struct vm *vm = vm_pin(id.id);
+        bool stopped;
+
+        if (!vm)
+                return VMREQ_E_HANDLE;
+        /* Acquire: pairs with vmreq_vm_stop. */
+        stopped = atomic_load_explicit(&vm->stopped, memory_order_acquire);
+        vm_unpin(vm);
+        if (!stopped)
+                return VMREQ_E_STATE;
+        if (!vm_table_remove(id.id, &vm))
+                return VMREQ_E_HANDLE;
+        vm_destroy(vm);
+        return 0;
+}

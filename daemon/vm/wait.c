@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting for a completion, and looking at a request.
+ *
+ * The packet's word is the futex.  A waiter holds a reference, sets WAITED, and sleeps while the word's low
+ * half stays what it was; whoever ends the packet swaps the same word and sees WAITED in it.  One word, so
+ * there is nothing to order: a change before the sleep defeats it.
+ *
+ * An EMT that waits serves its lanes meanwhile, one nesting level a wait.  It enters its bit in vm->nested, then
+ * sets EMT_WAITS, then announces its sleep, then looks at the word again; the completer swaps the word, then
+ * reads the bits and the sleep word (all seq_cst): one of the two sees the other.
+ */
+#include "vm/vm-internal.h"
+
+#include "vm/cpu.h"
+#include "vm/futex.h"
+
+/* How long a foreign waiter looks before it sleeps, when spinning can pay at all. */
+#define WAIT_SPIN_NS 5000u
+
+/* Complete, or as good as: its deadline has passed while it runs. */
+static bool settled(uint64_t word)
+{
+        return req_state_is_final(REQ_STATE(word)) || (word & REQ_F_LATE);
+}
+
+static int verdict_of(uint64_t word)
+{
+        return req_state_is_final(REQ_STATE(word)) ? 0 : VMREQ_E_TIMEOUT;
+}
+
+/* Sets a flag on a word that is not settled yet.  False: it is, see *word. */
+static bool flag_unsettled(struct req *req, uint64_t *word, uint64_t flag)
+{
+        *word = req_load(req);
+        do {
+                if (settled(*word))
+                        return false;
+                if (*word & flag)
+                        return true;
+        } while (!req_swap(req, word, *word | flag));
+        *word |= flag;
+        return true;
+}
+
+static void wait_spin(struct vm *vm, struct req *req, uint64_t until_ns)
+{
+        uint64_t end;
+
+        if (vm->spin_ns_max == 0)
+                return;
+        end = MIN(clock_now_ns() + WAIT_SPIN_NS, until_ns);
+        do {
+                for (unsigned i = 0; i < 64; i++) {
+                        if (settled(req_load(req)))
+                                return;
+                        cpu_relax();
+                }
+        } while (clock_now_ns() < end);
+}
+
+static int wait_foreign(struct vm *vm, struct req *req, uint64_t until_ns)
+{
+        uint64_t word;
+
+        wait_spin(vm, req, until_ns);
+        while (flag_unsettled(req, &word, REQ_F_WAITED)) {
+                if (futex_wait(futex_low_half(&req->word), (uint32_t)word, until_ns)) {
+                        word = req_load(req);
+                        break;
+                }
+        }
+        return verdict_of(word);
+}
+
+static bool req_is_settled(void *ctx)
+{
+        return settled(req_load(ctx));
+}
+
+static int wait_emt(struct vm *vm, struct emt *emt, struct req *req, uint64_t until_ns)
+{
+        _Atomic uint64_t *nested = &vm->nested[emt->cpu / 64];
+        uint64_t bit = 1ull << (emt->cpu % 64), word = req_load(req);
+
+        if (settled(word))
+                return verdict_of(word);
+        if ((req->flags & VMREQ_NO_NEST) || emt->nest >= VMREQ_NEST_MAX || emt->in_rendezvous)
+                return VMREQ_E_DEADLOCK;
+        emt->nest++;
+        /* seq_cst: pairs with req_wake_waiters; the bit stands before the flag. */
+        if (emt->nest == 1)
+                atomic_fetch_or_explicit(nested, bit, memory_order_seq_cst);
+        while (flag_unsettled(req, &word, REQ_F_EMT_WAITS)) {
+                if (until_ns != UINT64_MAX && clock_now_ns() >= until_ns)
+                        break;
+                /* Relaxed: seen at the latest after the next wake-up.  Stopping, there is nothing to serve. */
+                if (atomic_load_explicit(&emt->stop, memory_order_relaxed)) {
+                        (void)wait_foreign(vm, req, until_ns);
+                        word = req_load(req);
+                        break;
+                }
+                rendezvous_join(emt);
+                if (emt_serve(emt, 1, emt_priority_only(vm)) == 0)
+                        emt_halt(emt, req_is_settled, req, until_ns);
+        }
+        if (emt->nest == 1)
+                atomic_fetch_and_explicit(nested, ~bit, memory_order_seq_cst);
+        emt->nest--;
+        return verdict_of(word);
+}
+
+int vmreq_wait(vmreq_handle handle, uint64_t wait_ns)
+{
+        struct vm *vm = vm_pin(handle.vm);
+        struct req *req;
+        struct emt *emt;
+        uint64_t word, until_ns;
+        int r = VMREQ_E_HANDLE;
+
+        if (!vm)
+                return r;
+        req = req_find(vm, handle, &word);
+        if (!req || !req_ref(req, REQ_GENERATION(word)))
+                goto out;
+        emt = emt_self_of(vm);
+        until_ns = wait_ns == VMREQ_FOREVER ? UINT64_MAX : clock_add(clock_now_ns(), wait_ns);
+        word = req_load(req);
+        if (REQ_STATE(word) == VMREQ_REQ_ALLOCATED)
+                r = VMREQ_E_STATE;
+        else if (settled(word) || wait_ns == 0)
+                r = verdict_of(word);
+        else
+                r = emt ? wait_emt(vm, emt, req, until_ns) : wait_foreign(vm, req, until_ns);
+        req_unref(vm, req);
+out:
+        vm_unpin(vm);
+        return r;
+}
+
+int vmreq_status(vmreq_handle handle, enum vmreq_req_state *ret_state, struct vmreq_row *ret_row)
+{
+        struct vm *vm = vm_pin(handle.vm);
+        struct req *req;
+        uint64_t word;
+        int r = VMREQ_E_HANDLE;
+
+        if (!vm)
+                return r;
+        req = req_find(vm, handle, &word);
+        if (req && req_ref(req, REQ_GENERATION(word))) {
+                uint32_t state;
+
+                word = req_load(req);
+                state = REQ_STATE(word);
+                if (ret_state)
+                        *ret_state = state == REQ_SKIPPED ? VMREQ_REQ_CANCELLED
+                                                          : (enum vmreq_req_state)state;
+                if (ret_row)
+                        req_row(req, word, ret_row);
+                req_unref(vm, req);
+                r = 0;
+        }
+        vm_unpin(vm);
+        return r;
+}
+
+int vmreq_rows(vmreq_handle handle, struct vmreq_row *ret_rows, uint32_t n_rows, uint32_t *ret_n)
+{
+        struct vm *vm = vm_pin(handle.vm);
+        struct req *req;
+        uint64_t word;
+        int r = VMREQ_E_HANDLE;
+
+        if (!vm)
+                return r;
+        req = req_find(vm, handle, &word);
+        if (!req || !req_ref(req, REQ_GENERATION(word)))
+                goto out;
+        word = req_load(req);
+        if (!(word & REQ_F_PARENT)) {
+                r = VMREQ_E_INVALID;
+        } else if (!req_state_is_final(REQ_STATE(word))) {
+                r = VMREQ_E_STATE;
+        } else {
+                for (uint32_t link = req->first_child; link;) {
+                        struct req *child = req_at(vm, link - 1);
+
+                        if (ret_rows && child->cpu < n_rows)
+                                req_row(child, req_load(child), &ret_rows[child->cpu]);
+                        link = child->next_sibling;
+                }
+                if (ret_n)
+                        *ret_n = vm->cpus;
+                r = 0;
+        }
+        req_unref(vm, req);
+out:
+        vm_unpin(vm);
+        return r;
+}
