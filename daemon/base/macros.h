@@ -8,8 +8,11 @@
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+/* <sys/param.h>, which libuv's headers bring in, defines the same two. */
+#ifndef MIN
+#define MIN(a, b) (((a) < (b)) ? (a) : (b))
+#define MAX(a, b) (((a) > (b)) ? (a) : (b))
+#endif
 
 /* What two threads write stands this far apart.  128: x86 prefetches lines in pairs. */
 #define CACHE_LINE 64

@@ -6,3 +6,8 @@
 
 /* The list, NULL-terminated. */
 extern const struct vmreq_module *const modules_builtin[];
+
+/* One per mod-*.c.  Each serves one VM at a time: a second init without a fini between is
+ * refused. */
+extern const struct vmreq_module mod_vm;
+extern const struct vmreq_module mod_cpu;

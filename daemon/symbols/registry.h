@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The symbol table: names → callable symbols, and the modules they came from.  Owned by one thread (the
- * loop); only pins are counted, a module is unloadable at zero pins.
+ * The symbol table: names → callable symbols, and the modules they came from.  Owned by one thread
+ * (the loop); only pins are counted, a module is unloadable at zero pins.
  */
 
 #include <stdbool.h>
@@ -25,13 +25,17 @@ struct sym_symbol {
         uint32_t n_required; /* params without OPTIONAL, all of which come first */
 };
 
-/* What the table tells its owner (the daemon logs it).  `level` as VMREQ_LOG_*.  Any thread: a module may
- * log from an EMT; must not block. */
+/* What the table tells its owner (the daemon logs it).  `level` as VMREQ_LOG_*.  Any thread: a
+ * module may log from an EMT; must not block. */
 typedef void (*sym_log_fn)(void *ctx, int level, const char *module, const char *text);
 
 /* `vm` is what the host table's functions act on.  Returns 0, or -ENOMEM. */
 int sym_registry_new(vmreq_vm vm, sym_log_fn log, void *log_ctx, struct sym_registry **ret_registry);
-/* Unloads all modules (they must have no pins) in reverse order of loading, and frees.  NULL is legal. */
+/*
+ * Unloads all modules in reverse order of loading, and frees.  Returns NULL; NULL is legal.  They
+ * must have no pins: a module that has some may be on an EMT that is stuck, and is left as it is,
+ * mapped, its memory abandoned, its fini not called.
+ */
 struct sym_registry *sym_registry_free(struct sym_registry *registry);
 
 /* The symbol of that name, borrowed; NULL if there is none (or its module is going). */
@@ -51,8 +55,13 @@ enum sym_load_result {
         SYM_LOAD_E_LOADED,    /* a module of that name is there already */
         SYM_LOAD_E_FORMAT,    /* dlopen refused, no descriptor, or another ABI */
         SYM_LOAD_E_INIT,      /* its init, or the registration of one of its symbols, failed */
-        SYM_LOAD_E_MEMORY,
+        SYM_LOAD_E_MEMORY,    /* no memory, or SYM_MODULES_MAX is reached */
 };
+
+/* Bounds of one table. */
+#define SYM_MODULES_MAX 64            /* modules, draining ones included */
+#define SYM_MODULE_SYMBOLS_MAX 4096   /* symbols of one module */
+#define SYM_REGISTRY_SYMBOLS_MAX 32768 /* symbols in all, those of draining modules included */
 
 /*
  * Adds a module that is linked in.  `reterr_text` (size bytes) gets one line on any failure.
@@ -65,9 +74,27 @@ enum sym_load_result sym_registry_add_builtin(struct sym_registry *registry,
 
 /*
  * Loads a plugin.  `name` is a module name, resolved as DIRECTORY/NAME.so under `directory`; if
- * `allow_path`, a `name` with a slash is a path.  As above otherwise.
+ * `allow_path`, a `name` with a slash is a path.  As above otherwise.  Reads files and runs the
+ * module's constructors and init: may block.
  */
 enum sym_load_result sym_registry_load(struct sym_registry *registry, const char *directory,
                                        const char *name, bool allow_path,
                                        const struct vmreq_setting *settings, size_t n_settings,
                                        char *reterr_text, size_t size);
+
+enum sym_unload_result {
+        SYM_UNLOAD_OK = 0,
+        SYM_UNLOAD_E_NOT_FOUND, /* no module of that name */
+        SYM_UNLOAD_E_BUILTIN,   /* linked in: it goes with the daemon */
+        SYM_UNLOAD_E_BUSY,      /* pinned; the module is draining, ask again */
+};
+
+/*
+ * Unloads a plugin.  Its symbols vanish at once, whatever the answer.  At zero pins its fini runs,
+ * which may block, and it is unmapped if it declares that it can be and fini returned 0.  With pins
+ * it stays: it keeps its name, has no symbols, and a later call goes on where this one stopped.
+ */
+enum sym_unload_result sym_registry_unload(struct sym_registry *registry, const char *name);
+
+/* The descriptor of a symbol's module, borrowed, for its name and version.  Never NULL. */
+const struct vmreq_module *sym_module_descriptor(const struct sym_module *module);

@@ -103,7 +103,7 @@ struct vmreq_symbol {
         const char *since;      /* version that brought it; NULL = the module's first */
         const char *deprecated; /* what to use instead; NULL = not deprecated */
         const struct vmreq_param *params;
-        uint32_t n_params;
+        uint32_t n_params;   /* at most 15; the optional ones last */
         uint32_t result;     /* enum vmreq_type */
         uint32_t dest;       /* default destination */
         uint32_t timeout_ms; /* default time limit; 0 = none of its own */
@@ -144,7 +144,8 @@ struct vmreq_host {
         /* 1 when somebody wants this call to end early. */
         int (*cancel_requested)(const struct vmreq_host *host);
         /* Waits on the EMT for unpark (returns 0), for a wish to end early (1) or for the end of
-         * `timeout_ns` nanoseconds (2; UINT64_MAX = no limit). */
+         * `timeout_ns` nanoseconds (2; UINT64_MAX = no limit).  May also return 0 for an unpark that
+         * was meant for an earlier function.  Not on an EMT: 1, at once. */
         int (*park)(const struct vmreq_host *host, uint64_t timeout_ns);
 
         /* --- inside a function: its result.  One value in all; containers are followed by their

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct vmreq_writer;
+
 struct vmreq_writer_ops {
         void (*put_nil)(struct vmreq_writer *writer);
         void (*put_bool)(struct vmreq_writer *writer, int value);

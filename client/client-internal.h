@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* What a client is.  For client.c, receive.c and connect.c only. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/link.h"
+#include "client/table.h"
+#include "client/vmreq-client.h"
+#include "proto/limits.h"
+#include "proto/value.h"
+
+/* Of a request, in front of its params: array, type, message id, method. */
+#define CLIENT_HEAD_BYTES_MAX (16 + PROTO_NAME_BYTES_MAX)
+
+struct vmreq_client {
+        struct client_link link;
+        struct client_table table;
+        struct proto_arena arena; /* scratch, for errors */
+        size_t answer_bytes_max;
+
+        uint64_t strays;
+        int outcome; /* why it is of no use any more: LOST or PROTOCOL; 0 while it is */
+        char reason[256];
+        struct vmreq_client_answer greeting;
+};
+
+/* True when answers must be taken before more is read. */
+bool client_is_full(const struct vmreq_client *client);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <string.h>
+
+#include "client/ctl.h"
+#include "client/fields.h"
+#include "client/render.h"
+#include "client/rows.h"
+
+static bool is_fate(struct field_text fate, const char *name)
+{
+        return fate.len == strlen(name) && memcmp(fate.data, name, fate.len) == 0;
+}
+
+/* Only what ran can have failed: other fates have a status of the engine's, which the fate says better. */
+static bool row_failed(const struct proto_value *row)
+{
+        int64_t status;
+
+        return is_fate(field_text(row, "fate"), "DONE") && field_int(row, "status", &status) &&
+               status < 0;
+}
+
+static void put_text(FILE *out, const char *before, struct field_text text)
+{
+        if (text.len == 0)
+                return;
+        (void)fputs(before, out);
+        render_clean(out, text.data, text.len, true);
+}
+
+/* The number, and the name and text that the module gave with it, in the row or in its error. */
+static void put_failure(FILE *out, const struct proto_value *row)
+{
+        const struct proto_value *error = field_get(row, "error");
+        int64_t status = 0;
+
+        (void)field_int(row, "status", &status); /* it is there: row_failed */
+        (void)fprintf(out, "  failed with status %" PRId64, status);
+        if (!error)
+                error = row;
+        put_text(out, " ", field_text(error, "name"));
+        put_text(out, ": ", field_text_of(error));
+        put_text(out, ": ", field_text(error, "message"));
+        put_text(out, ": ", field_text(error, "text"));
+}
+
+static void put_row(FILE *out, const struct proto_value *row)
+{
+        const struct proto_value *value = field_get(row, "value");
+        struct field_text fate = field_text(row, "fate");
+        uint64_t cpu;
+
+        if (field_uint(row, "cpu", &cpu))
+                (void)fprintf(out, "cpu %" PRIu64, cpu);
+        else
+                (void)fputs("cpu -", out);
+        put_text(out, "  ", fate.len > 0 ? fate : (struct field_text){"?", 1});
+        if (row_failed(row)) {
+                put_failure(out, row);
+        } else if (value) {
+                (void)fputs("  ", out);
+                render_inline(out, value);
+        }
+        (void)fputc('\n', out);
+}
+
+void rows_render(FILE *out, const struct proto_value *rows)
+{
+        for (uint32_t i = 0; i < rows->count; i++)
+                put_row(out, &rows->items[i]);
+}
+
+static int row_exit(const struct proto_value *row)
+{
+        struct field_text fate = field_text(row, "fate");
+
+        if (is_fate(fate, "DONE"))
+                return row_failed(row) ? CTL_FAILED : CTL_DONE;
+        if (is_fate(fate, "EXPIRED") || is_fate(fate, "RUNNING"))
+                return CTL_TIMEOUT;
+        if (is_fate(fate, "CANCELLED") || is_fate(fate, "KILLED"))
+                return CTL_CANCELLED;
+        return CTL_FAILED; /* SKIPPED, and what is not known here */
+}
+
+int rows_exit(const struct proto_value *rows)
+{
+        int worst = CTL_DONE;
+
+        for (uint32_t i = 0; i < rows->count; i++) {
+                int status = row_exit(&rows->items[i]);
+
+                if (status > worst)
+                        worst = status;
+        }
+        return worst;
+}

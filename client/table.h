@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The calls of one client: message id → slot.  A slot is free, in flight, or holds an answer; answers that
+ * nobody has taken are a list in the order of their arrival.  For this room and its unit tests.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/vmreq-client.h"
+
+#define CLIENT_SLOT_NONE UINT32_MAX
+#define CLIENT_SLOTS_MAX 65535u
+
+enum client_slot_state {
+        CLIENT_SLOT_FREE,
+        CLIENT_SLOT_PENDING,
+        CLIENT_SLOT_FORGOTTEN, /* in flight, and nobody will take the answer */
+        CLIENT_SLOT_DONE,
+};
+
+struct client_slot {
+        uint32_t next, prev; /* FREE: the next free one.  DONE: neighbours on the list of answers */
+        uint16_t generation;
+        uint8_t state; /* enum client_slot_state */
+        size_t held;   /* DONE: bytes that its answer is charged with */
+        struct vmreq_client_answer answer; /* DONE */
+};
+
+struct client_table {
+        struct client_slot *slots;
+        uint32_t n_slots;
+        uint32_t free_first;            /* CLIENT_SLOT_NONE: the table is full */
+        uint32_t done_first, done_last; /* CLIENT_SLOT_NONE: no answer is there */
+        uint32_t n_pending;             /* FORGOTTEN ones not counted */
+        size_t held_bytes;              /* of all answers */
+};
+
+/* `n_slots` in 1..CLIENT_SLOTS_MAX.  0 or -ENOMEM. */
+int client_table_init(struct client_table *table, uint32_t n_slots);
+/* Frees it, and the answers in it.  Idempotent. */
+void client_table_deinit(struct client_table *table);
+
+/* The message id of a slot, as long as it is in use (for the free one: as soon as). */
+uint32_t client_table_msgid(const struct client_table *table, uint32_t index);
+/* The slot in use under that id; CLIENT_SLOT_NONE if there is none. */
+uint32_t client_table_find(const struct client_table *table, uint32_t msgid);
+
+/* free_first → PENDING; it must be there. */
+void client_table_start(struct client_table *table);
+/* PENDING → FORGOTTEN. */
+void client_table_forget(struct client_table *table, uint32_t index);
+/* PENDING → DONE; the answer is moved into it and charged with `bytes`. */
+void client_table_complete(struct client_table *table, uint32_t index,
+                           const struct vmreq_client_answer *answer, size_t bytes);
+/* DONE → FREE; the answer is moved out. */
+void client_table_take(struct client_table *table, uint32_t index,
+                       struct vmreq_client_answer *ret_answer);
+/* FORGOTTEN → FREE. */
+void client_table_release(struct client_table *table, uint32_t index);

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The configuration: one table of keys, read by inih through a reader of ours.  inih cuts lines at 199 bytes without
+ * a word and does not count them for its handler; so the reader counts, and refuses what inih would bend: lines of
+ * 190 bytes or more, NUL and control bytes.
+ */
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "proto/limits.h"
+#include "proto/names.h"
+#include "vm/vmreq.h"
+
+#ifndef VMREQD_MODULE_DIR
+#define VMREQD_MODULE_DIR "/usr/lib/vmreqd/modules"
+#endif
+
+#define LINE_BYTES_MAX 190
+
+void config_init(struct config *config)
+{
+        *config = (struct config){.cpus = 1, .socket_mode = 0660, .limits = RPC_LIMITS_INIT};
+        (void)snprintf(config->name, sizeof(config->name), "default");
+        (void)snprintf(config->module_directory, sizeof(config->module_directory), "%s", VMREQD_MODULE_DIR);
+}
+
+void config_deinit(struct config *config)
+{
+        for (size_t i = 0; i < config->n_modules; i++) {
+                struct config_module *module = &config->modules[i];
+
+                free(module->name);
+                for (size_t k = 0; k < module->n_settings; k++) {
+                        free((char *)module->settings[k].key);
+                        free((char *)module->settings[k].value);
+                }
+        }
+        config->n_modules = 0;
+}
+
+/* ---- values ---- */
+
+static bool parse_number(const char *value, uint64_t min, uint64_t max, uint64_t *ret)
+{
+        char *end;
+        unsigned long long n;
+
+        if (!isdigit((unsigned char)value[0]))
+                return false;
+        errno = 0;
+        n = strtoull(value, &end, 10);
+        if (errno || *end || n < min || n > max)
+                return false;
+        *ret = n;
+        return true;
+}
+
+static bool fail(char *text, size_t size, const char *key, const char *expected, const char *value)
+{
+        (void)snprintf(text, size, "%s: expected %s, got \"%.80s\"", key, expected, value);
+        return false;
+}
+
+/* Every key whose value is a number: where it goes, and its range. */
+static const struct number_key {
+        const char *section, *key;
+        size_t offset;
+        size_t width;
+        uint64_t min, max;
+} number_keys[] = {
+#define NUMBER(section, key, member, min, max)                                                     \
+        {                                                                                          \
+                section, key, offsetof(struct config, member),                                     \
+                        sizeof(((struct config *)0)->member), min, max                             \
+        }
+        NUMBER("vm", "cpus", cpus, 1, VMREQ_CPUS_MAX),
+        NUMBER("vm", "request_slab", slab, 16, VMREQ_SLAB_MAX),
+        NUMBER("vm", "lane_capacity", lane_capacity, 1, VMREQ_LANE_MAX),
+        NUMBER("limits", "frame_bytes", limits.frame_bytes, 1024, PROTO_FRAME_BYTES_MAX),
+        NUMBER("limits", "connections", limits.connections, 1, 1000000),
+        NUMBER("limits", "connections_per_uid", limits.connections_per_uid, 1, 1000000),
+        NUMBER("limits", "calls", limits.calls, 1, 4000000),
+        NUMBER("limits", "calls_per_connection", limits.calls_per_connection, 1, 4000000),
+        NUMBER("limits", "calls_per_uid", limits.calls_per_uid, 1, 4000000),
+        NUMBER("limits", "bytes", limits.bytes, 1u << 20, 1ull << 40),
+        NUMBER("limits", "bytes_per_connection", limits.bytes_per_connection, 1u << 16, 1ull << 32),
+        NUMBER("limits", "bytes_per_uid", limits.bytes_per_uid, 1u << 20, 1ull << 40),
+        NUMBER("limits", "timeout_ms", limits.timeout_ms, 1, 1000000000000ull),
+        NUMBER("limits", "drain_ms", limits.drain_ms, 1, 3600000),
+#undef NUMBER
+};
+
+static bool set_number(struct config *config, const struct number_key *number, const char *value, char *text,
+                       size_t size)
+{
+        char expected[80];
+        uint64_t n;
+
+        if (!parse_number(value, number->min, number->max, &n)) {
+                (void)snprintf(expected, sizeof(expected), "a number %llu..%llu",
+                               (unsigned long long)number->min, (unsigned long long)number->max);
+                return fail(text, size, number->key, expected, value);
+        }
+        if (number->width == sizeof(uint32_t))
+                *(uint32_t *)((char *)config + number->offset) = (uint32_t)n;
+        else
+                *(uint64_t *)((char *)config + number->offset) = n;
+        return true;
+}
+
+static bool set_path(char *to, const char *key, const char *value, char *text, size_t size)
+{
+        if (value[0] != '/' || strlen(value) >= CONFIG_PATH_MAX)
+                return fail(text, size, key, "an absolute path", value);
+        (void)snprintf(to, CONFIG_PATH_MAX, "%s", value);
+        return true;
+}
+
+static bool set_mode(struct config *config, const char *value, char *text, size_t size)
+{
+        char *end;
+        unsigned long mode = strtoul(value, &end, 8);
+
+        if (!isdigit((unsigned char)value[0]) || *end || mode > 0777)
+                return fail(text, size, "mode", "an octal mode 0..0777", value);
+        config->socket_mode = (unsigned)mode;
+        return true;
+}
+
+static struct config_module *module_find(struct config *config, const char *name)
+{
+        for (size_t i = 0; i < config->n_modules; i++)
+                if (strcmp(config->modules[i].name, name) == 0)
+                        return &config->modules[i];
+        return NULL;
+}
+
+static bool add_module(struct config *config, const char *name, char *text, size_t size)
+{
+        struct config_module *module;
+
+        if (!name[0] || strlen(name) >= CONFIG_PATH_MAX)
+                return fail(text, size, "module", "a module name or a path", name);
+        if (module_find(config, name))
+                return true;
+        if (config->n_modules == CONFIG_MODULES_MAX)
+                return fail(text, size, "module", "at most 64 modules", name);
+        module = &config->modules[config->n_modules];
+        *module = (struct config_module){.name = strdup(name), .path_allowed = true};
+        if (!module->name)
+                return fail(text, size, "module", "memory", name);
+        config->n_modules++;
+        return true;
+}
+
+/* Section [module NAME]: a setting that goes to that module's init. */
+static bool add_module_setting(struct config *config, const char *name, const char *key, const char *value,
+                               char *text, size_t size)
+{
+        struct config_module *module = module_find(config, name);
+        struct vmreq_setting *setting;
+
+        if (!module) {
+                (void)snprintf(text, size, "section [module %.64s]: no such module is loaded above it ([modules] "
+                                           "load=)",
+                               name);
+                return false;
+        }
+        if (module->n_settings == CONFIG_MODULE_SETTINGS_MAX)
+                return fail(text, size, key, "at most 64 settings a module", value);
+        setting = &module->settings[module->n_settings];
+        setting->key = strdup(key);
+        setting->value = strdup(value);
+        if (!setting->key || !setting->value) {
+                free((char *)setting->key);
+                free((char *)setting->value);
+                return fail(text, size, key, "memory", value);
+        }
+        module->n_settings++;
+        return true;
+}
+
+bool config_set(struct config *config, const char *section, const char *key, const char *value, char *text,
+                size_t size)
+{
+        static const char module_prefix[] = "module ";
+        bool is_vm = strcmp(section, "vm") == 0, is_socket = strcmp(section, "socket") == 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(number_keys); i++)
+                if (strcmp(section, number_keys[i].section) == 0 && strcmp(key, number_keys[i].key) == 0)
+                        return set_number(config, &number_keys[i], value, text, size);
+        if (is_vm && strcmp(key, "name") == 0) {
+                if (!proto_vm_name_valid(value))
+                        return fail(text, size, key,
+                                    "a VM name: [A-Za-z0-9][A-Za-z0-9_.-]{0,63}, not ending in .sock", value);
+                (void)snprintf(config->name, sizeof(config->name), "%s", value);
+                return true;
+        }
+        if (is_socket && strcmp(key, "path") == 0)
+                return set_path(config->socket, key, value, text, size);
+        if (is_socket && strcmp(key, "mode") == 0)
+                return set_mode(config, value, text, size);
+        if (strcmp(section, "modules") == 0 && strcmp(key, "directory") == 0)
+                return set_path(config->module_directory, key, value, text, size);
+        if (strcmp(section, "modules") == 0 && strcmp(key, "load") == 0)
+                return add_module(config, value, text, size);
+        if (strncmp(section, module_prefix, strlen(module_prefix)) == 0)
+                return add_module_setting(config, section + strlen(module_prefix), key, value, text, size);
+        (void)snprintf(text, size, "unknown key \"%.64s\" in section [%.64s]; the sections are vm, socket, "
+                                   "modules, limits and module NAME",
+                       key, section);
+        return false;
+}
+
+bool config_check(const struct config *config, char *text, size_t size)
+{
+        if (config->slab && config->slab < config->cpus + 1) {
+                (void)snprintf(text, size, "request_slab %u is too small: a broadcast to %u vCPUs takes %u",
+                               config->slab, config->cpus, config->cpus + 1);
+                return false;
+        }
+        return true;
+}
+
+/* ---- the file ---- */
+
+struct reading {
+        struct config *config;
+        FILE *file;
+        unsigned line;
+        bool failed;
+        char *text;
+        size_t size;
+};
+
+static bool reject_line(struct reading *reading, const char *what)
+{
+        if (!reading->failed)
+                (void)snprintf(reading->text, reading->size, "line %u: %s", reading->line, what);
+        reading->failed = true;
+        return false;
+}
+
+/* A line as inih wants it, or "" once something is wrong. */
+static char *read_line(char *line, int size, void *ctx)
+{
+        struct reading *reading = ctx;
+        int n = 0, c;
+
+        if (reading->failed)
+                return NULL;
+        reading->line++;
+        while ((c = getc(reading->file)) != EOF && c != '\n') {
+                if ((c < ' ' && c != '\t' && c != '\r') || c == 0x7f) {
+                        (void)reject_line(reading, "a control byte");
+                        return NULL;
+                }
+                if (n >= LINE_BYTES_MAX - 1 || n >= size - 2) {
+                        (void)reject_line(reading, "longer than 189 bytes");
+                        return NULL;
+                }
+                line[n++] = (char)c;
+        }
+        if (c == EOF && n == 0)
+                return NULL;
+        line[n++] = '\n';
+        line[n] = 0;
+        return line;
+}
+
+static int on_setting(void *ctx, const char *section, const char *key, const char *value)
+{
+        struct reading *reading = ctx;
+        char what[512];
+
+        if (reading->failed)
+                return 0;
+        if (config_set(reading->config, section, key, value, what, sizeof(what)))
+                return 1;
+        (void)reject_line(reading, what);
+        return 0;
+}
+
+bool config_read_file(struct config *config, const char *path, char *reterr_text, size_t size)
+{
+        char what[768] = "";
+        struct reading reading = {.config = config, .text = what, .size = sizeof(what)};
+        int r;
+
+        reading.file = fopen(path, "re");
+        if (!reading.file) {
+                (void)snprintf(reterr_text, size, "%s: %s", path, strerror(errno));
+                return false;
+        }
+        r = ini_parse_stream(read_line, &reading, on_setting, &reading);
+        if (r != 0 && !reading.failed) {
+                reading.line = r > 0 ? (unsigned)r : reading.line;
+                (void)reject_line(&reading, "expected \"[section]\" or \"key = value\"");
+        }
+        if (ferror(reading.file) && !reading.failed)
+                (void)reject_line(&reading, "cannot be read");
+        (void)fclose(reading.file);
+        if (reading.failed)
+                (void)snprintf(reterr_text, size, "%s: %s", path, what);
+        return !reading.failed;
+}

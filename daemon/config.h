@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The settings of a daemon: defaults, then a configuration file, then the command line. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rpc/server.h"
+#include "symbols/vmreq-module.h"
+
+#define CONFIG_MODULES_MAX 64
+#define CONFIG_MODULE_SETTINGS_MAX 64
+#define CONFIG_PATH_MAX 1024
+
+struct config_module {
+        char *name; /* or a path */
+        bool path_allowed;
+        struct vmreq_setting settings[CONFIG_MODULE_SETTINGS_MAX]; /* keys and values owned */
+        size_t n_settings;
+};
+
+struct config {
+        char name[80];
+        char socket[CONFIG_PATH_MAX]; /* empty: passed by the service manager, or the default place */
+        unsigned socket_mode;
+        uint32_t cpus, slab, lane_capacity;
+        char module_directory[CONFIG_PATH_MAX];
+        struct config_module modules[CONFIG_MODULES_MAX];
+        size_t n_modules;
+        struct rpc_limits limits;
+};
+
+void config_init(struct config *config);
+void config_deinit(struct config *config);
+
+/* Reads an INI file over what is set.  False: one line in reterr_text, with file and line number. */
+bool config_read_file(struct config *config, const char *path, char *reterr_text, size_t size);
+
+/* One setting, as from the command line or a file.  False: what was expected, in reterr_text. */
+bool config_set(struct config *config, const char *section, const char *key, const char *value,
+                char *reterr_text, size_t size);
+
+/* What only makes sense together. */
+bool config_check(const struct config *config, char *reterr_text, size_t size);

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#include "modules/modules.h"
+
+#include <stddef.h>
+
+/* No constructors: a module is in the daemon because it stands here. */
+const struct vmreq_module *const modules_builtin[] = {
+        &mod_vm,
+        &mod_cpu,
+        NULL,
+};

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * One call in flight: from a client's frame to a request of the engine, and back.  A call is the client's, the
+ * request the engine's: a call may be answered (TIMEOUT, KILLED) while its request still runs; then it stays
+ * here, visible and charged, until the request is released.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/codes.h"
+#include "rpc/list.h"
+#include "rpc/marshal.h"
+#include "rpc/options.h"
+#include "rpc/quota.h"
+#include "rpc/writer.h"
+#include "symbols/registry.h"
+#include "vm/vmreq.h"
+
+struct rpc_server;
+struct rpc_peer;
+
+enum rpc_call_kind {
+        RPC_CALL_REQUEST, /* a response with its msgid is due */
+        RPC_CALL_NO_WAIT, /* nobody collects the result: a notification, or submit with no_wait */
+        RPC_CALL_SUBMIT,  /* the id was the answer; the result is kept for wait */
+};
+
+/* Bits that the engine's hooks set, and the loop reads. */
+#define RPC_CALL_DONE 0x1u     /* result and rows are written */
+#define RPC_CALL_RELEASED 0x2u /* the engine has let go */
+#define RPC_CALL_PUSHED 0x4u   /* stands on the bridge */
+
+struct rpc_call {
+        struct rpc_call *bridge_next; /* the bridge's */
+        _Atomic uint32_t events;
+
+        /* loop thread */
+        struct rpc_server *server;
+        struct rpc_peer *peer; /* NULL: gone, or never waited */
+        TAILQ_ENTRY(rpc_call) server_link, peer_link;
+        enum rpc_call_kind kind;
+        uint32_t msgid;
+        bool answered;  /* the client has had its answer: never a second one */
+        bool finished;  /* SUBMIT: DONE has been seen on the loop */
+        bool abandoned; /* SUBMIT: release was asked for */
+        uint64_t id;
+        pid_t caller_pid;
+        uid_t caller_uid;
+        const struct sym_symbol *symbol; /* pinned */
+        vmreq_handle handle;
+        struct rpc_options options;
+        struct rpc_account *account;
+        bool account_is_uid; /* it outlived its connection */
+        uint64_t bytes;      /* charged */
+        char cancelled_by[48];
+
+        /* waiting for it by vmreq.wait */
+        struct rpc_waiter *waiters;
+
+        /* written before submission, read by the callee's EMT */
+        struct rpc_args args;
+        uint32_t n_writers;          /* 0: a word function */
+        struct rpc_writer *writers;  /* [1], or one per vCPU for a broadcast */
+        struct rpc_writer one_writer;
+
+        /* written by the hooks before DONE, read by the loop after it */
+        struct vmreq_row row;
+        struct vmreq_row *rows; /* broadcast: one per vCPU */
+        uint32_t n_rows;
+};
+
+/* What a call needs to begin. */
+struct rpc_call_spec {
+        enum rpc_call_kind kind;
+        uint32_t msgid;
+        const char *name; /* of the symbol */
+        size_t name_len;
+        const struct proto_value *args; /* array, or map of named arguments */
+        const uint8_t *frame;           /* the bytes of the frame, for arguments of type any */
+        size_t frame_len;
+        size_t args_offset;             /* where `args` stands in them */
+        const struct proto_value *options; /* NULL: as registered */
+};
+
+/*
+ * Authorises, resolves, marshals, charges, submits.  Answers the client itself where that did not work; for
+ * SUBMIT and NO_WAIT *ret_id (NULL allowed) gets the id.  True: accepted.
+ */
+bool rpc_call_begin(struct rpc_peer *peer, const struct rpc_call_spec *spec, uint64_t *ret_id);
+
+/* The bridge's callback: calls that have something to tell. */
+void rpc_calls_drain(struct rpc_server *server);
+
+/* The peer goes: its calls are cancelled or asked to end, and lose their peer. */
+void rpc_calls_abandon(struct rpc_peer *peer);
+
+/* The daemon goes: every call that is still unanswered is answered KILLED. */
+void rpc_calls_kill(struct rpc_server *server);
+
+/* Answers `call` with an error; at most once.  Rows and results that come later are dropped. */
+void rpc_call_fail(struct rpc_call *call, enum proto_code code, enum proto_ran ran, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
+
+/* The call of that id, if it is in flight or kept; NULL. */
+struct rpc_call *rpc_call_find(struct rpc_server *server, uint64_t id);
+/* The newest call of the peer with that msgid that is not answered; NULL. */
+struct rpc_call *rpc_call_find_msgid(struct rpc_peer *peer, uint32_t msgid);
+
+/* Cancels; returns the verdict word of the protocol.  `by` is for the text. */
+const char *rpc_call_cancel(struct rpc_call *call, const char *by);
+
+/* SUBMIT: somebody waits.  Answers at once if it is finished or wait_ms is 0; else when it ends or after
+ * wait_ms (UINT64_MAX: no limit). */
+void rpc_call_wait(struct rpc_call *call, struct rpc_peer *peer, uint32_t msgid, uint64_t wait_ms);
+/* SUBMIT: the result is not wanted any more. */
+void rpc_call_release(struct rpc_call *call);
+/* The peer goes: it waits for nothing any more. */
+void rpc_calls_forget_waiters(struct rpc_peer *peer);

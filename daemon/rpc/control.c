@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The broker's own methods, answered on the loop thread from what it holds: they work while every EMT is stuck and
+ * every account is full.  Every method is a row of one table, with the right that it needs.
+ */
+#include <string.h>
+
+#include "base/macros.h"
+#include "proto/message.h"
+#include "rpc/call.h"
+#include "rpc/describe.h"
+#include "rpc/peer.h"
+#include "rpc/reply.h"
+#include "rpc/session.h"
+#include "rpc/status.h"
+
+#define PROTOCOL_VERSION 1
+
+/* Longest wait that is taken literally. */
+#define WAIT_MS_MAX 1000000000000ull
+
+static void invalid(const struct rpc_request *request, const char *expected)
+{
+        rpc_reply_error(request->peer, request->msgid, PROTO_INVALID_REQUEST, PROTO_RAN_NO, "expected %s",
+                        expected);
+}
+
+/* The i-th parameter; NULL if it is missing or nil. */
+static const struct proto_value *param(const struct rpc_request *request, uint32_t i)
+{
+        if (i >= request->params->count || request->params->items[i].type == PROTO_NIL)
+                return NULL;
+        return &request->params->items[i];
+}
+
+static void reply_text(const struct rpc_request *request, const char *text)
+{
+        size_t mark;
+
+        proto_put_text(rpc_reply_begin(request->peer, request->msgid, &mark), text);
+        rpc_reply_end(request->peer, request->msgid, mark, PROTO_RAN_NO);
+}
+
+static void method_ping(const struct rpc_request *request)
+{
+        reply_text(request, "pong");
+}
+
+/* ---- hello ---- */
+
+static bool read_style(struct rpc_peer *peer, const struct proto_value *value)
+{
+        if (proto_value_is_text(value, "text"))
+                peer->style = RPC_STYLE_TEXT;
+        else if (proto_value_is_text(value, "pair"))
+                peer->style = RPC_STYLE_PAIR;
+        else if (proto_value_is_text(value, "map"))
+                peer->style = RPC_STYLE_MAP;
+        else
+                return false;
+        return true;
+}
+
+static bool read_timeout(struct rpc_peer *peer, const struct proto_value *value)
+{
+        if (value->type != PROTO_UINT || value->u > WAIT_MS_MAX)
+                return false;
+        peer->timeout_ms = value->u;
+        peer->timeout_set = true;
+        return true;
+}
+
+/* NULL: all wishes are understood; else what was expected.  Unknown ones are for newer servers. */
+static const char *read_wishes(struct rpc_peer *peer, const struct proto_value *map)
+{
+        const struct proto_value *value;
+
+        if (!map)
+                return NULL;
+        if (map->type != PROTO_MAP)
+                return "a map of wishes: client, version, errors, completed, stream, timeout_ms";
+        value = proto_value_map_get(map, "errors");
+        if (value && !read_style(peer, value))
+                return "errors: \"text\", \"pair\" or \"map\"";
+        value = proto_value_map_get(map, "timeout_ms");
+        if (value && !read_timeout(peer, value))
+                return "timeout_ms: milliseconds 0..10^12, 0 for none";
+        return NULL;
+}
+
+static void put_limit(struct proto_builder *out, const char *name, uint64_t value)
+{
+        proto_put_text(out, name);
+        proto_put_uint(out, value);
+}
+
+static void put_limits(struct proto_builder *out, const struct rpc_limits *limits)
+{
+        proto_put_text(out, "limits");
+        proto_put_map(out, 13);
+        put_limit(out, "frame_bytes", limits->frame_bytes);
+        put_limit(out, "depth", PROTO_DEPTH_MAX);
+        put_limit(out, "connections", limits->connections);
+        put_limit(out, "connections_per_uid", limits->connections_per_uid);
+        put_limit(out, "calls", limits->calls);
+        put_limit(out, "calls_per_connection", limits->calls_per_connection);
+        put_limit(out, "calls_per_uid", limits->calls_per_uid);
+        put_limit(out, "bytes", limits->bytes);
+        put_limit(out, "bytes_per_connection", limits->bytes_per_connection);
+        put_limit(out, "bytes_per_uid", limits->bytes_per_uid);
+        put_limit(out, "timeout_ms", limits->timeout_ms);
+        put_limit(out, "drain_ms", limits->drain_ms);
+        put_limit(out, "arguments", PROTO_ARITY_MAX);
+}
+
+static void put_identity(struct proto_builder *out, const struct rpc_peer *peer)
+{
+        static const struct {
+                uint32_t right;
+                const char *word;
+        } rights[] = {
+                {RPC_RIGHT_CONNECTED, "connected"}, {RPC_RIGHT_OBSERVE, "observe"},
+                {RPC_RIGHT_CONTROL, "control"},     {RPC_RIGHT_READ, "read"},
+                {RPC_RIGHT_ALL, "all"},
+        };
+        uint32_t n = 0;
+
+        proto_put_text(out, "you");
+        proto_put_map(out, 5);
+        put_limit(out, "uid", peer->identity.uid);
+        put_limit(out, "gid", peer->identity.gid);
+        put_limit(out, "pid", (uint64_t)peer->identity.pid);
+        proto_put_text(out, "groups");
+        proto_put_array(out, peer->identity.n_groups);
+        for (uint32_t i = 0; i < peer->identity.n_groups; i++)
+                proto_put_uint(out, peer->identity.groups[i]);
+        for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
+                n += (peer->rights & rights[i].right) != 0;
+        proto_put_text(out, "rights");
+        proto_put_array(out, n);
+        for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
+                if (peer->rights & rights[i].right)
+                        proto_put_text(out, rights[i].word);
+}
+
+static void method_hello(const struct rpc_request *request)
+{
+        static const char *const capabilities[] = {"broadcast", "submit", "cancel", "timing", "named-arguments"};
+        const struct rpc_config *config = &request->peer->server->config;
+        const char *expected = read_wishes(request->peer, param(request, 0));
+        struct proto_builder *out;
+        size_t mark;
+
+        if (expected) {
+                invalid(request, expected);
+                return;
+        }
+        out = rpc_reply_begin(request->peer, request->msgid, &mark);
+        proto_put_map(out, 7);
+        proto_put_text(out, "server");
+        proto_put_text(out, "vmreqd");
+        proto_put_text(out, "version");
+        proto_put_text(out, config->version);
+        proto_put_text(out, "protocol");
+        proto_put_uint(out, PROTOCOL_VERSION);
+        proto_put_text(out, "vm");
+        proto_put_text(out, config->vm_name);
+        proto_put_text(out, "capabilities");
+        proto_put_array(out, ARRAY_SIZE(capabilities));
+        for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++)
+                proto_put_text(out, capabilities[i]);
+        put_limits(out, &config->limits);
+        put_identity(out, request->peer);
+        rpc_reply_end(request->peer, request->msgid, mark, PROTO_RAN_NO);
+}
+
+/* ---- calls by vmreq.call, vmreq.submit ---- */
+
+static void call_by(const struct rpc_request *request, enum rpc_call_kind kind, const char *expected)
+{
+        static const struct proto_value no_args = {.type = PROTO_ARRAY};
+        static const uint8_t no_args_bytes[] = {0x90};
+        const struct proto_value *name = param(request, 0), *args = param(request, 1);
+        struct rpc_call_spec spec = {.kind = kind, .msgid = request->msgid, .options = param(request, 2)};
+        uint32_t count;
+        uint64_t id;
+        size_t mark;
+
+        if (request->params->count > 3 || !name || (name->type != PROTO_STR && name->type != PROTO_BIN) ||
+            (args && args->type != PROTO_ARRAY && args->type != PROTO_MAP)) {
+                invalid(request, expected);
+                return;
+        }
+        spec.name = name->data;
+        spec.name_len = name->count;
+        spec.args = args ? args : &no_args;
+        spec.frame = args ? request->frame : no_args_bytes;
+        spec.frame_len = args ? request->frame_len : sizeof(no_args_bytes);
+        if (args)
+                spec.args_offset = proto_frame_skip(
+                        request->frame, request->frame_len,
+                        proto_frame_enter(request->frame, request->frame_len, request->params_offset,
+                                          &count));
+        if (!rpc_call_begin(request->peer, &spec, &id) || kind != RPC_CALL_SUBMIT)
+                return;
+        proto_put_uint(rpc_reply_begin(request->peer, request->msgid, &mark), id);
+        rpc_reply_end(request->peer, request->msgid, mark, PROTO_RAN_MAYBE);
+}
+
+static void method_call(const struct rpc_request *request)
+{
+        call_by(request, RPC_CALL_REQUEST,
+                "vmreq.call [symbol, arguments (array or map), options (map)], the last two optional");
+}
+
+static void method_submit(const struct rpc_request *request)
+{
+        call_by(request, RPC_CALL_SUBMIT,
+                "vmreq.submit [symbol, arguments (array or map), options (map)], the last two optional");
+}
+
+/* ---- ids ---- */
+
+/* A submitted call of this connection; else NULL. */
+static struct rpc_call *own_submitted(const struct rpc_request *request)
+{
+        const struct proto_value *id = param(request, 0);
+        struct rpc_call *call;
+
+        if (!id || id->type != PROTO_UINT)
+                return NULL;
+        call = rpc_call_find(request->peer->server, id->u);
+        return call && call->kind == RPC_CALL_SUBMIT && call->peer == request->peer && !call->abandoned
+                       ? call
+                       : NULL;
+}
+
+static bool has_id(const struct rpc_request *request)
+{
+        const struct proto_value *id = param(request, 0);
+
+        return id && id->type == PROTO_UINT;
+}
+
+static void no_such_request(const struct rpc_request *request)
+{
+        rpc_reply_error(request->peer, request->msgid, PROTO_NOT_FOUND, PROTO_RAN_MAYBE,
+                        "there is no request of this connection with that id");
+}
+
+static void method_wait(const struct rpc_request *request)
+{
+        const struct proto_value *ms = param(request, 1);
+        struct rpc_call *call = own_submitted(request);
+
+        if (!has_id(request) || (ms && (ms->type != PROTO_UINT || ms->u > WAIT_MS_MAX)))
+                invalid(request, "vmreq.wait [id, ms], ms 0..10^12 and optional");
+        else if (!call)
+                no_such_request(request);
+        else
+                rpc_call_wait(call, request->peer, request->msgid, ms ? ms->u : UINT64_MAX);
+}
+
+static void method_release(const struct rpc_request *request)
+{
+        struct rpc_call *call = own_submitted(request);
+        size_t mark;
+
+        if (!has_id(request)) {
+                invalid(request, "vmreq.release [id]");
+        } else if (!call) {
+                no_such_request(request);
+        } else {
+                rpc_call_release(call);
+                proto_put_nil(rpc_reply_begin(request->peer, request->msgid, &mark));
+                rpc_reply_end(request->peer, request->msgid, mark, PROTO_RAN_NO);
+        }
+}
+
+/* May this peer cancel it?  What is not its own is unknown to it, unless it has the right to others'. */
+static bool may_cancel(const struct rpc_peer *peer, const struct rpc_call *call)
+{
+        return call->peer == peer || (peer->rights & RPC_RIGHT_CONTROL);
+}
+
+static void method_cancel(const struct rpc_request *request)
+{
+        const struct proto_value *what = param(request, 0), *msgid = NULL;
+        struct rpc_call *call = NULL;
+
+        if (what && what->type == PROTO_MAP)
+                msgid = proto_value_map_get(what, "msgid");
+        if (what && what->type == PROTO_UINT) {
+                call = rpc_call_find(request->peer->server, what->u);
+        } else if (msgid && msgid->type == PROTO_UINT && msgid->u <= UINT32_MAX) {
+                call = rpc_call_find_msgid(request->peer, (uint32_t)msgid->u);
+        } else {
+                invalid(request, "vmreq.cancel [id] or vmreq.cancel [{\"msgid\": n}]");
+                return;
+        }
+        if (!call || !may_cancel(request->peer, call))
+                reply_text(request, "unknown");
+        else
+                reply_text(request, rpc_call_cancel(call, call->peer == request->peer ? "its caller"
+                                                                                     : "another client"));
+}
+
+/* ---- the table ---- */
+
+static const struct {
+        const char *name;
+        uint32_t right;
+        rpc_method method;
+} methods[] = {
+        {"vmreq.hello", RPC_RIGHT_CONNECTED, method_hello},
+        {"vmreq.ping", RPC_RIGHT_CONNECTED, method_ping},
+        {"vmreq.call", RPC_RIGHT_CONNECTED, method_call},
+        {"vmreq.submit", RPC_RIGHT_CONNECTED, method_submit},
+        {"vmreq.wait", RPC_RIGHT_CONNECTED, method_wait},
+        {"vmreq.release", RPC_RIGHT_CONNECTED, method_release},
+        {"vmreq.cancel", RPC_RIGHT_CONNECTED, method_cancel},
+        {"vmreq.symbols", RPC_RIGHT_CONNECTED, rpc_method_symbols},
+        {"vmreq.describe", RPC_RIGHT_CONNECTED, rpc_method_describe},
+        {"nvim_get_api_info", RPC_RIGHT_CONNECTED, rpc_method_api_info},
+        {"vmreq.status", RPC_RIGHT_OBSERVE, rpc_method_status},
+};
+
+rpc_method rpc_control_find(const char *name, size_t len, uint32_t rights)
+{
+        /* Most calls are of symbols: two letters tell. */
+        if (len < 5 || (name[0] != 'v' && name[0] != 'n'))
+                return NULL;
+        for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
+                if (strlen(methods[i].name) == len && memcmp(methods[i].name, name, len) == 0)
+                        return rights & methods[i].right ? methods[i].method : NULL;
+        return NULL;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#include "rpc/options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "vm/vmreq.h"
+
+/* Longest time limit that is taken literally: about 31 years, far from any overflow in nanoseconds. */
+#define TIMEOUT_MS_MAX 1000000000000ull
+
+void rpc_options_init(struct rpc_options *options, const struct vmreq_symbol *symbol, uint64_t timeout_ms)
+{
+        *options = (struct rpc_options){.cpu = symbol->dest, .timeout_ms = timeout_ms};
+        if (symbol->timeout_ms)
+                options->timeout_ms = symbol->timeout_ms;
+        if (symbol->flags & VMREQ_SYM_PRIORITY)
+                options->flags |= VMREQ_PRIORITY;
+        if (symbol->flags & VMREQ_SYM_POKE)
+                options->flags |= VMREQ_POKE;
+}
+
+struct reader {
+        struct rpc_options *options;
+        uint32_t cpus;
+        bool submit;
+        const char *expected; /* set when a value is not what it should be */
+};
+
+static void set_flag(struct reader *reader, const struct proto_value *value, uint32_t flag)
+{
+        if (value->type != PROTO_BOOL)
+                reader->expected = "a bool";
+        else if (value->b)
+                reader->options->flags |= flag;
+        else
+                reader->options->flags &= ~flag;
+}
+
+static void read_cpu(struct reader *reader, const struct proto_value *value)
+{
+        static const struct {
+                const char *word;
+                uint32_t cpu;
+        } words[] = {
+                {"any", VMREQ_CPU_ANY},
+                {"any-queue", VMREQ_CPU_ANY_QUEUE},
+                {"all", VMREQ_CPU_ALL},
+                {"all-reverse", VMREQ_CPU_ALL_REVERSE},
+        };
+
+        if (value->type == PROTO_UINT && value->u < reader->cpus) {
+                reader->options->cpu = (uint32_t)value->u;
+                return;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+                if (proto_value_is_text(value, words[i].word)) {
+                        reader->options->cpu = words[i].cpu;
+                        return;
+                }
+        }
+        reader->expected = "the number of a vCPU of this VM, \"any\", \"any-queue\", \"all\" or \"all-reverse\"";
+}
+
+static void read_timeout(struct reader *reader, const struct proto_value *value)
+{
+        if (value->type == PROTO_NIL)
+                reader->options->timeout_ms = 0;
+        else if (value->type == PROTO_UINT && value->u <= TIMEOUT_MS_MAX)
+                reader->options->timeout_ms = value->u;
+        else
+                reader->expected = "milliseconds 0..10^12, or nil for none";
+}
+
+static void read_on_error(struct reader *reader, const struct proto_value *value)
+{
+        if (proto_value_is_text(value, "continue"))
+                reader->options->flags |= VMREQ_CONTINUE;
+        else if (proto_value_is_text(value, "stop"))
+                reader->options->flags &= ~VMREQ_CONTINUE;
+        else
+                reader->expected = "\"stop\" or \"continue\"";
+}
+
+static void read_bool(struct reader *reader, const struct proto_value *value, bool *ret_bool)
+{
+        if (value->type != PROTO_BOOL)
+                reader->expected = "a bool";
+        else
+                *ret_bool = value->b;
+}
+
+/* Options of the protocol that this version does not do.  Saying so beats doing something else. */
+static bool is_unsupported(const struct proto_value *key, const struct proto_value *value)
+{
+        bool is_false = value->type == PROTO_BOOL && !value->b;
+
+        if (proto_value_is_text(key, "key"))
+                return true;
+        return !is_false && (proto_value_is_text(key, "stream") || proto_value_is_text(key, "detach"));
+}
+
+/* False: no such option. */
+static bool read_one(struct reader *reader, const struct proto_value *key, const struct proto_value *value)
+{
+        struct rpc_options *options = reader->options;
+
+        if (proto_value_is_text(key, "cpu"))
+                read_cpu(reader, value);
+        else if (proto_value_is_text(key, "priority"))
+                set_flag(reader, value, VMREQ_PRIORITY);
+        else if (proto_value_is_text(key, "poke"))
+                set_flag(reader, value, VMREQ_POKE);
+        else if (proto_value_is_text(key, "parallel"))
+                set_flag(reader, value, VMREQ_PARALLEL);
+        else if (proto_value_is_text(key, "on_error"))
+                read_on_error(reader, value);
+        else if (proto_value_is_text(key, "timeout_ms"))
+                read_timeout(reader, value);
+        else if (proto_value_is_text(key, "timing"))
+                read_bool(reader, value, &options->timing);
+        else if (proto_value_is_text(key, "no_wait") && reader->submit)
+                read_bool(reader, value, &options->no_wait);
+        else if (!proto_value_is_text(key, "stream") && !proto_value_is_text(key, "detach"))
+                return false;
+        return true;
+}
+
+enum proto_code rpc_options_read(struct rpc_options *options, const struct proto_value *map, uint32_t cpus,
+                                 bool submit, char *reterr_text, size_t size)
+{
+        struct reader reader = {.options = options, .cpus = cpus, .submit = submit};
+
+        if (!map || map->type == PROTO_NIL)
+                return PROTO_OK;
+        if (map->type != PROTO_MAP) {
+                (void)snprintf(reterr_text, size, "options: expected a map, got %s",
+                               proto_value_type_to_string(map));
+                return PROTO_INVALID_REQUEST;
+        }
+        for (uint32_t i = 0; i < map->count; i++) {
+                const struct proto_value *key = &map->items[2 * i], *value = key + 1;
+                bool is_text = key->type == PROTO_STR || key->type == PROTO_BIN;
+                int len = is_text ? (int)MIN(key->count, 32u) : 0;
+
+                if (is_unsupported(key, value)) {
+                        (void)snprintf(reterr_text, size, "option \"%.*s\" is not supported by this version",
+                                       len, key->data);
+                        return PROTO_UNSUPPORTED;
+                }
+                if (!read_one(&reader, key, value)) {
+                        (void)snprintf(reterr_text, size,
+                                       "unknown option \"%.*s\"; there are cpu, priority, poke, timeout_ms, "
+                                       "parallel, on_error, timing%s",
+                                       len, is_text ? key->data : "", submit ? ", no_wait" : "");
+                        return PROTO_INVALID_REQUEST;
+                }
+                if (reader.expected) {
+                        (void)snprintf(reterr_text, size, "option \"%.*s\": expected %s", len, key->data,
+                                       reader.expected);
+                        return PROTO_INVALID_REQUEST;
+                }
+        }
+        if (options->flags & (VMREQ_PARALLEL | VMREQ_CONTINUE) && options->cpu != VMREQ_CPU_ALL &&
+            options->cpu != VMREQ_CPU_ALL_REVERSE) {
+                (void)snprintf(reterr_text, size,
+                               "options \"parallel\" and \"on_error\" need cpu \"all\" or \"all-reverse\"");
+                return PROTO_INVALID_REQUEST;
+        }
+        return PROTO_OK;
+}

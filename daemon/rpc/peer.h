@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * One connection: its identity and rights, its bytes in and out, its calls in flight.  Loop thread.  The fault
+ * boundary: whatever goes wrong with a peer ends that peer.
+ */
+
+#include <uv.h>
+
+#include "proto/builder.h"
+#include "proto/frame.h"
+#include "rpc/identity.h"
+#include "rpc/server-internal.h"
+
+enum rpc_peer_state {
+        RPC_PEER_OPEN,
+        RPC_PEER_HALF,    /* the client has shut its sending side: finish, answer, close */
+        RPC_PEER_ENDING,  /* a fatal error was written: flush, then close */
+        RPC_PEER_CLOSING, /* the descriptor is going */
+};
+
+enum rpc_style {
+        RPC_STYLE_TEXT, /* "NAME: text (ran: no)" */
+        RPC_STYLE_PAIR, /* [0|1, the same]: Neovim's clients */
+        RPC_STYLE_MAP,  /* {name, code, message, ran, data} */
+};
+
+struct rpc_peer {
+        struct rpc_server *server;
+        TAILQ_ENTRY(rpc_peer) link, dirty_link, ready_link;
+        bool is_dirty, is_ready;
+        enum rpc_peer_state state;
+        uv_poll_t poll;
+        int fd;
+        int poll_events; /* what is asked for now */
+        uint64_t number; /* of the connection, for logs and for nvim's channel id */
+
+        struct rpc_identity identity;
+        uint32_t rights;
+        struct rpc_account account;
+
+        /* input */
+        uint8_t *in;
+        size_t in_len, in_cap;  /* in_cap is charged */
+        struct proto_frame frame; /* of what stands in `in` */
+        bool eof;    /* the client sends no more */
+        bool paused; /* over its share of bytes: not read from */
+
+        /* output */
+        struct proto_builder out;
+        size_t out_sent;
+        uint64_t out_charged;
+
+        struct rpc_call_list calls; /* in flight for this peer, unanswered ones among them */
+        uint32_t n_unanswered;
+
+        /* what hello and the like have set */
+        enum rpc_style style;
+        uint64_t timeout_ms; /* 0: the server's default */
+        bool timeout_set;
+};
+
+/* Takes over a connected descriptor.  NULL: refused, and the descriptor is closed. */
+struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd);
+
+/* Closes at once: what is queued for it is cancelled, what runs is asked to end; NO_WAIT calls go on. */
+void rpc_peer_close(struct rpc_peer *peer);
+
+/* Notes that there is output to flush before the loop sleeps. */
+void rpc_peer_touch(struct rpc_peer *peer);
+/* Writes what the socket takes. */
+void rpc_peer_flush(struct rpc_peer *peer);
+/* Handles a turn's worth of input that is at hand. */
+void rpc_peer_resume(struct rpc_peer *peer);
+/* Going down: takes what has arrived, then reads no more. */
+void rpc_peer_drain_input(struct rpc_peer *peer);
+
+/* May `n` more bytes be held for this peer's answer?  See the head of peer.c. */
+bool rpc_peer_has_room(const struct rpc_peer *peer, size_t n);
+/* A call of it was answered or has gone: it may be time to close. */
+void rpc_peer_settle(struct rpc_peer *peer);

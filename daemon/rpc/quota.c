@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#include "rpc/quota.h"
+
+#include <stdlib.h>
+
+#include <uthash.h>
+
+#include "base/check.h"
+#include "base/macros.h"
+#include "rpc/server.h"
+
+struct rpc_uid_account {
+        struct rpc_account account; /* first: an account's parent is cast back to this */
+        uid_t uid;
+        uint32_t holders; /* connections, and calls that outlived theirs */
+        UT_hash_handle hh;
+};
+
+void rpc_quota_init(struct rpc_quota *quota, const struct rpc_limits *limits)
+{
+        *quota = (struct rpc_quota){.all = {.what = "daemon"}};
+        quota->all.max[RPC_CONNECTIONS] = limits->connections;
+        quota->all.max[RPC_CALLS] = limits->calls;
+        quota->all.max[RPC_BYTES] = limits->bytes;
+        quota->uid_max[RPC_CONNECTIONS] = limits->connections_per_uid;
+        quota->uid_max[RPC_CALLS] = limits->calls_per_uid;
+        quota->uid_max[RPC_BYTES] = limits->bytes_per_uid;
+        quota->connection_max[RPC_CONNECTIONS] = 1;
+        quota->connection_max[RPC_CALLS] = limits->calls_per_connection;
+        quota->connection_max[RPC_BYTES] = limits->bytes_per_connection + limits->frame_bytes;
+}
+
+void rpc_quota_deinit(struct rpc_quota *quota)
+{
+        for (unsigned i = 0; i < _RPC_RESOURCE_N; i++)
+                CHECK(quota->all.used[i] == 0);
+        CHECK(!quota->uids);
+}
+
+static struct rpc_uid_account *uid_account(struct rpc_quota *quota, uid_t uid)
+{
+        struct rpc_uid_account *found;
+
+        HASH_FIND(hh, quota->uids, &uid, sizeof(uid), found);
+        if (found)
+                return found;
+        found = calloc(1, sizeof(*found));
+        if (!found)
+                return NULL;
+        found->uid = uid;
+        found->account.what = "uid";
+        found->account.parent = &quota->all;
+        for (unsigned i = 0; i < _RPC_RESOURCE_N; i++)
+                found->account.max[i] = quota->uid_max[i];
+        HASH_ADD(hh, quota->uids, uid, sizeof(uid), found);
+        return found;
+}
+
+static void uid_drop(struct rpc_quota *quota, struct rpc_uid_account *uid)
+{
+        CHECK(uid->holders > 0);
+        if (--uid->holders)
+                return;
+        for (unsigned i = 0; i < _RPC_RESOURCE_N; i++)
+                CHECK(uid->account.used[i] == 0);
+        HASH_DEL(quota->uids, uid);
+        free(uid);
+}
+
+bool rpc_quota_open(struct rpc_quota *quota, uid_t uid, struct rpc_account *ret_account,
+                    const struct rpc_account **ret_over)
+{
+        struct rpc_uid_account *owner = uid_account(quota, uid);
+
+        *ret_over = NULL;
+        if (!owner)
+                return false;
+        owner->holders++;
+        *ret_account = (struct rpc_account){.parent = &owner->account, .what = "connection"};
+        for (unsigned i = 0; i < _RPC_RESOURCE_N; i++)
+                ret_account->max[i] = quota->connection_max[i];
+        if (rpc_account_charge(ret_account, RPC_CONNECTIONS, 1, ret_over))
+                return true;
+        if (*ret_over == &owner->account && owner->holders == 1)
+                *ret_over = NULL; /* goes with the next line */
+        uid_drop(quota, owner);
+        return false;
+}
+
+void rpc_quota_close(struct rpc_quota *quota, struct rpc_account *account)
+{
+        rpc_account_release(account, RPC_CONNECTIONS, 1);
+        for (unsigned i = 0; i < _RPC_RESOURCE_N; i++)
+                CHECK(account->used[i] == 0);
+        uid_drop(quota, container_of(account->parent, struct rpc_uid_account, account));
+}
+
+bool rpc_account_charge(struct rpc_account *account, enum rpc_resource resource, uint64_t n,
+                        const struct rpc_account **ret_over)
+{
+        for (struct rpc_account *a = account; a; a = a->parent) {
+                if (a->used[resource] + n > a->max[resource]) {
+                        *ret_over = a;
+                        return false;
+                }
+        }
+        rpc_account_force(account, resource, n);
+        return true;
+}
+
+void rpc_account_force(struct rpc_account *account, enum rpc_resource resource, uint64_t n)
+{
+        for (struct rpc_account *a = account; a; a = a->parent)
+                a->used[resource] += n;
+}
+
+void rpc_account_release(struct rpc_account *account, enum rpc_resource resource, uint64_t n)
+{
+        for (struct rpc_account *a = account; a; a = a->parent) {
+                CHECK(a->used[resource] >= n);
+                a->used[resource] -= n;
+        }
+}
+
+struct rpc_account *rpc_quota_uid_hold(struct rpc_account *connection)
+{
+        struct rpc_uid_account *uid = container_of(connection->parent, struct rpc_uid_account, account);
+
+        uid->holders++;
+        return &uid->account;
+}
+
+void rpc_quota_uid_drop(struct rpc_quota *quota, struct rpc_account *account)
+{
+        uid_drop(quota, container_of(account, struct rpc_uid_account, account));
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Who holds how much.  Three resources - connections, calls, bytes - each counted for the connection, for its
+ * uid, and in all.  A charge is taken before the resource and given back where the resource is destroyed; at
+ * shutdown every account must stand at zero.  Loop thread.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum rpc_resource {
+        RPC_CONNECTIONS,
+        RPC_CALLS,
+        RPC_BYTES,
+        _RPC_RESOURCE_N
+};
+
+/* One holder's figures.  `max` is fixed. */
+struct rpc_account {
+        uint64_t used[_RPC_RESOURCE_N];
+        uint64_t max[_RPC_RESOURCE_N];
+        struct rpc_account *parent; /* connection → uid → all; NULL at the top */
+        const char *what;           /* "connection", "uid", "daemon": for messages */
+};
+
+struct rpc_uid_account;
+
+struct rpc_quota {
+        struct rpc_account all;
+        uint64_t uid_max[_RPC_RESOURCE_N];
+        uint64_t connection_max[_RPC_RESOURCE_N];
+        struct rpc_uid_account *uids; /* hash by uid */
+};
+
+struct rpc_limits;
+
+void rpc_quota_init(struct rpc_quota *quota, const struct rpc_limits *limits);
+/* Asserts that everything is home. */
+void rpc_quota_deinit(struct rpc_quota *quota);
+
+/* Opens a connection's account below its uid's; charges one connection.  False: over a bound (*ret_over names
+ * it), or no memory (*ret_over NULL). */
+bool rpc_quota_open(struct rpc_quota *quota, uid_t uid, struct rpc_account *ret_account,
+                    const struct rpc_account **ret_over);
+/* Closes it; calls and bytes that belong to the uid from then on are charged there: see rpc_account_up. */
+void rpc_quota_close(struct rpc_quota *quota, struct rpc_account *account);
+
+/* Charges `n` on the account and all above it, or on none.  False: *ret_over is the account whose bound it
+ * would pass. */
+bool rpc_account_charge(struct rpc_account *account, enum rpc_resource resource, uint64_t n,
+                        const struct rpc_account **ret_over);
+/* The same, past any bound: for what cannot be refused any more. */
+void rpc_account_force(struct rpc_account *account, enum rpc_resource resource, uint64_t n);
+void rpc_account_release(struct rpc_account *account, enum rpc_resource resource, uint64_t n);
+
+/* Keeps a uid's account open while a call outlives its connection. */
+struct rpc_account *rpc_quota_uid_hold(struct rpc_account *connection);
+void rpc_quota_uid_drop(struct rpc_quota *quota, struct rpc_account *uid_account);

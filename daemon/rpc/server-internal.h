@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The server's insides, for the files of this room. */
+
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "base/log.h"
+#include "proto/builder.h"
+#include "proto/value.h"
+#include "rpc/bridge.h"
+#include "rpc/list.h"
+#include "rpc/policy.h"
+#include "rpc/quota.h"
+#include "rpc/server.h"
+
+struct rpc_peer;
+struct rpc_call;
+
+TAILQ_HEAD(rpc_peer_list, rpc_peer);
+TAILQ_HEAD(rpc_call_list, rpc_call);
+
+/* Bytes that one read may bring. */
+#define RPC_READ_BYTES (64u << 10)
+/* Frames of one connection in one turn of the loop. */
+#define RPC_FRAMES_PER_TURN 128u
+
+enum rpc_phase {
+        RPC_SERVING,
+        RPC_DRAINING, /* no new connections, no new calls; accepted ones go on */
+        RPC_LEAVING,  /* every call is answered; output is flushed */
+};
+
+struct rpc_server {
+        struct rpc_config config;
+        enum rpc_phase phase;
+        uint64_t started_ns;
+
+        uv_loop_t loop;
+        bool loop_open;
+        uv_poll_t listener;
+        uv_signal_t sigterm, sigint;
+        uv_prepare_t prepare; /* flushes what timers produced */
+        uv_check_t check;     /* flushes what I/O produced */
+        uv_idle_t idle;       /* runs while some peer has input left over from its turn */
+        uv_timer_t service_timer;
+        uv_timer_t drain_timer;
+        uv_timer_t accept_timer; /* accepting pauses after descriptors ran out */
+        struct rpc_bridge bridge;
+        struct rpc_service *service;
+
+        struct rpc_policy policy;
+        struct rpc_quota quota;
+        struct rpc_peer_list peers;
+        struct rpc_peer_list dirty; /* output to flush this turn */
+        struct rpc_peer_list ready; /* input left over */
+        struct rpc_call_list calls; /* every call whose request has not been released */
+        uint32_t n_peers;
+        uint32_t n_calls; /* in `calls` */
+        uint32_t n_open;  /* of these, with a request that has no fate yet */
+        uint64_t next_id;
+
+        struct proto_arena arena; /* of the frame at hand */
+        uint8_t *scratch;         /* RPC_READ_BYTES, shared by all peers whose input is whole */
+        struct log_limit refused_log;
+        uint64_t refused_notifications;
+};
+
+/* listener.c */
+int rpc_listener_start(struct rpc_server *server);
+void rpc_listener_stop(struct rpc_server *server);
+
+/* drain.c */
+void rpc_drain_begin(struct rpc_server *server);
+/* Looks whether draining or leaving is done; called each turn. */
+void rpc_drain_check(struct rpc_server *server);
+void rpc_drain_on_timer(uv_timer_t *timer);
+
+/* server.c */
+void rpc_server_rearm(struct rpc_server *server, uint64_t due_ns);
+void rpc_server_flush(struct rpc_server *server);

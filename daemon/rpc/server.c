@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loop and its turns.
+ *
+ *   timers    the deadline service; the drain; waits
+ *   idle      peers with input left over from their turn, one turn each
+ *   prepare   flush what these produced
+ *   poll      sockets; the bridge (calls that the EMTs have finished)
+ *   check     flush; is draining done?
+ *
+ * Output is written once per peer and turn.  The loop sleeps only in poll, and only when nobody is left over.
+ */
+#include "rpc/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/macros.h"
+#include "rpc/call.h"
+#include "rpc/peer.h"
+
+/* Shared by the submitters (who may be before the server exists) and the loop. */
+struct rpc_service {
+        _Atomic uint64_t due_ns;            /* UINT64_MAX: nothing new */
+        _Atomic(struct rpc_server *) server; /* NULL before the loop runs */
+};
+
+/* Set on the thread that runs the loop. */
+static _Thread_local struct rpc_server *loop_of_this_thread;
+
+/* ---- the deadline service ---- */
+
+struct rpc_service *rpc_service_new(void)
+{
+        struct rpc_service *service = calloc(1, sizeof(*service));
+
+        if (service)
+                atomic_init(&service->due_ns, UINT64_MAX);
+        return service;
+}
+
+void rpc_service_free(struct rpc_service *service)
+{
+        free(service);
+}
+
+void rpc_service_wake(void *ctx, uint64_t due_ns)
+{
+        struct rpc_service *service = ctx;
+        /* Acquire: pairs with rpc_server_set_service. */
+        struct rpc_server *server = atomic_load_explicit(&service->server, memory_order_acquire);
+        uint64_t old = atomic_load_explicit(&service->due_ns, memory_order_relaxed);
+
+        if (server && loop_of_this_thread == server) {
+                rpc_server_rearm(server, due_ns);
+                return;
+        }
+        /* Release: pairs with the exchange in on_bridge. */
+        while (due_ns < old && !atomic_compare_exchange_weak_explicit(&service->due_ns, &old, due_ns,
+                                                                      memory_order_release,
+                                                                      memory_order_relaxed))
+                ;
+        if (server)
+                (void)uv_async_send(&server->bridge.async);
+}
+
+static void on_service(uv_timer_t *timer)
+{
+        struct rpc_server *server = timer->data;
+        uint64_t next = vmreq_vm_service(server->config.vm, clock_now_ns());
+
+        if (next != UINT64_MAX)
+                rpc_server_rearm(server, next);
+}
+
+void rpc_server_rearm(struct rpc_server *server, uint64_t due_ns)
+{
+        uint64_t now = clock_now_ns();
+        uint64_t ms = due_ns <= now ? 0 : (due_ns - now + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS;
+
+        /* libuv counts from the loop's cached time, which may be old by now. */
+        uv_update_time(&server->loop);
+        (void)uv_timer_start(&server->service_timer, on_service, ms, 0);
+}
+
+void rpc_server_set_service(struct rpc_server *server, struct rpc_service *service)
+{
+        server->service = service;
+        /* Release: pairs with rpc_service_wake. */
+        atomic_store_explicit(&service->server, server, memory_order_release);
+}
+
+/* ---- turns ---- */
+
+static void on_bridge(uv_async_t *async)
+{
+        struct rpc_server *server = container_of(container_of(async, struct rpc_bridge, async),
+                                                 struct rpc_server, bridge);
+
+        rpc_calls_drain(server);
+        if (server->service) {
+                /* Acquire: pairs with rpc_service_wake. */
+                uint64_t due = atomic_exchange_explicit(&server->service->due_ns, UINT64_MAX,
+                                                        memory_order_acquire);
+
+                if (due != UINT64_MAX)
+                        rpc_server_rearm(server, due);
+        }
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+        struct rpc_server *server = idle->data;
+        struct rpc_peer *peer, *last = TAILQ_LAST(&server->ready, rpc_peer_list);
+
+        /* Those that stand there now, one turn each; who is left over again goes to the end. */
+        while ((peer = TAILQ_FIRST(&server->ready))) {
+                rpc_peer_resume(peer);
+                if (peer == last)
+                        break;
+        }
+}
+
+void rpc_server_flush(struct rpc_server *server)
+{
+        struct rpc_peer *peer;
+
+        while ((peer = TAILQ_FIRST(&server->dirty))) {
+                TAILQ_REMOVE(&server->dirty, peer, dirty_link);
+                peer->is_dirty = false;
+                rpc_peer_flush(peer);
+        }
+        if (TAILQ_EMPTY(&server->ready))
+                (void)uv_idle_stop(&server->idle);
+        else
+                (void)uv_idle_start(&server->idle, on_idle);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+        struct rpc_server *server = prepare->data;
+
+        rpc_server_flush(server);
+        rpc_drain_check(server);
+}
+
+static void on_check(uv_check_t *check)
+{
+        struct rpc_server *server = check->data;
+
+        rpc_server_flush(server);
+        rpc_drain_check(server);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+        (void)number;
+        rpc_drain_begin(handle->data);
+}
+
+/* ---- life ---- */
+
+/* Running out of descriptors must not be caused from outside: the limit is raised, and connections are kept
+ * clear of it. */
+static void raise_descriptor_limit(struct rpc_limits *limits)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit))
+                return;
+        if (limit.rlim_cur < limit.rlim_max) {
+                limit.rlim_cur = limit.rlim_max;
+                (void)setrlimit(RLIMIT_NOFILE, &limit);
+                (void)getrlimit(RLIMIT_NOFILE, &limit);
+        }
+        if (limit.rlim_cur != RLIM_INFINITY) {
+                uint64_t room = limit.rlim_cur > 128 ? limit.rlim_cur - 64 : 64;
+
+                limits->connections = MIN(limits->connections, room);
+        }
+}
+
+static int init_handles(struct rpc_server *server)
+{
+        uv_loop_t *loop = &server->loop;
+        int r = uv_prepare_init(loop, &server->prepare);
+
+        r = r ? r : uv_check_init(loop, &server->check);
+        r = r ? r : uv_idle_init(loop, &server->idle);
+        r = r ? r : uv_timer_init(loop, &server->service_timer);
+        r = r ? r : uv_timer_init(loop, &server->drain_timer);
+        r = r ? r : uv_timer_init(loop, &server->accept_timer);
+        r = r ? r : uv_signal_init(loop, &server->sigterm);
+        r = r ? r : uv_signal_init(loop, &server->sigint);
+        r = r ? r : rpc_bridge_init(&server->bridge, loop, on_bridge);
+        if (r)
+                return r;
+        server->prepare.data = server->check.data = server->idle.data = server;
+        server->service_timer.data = server->drain_timer.data = server->accept_timer.data = server;
+        server->sigterm.data = server->sigint.data = server;
+        r = uv_prepare_start(&server->prepare, on_prepare);
+        r = r ? r : uv_check_start(&server->check, on_check);
+        r = r ? r : uv_signal_start(&server->sigterm, on_signal, SIGTERM);
+        r = r ? r : uv_signal_start(&server->sigint, on_signal, SIGINT);
+        return r ? r : rpc_listener_start(server);
+}
+
+int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_server)
+{
+        struct rpc_server *server = calloc(1, sizeof(*server));
+        int r;
+
+        if (!server)
+                return -ENOMEM;
+        server->config = *config;
+        raise_descriptor_limit(&server->config.limits);
+        server->started_ns = clock_now_ns();
+        TAILQ_INIT(&server->peers);
+        TAILQ_INIT(&server->dirty);
+        TAILQ_INIT(&server->ready);
+        TAILQ_INIT(&server->calls);
+        server->arena = PROTO_ARENA_NULL;
+        rpc_policy_init(&server->policy);
+        rpc_quota_init(&server->quota, &server->config.limits);
+        server->scratch = malloc(RPC_READ_BYTES);
+        r = server->scratch ? uv_loop_init(&server->loop) : -ENOMEM;
+        if (r) {
+                free(server->scratch);
+                free(server);
+                return r;
+        }
+        server->loop_open = true;
+        r = init_handles(server);
+        if (r) {
+                (void)rpc_server_free(server);
+                return r;
+        }
+        *ret_server = server;
+        return 0;
+}
+
+static void name_stuck(const struct rpc_server *server)
+{
+        const struct rpc_call *call;
+
+        TAILQ_FOREACH (call, &server->calls, server_link)
+                log_line(LOG_L_WARNING, "still running at exit: %s, request %llu, called by uid %u, pid %d",
+                         call->symbol->def->name, (unsigned long long)call->id, (unsigned)call->caller_uid,
+                         (int)call->caller_pid);
+}
+
+void rpc_server_run(struct rpc_server *server)
+{
+        loop_of_this_thread = server;
+        if (server->config.on_ready)
+                server->config.on_ready(server->config.ctx);
+        (void)uv_run(&server->loop, UV_RUN_DEFAULT);
+        loop_of_this_thread = NULL;
+}
+
+bool rpc_server_settle(struct rpc_server *server)
+{
+        rpc_calls_drain(server);
+        if (server->n_calls == 0)
+                return true;
+        name_stuck(server);
+        return false;
+}
+
+static void close_handle(uv_handle_t *handle, void *ctx)
+{
+        (void)ctx;
+        if (!uv_is_closing(handle))
+                uv_close(handle, NULL);
+}
+
+struct rpc_server *rpc_server_free(struct rpc_server *server)
+{
+        if (!server)
+                return NULL;
+        if (server->service)
+                atomic_store_explicit(&server->service->server, NULL, memory_order_release);
+        if (server->loop_open) {
+                uv_walk(&server->loop, close_handle, NULL);
+                while (uv_run(&server->loop, UV_RUN_DEFAULT))
+                        ;
+                CHECK(uv_loop_close(&server->loop) == 0);
+        }
+        CHECK(TAILQ_EMPTY(&server->peers) && TAILQ_EMPTY(&server->calls));
+        rpc_quota_deinit(&server->quota);
+        proto_arena_deinit(&server->arena);
+        free(server->scratch);
+        free(server);
+        return NULL;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* One whole frame of one peer: what it asks for, and where that goes - a symbol or a method of the broker's own. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/frame.h"
+#include "proto/message.h"
+
+struct rpc_peer;
+
+/*
+ * Handles the frame at `data` (frame->pos bytes, scanned).  False: it was no message; the error is written, and
+ * the connection ends.
+ */
+bool rpc_session_frame(struct rpc_peer *peer, const uint8_t *data, const struct proto_frame *frame);
+
+/* A request for one of the broker's own methods. */
+struct rpc_request {
+        struct rpc_peer *peer;
+        uint32_t msgid;
+        const struct proto_value *params; /* an array node */
+        const uint8_t *frame;
+        size_t frame_len;
+        size_t params_offset;
+};
+
+typedef void (*rpc_method)(const struct rpc_request *request);
+
+/* control.c: the method of that name that somebody with these rights may use; NULL. */
+rpc_method rpc_control_find(const char *name, size_t len, uint32_t rights);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include "rpc/writer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "proto/frame.h"
+
+static struct proto_builder *out(struct vmreq_writer *writer)
+{
+        return &container_of(writer, struct rpc_writer, base)->value;
+}
+
+static void put_nil(struct vmreq_writer *writer)
+{
+        proto_put_nil(out(writer));
+}
+
+static void put_bool(struct vmreq_writer *writer, int value)
+{
+        proto_put_bool(out(writer), value != 0);
+}
+
+static void put_int(struct vmreq_writer *writer, int64_t value)
+{
+        proto_put_int(out(writer), value);
+}
+
+static void put_uint(struct vmreq_writer *writer, uint64_t value)
+{
+        proto_put_uint(out(writer), value);
+}
+
+static void put_x64(struct vmreq_writer *writer, uint64_t value)
+{
+        rpc_put_x64(out(writer), value);
+}
+
+static void put_float(struct vmreq_writer *writer, double value)
+{
+        proto_put_float(out(writer), value);
+}
+
+static void put_str(struct vmreq_writer *writer, const char *data, size_t len)
+{
+        proto_put_str(out(writer), data, len);
+}
+
+static void put_bytes(struct vmreq_writer *writer, const void *data, size_t len)
+{
+        proto_put_bin(out(writer), data, len);
+}
+
+static void put_array(struct vmreq_writer *writer, uint32_t count)
+{
+        proto_put_array(out(writer), count);
+}
+
+static void put_map(struct vmreq_writer *writer, uint32_t pairs)
+{
+        proto_put_map(out(writer), pairs);
+}
+
+static void put_raw(struct vmreq_writer *writer, const void *data, size_t len)
+{
+        proto_put_raw(out(writer), data, len);
+}
+
+static void put_failure(struct vmreq_writer *base, const char *name, const char *text)
+{
+        struct rpc_writer *writer = container_of(base, struct rpc_writer, base);
+
+        if (!writer->failure)
+                writer->failure = calloc(1, sizeof(*writer->failure));
+        if (!writer->failure)
+                return; /* the number alone must do */
+        (void)snprintf(writer->failure->name, sizeof(writer->failure->name), "%s", name ? name : "");
+        (void)snprintf(writer->failure->text, sizeof(writer->failure->text), "%s", text ? text : "");
+}
+
+static const struct vmreq_writer_ops writer_ops = {
+        .put_nil = put_nil,     .put_bool = put_bool,   .put_int = put_int,
+        .put_uint = put_uint,   .put_x64 = put_x64,     .put_float = put_float,
+        .put_str = put_str,     .put_bytes = put_bytes, .put_array = put_array,
+        .put_map = put_map,     .put_raw = put_raw,     .put_failure = put_failure,
+};
+
+void rpc_writer_init(struct rpc_writer *writer, size_t bytes_max)
+{
+        writer->base.ops = &writer_ops;
+        writer->failure = NULL;
+        proto_builder_init(&writer->value, bytes_max);
+}
+
+void rpc_writer_deinit(struct rpc_writer *writer)
+{
+        proto_builder_deinit(&writer->value);
+        free(writer->failure);
+        writer->failure = NULL;
+}
+
+enum rpc_writer_result rpc_writer_check(const struct rpc_writer *writer, bool nil_ok)
+{
+        const struct proto_builder *value = &writer->value;
+
+        if (value->error == PROTO_BUILDER_E_BUDGET)
+                return RPC_WRITER_E_BUDGET;
+        if (value->error)
+                return RPC_WRITER_E_MEMORY;
+        if (value->len == 0)
+                return nil_ok ? RPC_WRITER_OK : RPC_WRITER_E_BALANCE;
+        return proto_frame_skip(value->data, value->len, 0) == value->len ? RPC_WRITER_OK
+                                                                          : RPC_WRITER_E_BALANCE;
+}
+
+void rpc_put_x64(struct proto_builder *builder, uint64_t value)
+{
+        char text[24];
+        int n = snprintf(text, sizeof(text), "0x%llx", (unsigned long long)value);
+
+        proto_put_str(builder, text, (size_t)n);
+}

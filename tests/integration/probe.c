@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A module from outside the tree: calls.py builds it with cc -shared -fPIC against vmreq-module.h alone.
+ * It gives the tests one parameter of each type, defaults, ranges, and results that debug does not have.
+ */
+#include <vmreq-module.h>
+
+#include <stdbool.h>
+
+static const struct vmreq_host *host;
+
+/* One argument of each type, echoed as an array in the order of declaration. */
+static int32_t probe_types(void *ctx, const struct vmreq_value *args, uint32_t argc,
+                           struct vmreq_writer *reply)
+{
+        (void)ctx;
+        host->put_array(reply, argc);
+        host->put_bool(reply, args[0].u != 0);
+        for (uint32_t i = 1; i <= 4; i++)
+                host->put_int(reply, args[i].i);
+        for (uint32_t i = 5; i <= 8; i++)
+                host->put_uint(reply, args[i].u);
+        host->put_x64(reply, args[9].u);
+        host->put_float(reply, args[10].f);
+        host->put_str(reply, args[11].data, args[11].len);
+        host->put_bytes(reply, args[12].data, args[12].len);
+        for (uint32_t i = 13; i <= 15; i++)
+                host->put_raw(reply, args[i].data, args[i].len);
+        return 0;
+}
+
+static int64_t probe_narrow(int8_t a, uint8_t b, int16_t c, uint16_t d)
+{
+        return (int64_t)a + b + c + d;
+}
+
+static int64_t probe_range(int32_t level, int64_t plus)
+{
+        return level + plus;
+}
+
+static bool probe_flip(bool value)
+{
+        return !value;
+}
+
+static uint64_t probe_top(uint64_t value)
+{
+        return value;
+}
+
+static int32_t probe_count(void *ctx, const struct vmreq_value *args, uint32_t argc,
+                           struct vmreq_writer *reply)
+{
+        (void)ctx;
+        (void)argc;
+        host->put_uint(reply, args[0].len);
+        return 0;
+}
+
+static int32_t probe_named(void *ctx, const struct vmreq_value *args, uint32_t argc,
+                           struct vmreq_writer *reply)
+{
+        (void)ctx;
+        (void)args;
+        (void)argc;
+        host->put_failure(reply, "E_PROBE", "the probe found nothing");
+        return -7;
+}
+
+static const struct vmreq_param types_params[] = {
+        {.name = "flag", .type = VMREQ_T_BOOL},   {.name = "i8", .type = VMREQ_T_I8},
+        {.name = "i16", .type = VMREQ_T_I16},     {.name = "i32", .type = VMREQ_T_I32},
+        {.name = "i64", .type = VMREQ_T_I64},     {.name = "u8", .type = VMREQ_T_U8},
+        {.name = "u16", .type = VMREQ_T_U16},     {.name = "u32", .type = VMREQ_T_U32},
+        {.name = "u64", .type = VMREQ_T_U64},     {.name = "x64", .type = VMREQ_T_X64},
+        {.name = "f64", .type = VMREQ_T_F64},     {.name = "text", .type = VMREQ_T_STR},
+        {.name = "data", .type = VMREQ_T_BYTES},  {.name = "any", .type = VMREQ_T_ANY},
+        {.name = "array", .type = VMREQ_T_ARRAY}, {.name = "map", .type = VMREQ_T_MAP},
+};
+static const struct vmreq_param narrow_params[] = {
+        {.name = "a", .type = VMREQ_T_I8},
+        {.name = "b", .type = VMREQ_T_U8},
+        {.name = "c", .type = VMREQ_T_I16},
+        {.name = "d", .type = VMREQ_T_U16},
+};
+static const struct vmreq_param range_params[] = {
+        {.name = "level", .type = VMREQ_T_I32, .flags = VMREQ_PARAM_RANGE, .min = -5, .max = 10,
+         .doc = "how far"},
+        {.name = "plus", .type = VMREQ_T_I64, .flags = VMREQ_PARAM_OPTIONAL,
+         .fallback = {.type = VMREQ_T_I64, .i = 100}},
+};
+static const struct vmreq_param flip_params[] = {{.name = "value", .type = VMREQ_T_BOOL}};
+static const struct vmreq_param top_params[] = {{.name = "value", .type = VMREQ_T_X64}};
+static const struct vmreq_param count_params[] = {{.name = "data", .type = VMREQ_T_BYTES}};
+
+#define PARAMS(list) .params = list, .n_params = sizeof(list) / sizeof(list[0])
+
+static const struct vmreq_symbol symbols[] = {
+        {.size = sizeof(struct vmreq_symbol), .name = "probe.types", .doc = "One of each type.",
+         PARAMS(types_params), .result = VMREQ_T_ARRAY, .dest = VMREQ_DEST_ANY,
+         .function = probe_types},
+        {.size = sizeof(struct vmreq_symbol), .name = "probe.narrow", .doc = "Narrow words.",
+         PARAMS(narrow_params), .result = VMREQ_T_I64, .dest = VMREQ_DEST_ANY,
+         .words = (vmreq_words)probe_narrow},
+        {.size = sizeof(struct vmreq_symbol), .name = "probe.range", .doc = "A range, a default.",
+         PARAMS(range_params), .result = VMREQ_T_I64, .dest = 1, .words = (vmreq_words)probe_range},
+        {.size = sizeof(struct vmreq_symbol), .name = "probe.flip", .doc = "Not.",
+         PARAMS(flip_params), .result = VMREQ_T_BOOL, .dest = VMREQ_DEST_ANY,
+         .words = (vmreq_words)probe_flip},
+        {.size = sizeof(struct vmreq_symbol), .name = "probe.top", .doc = "An address.",
+         PARAMS(top_params), .result = VMREQ_T_X64, .dest = VMREQ_DEST_ANY,
+         .words = (vmreq_words)probe_top},
+        {.size = sizeof(struct vmreq_symbol), .name = "probe.count", .doc = "Length of bytes.",
+         PARAMS(count_params), .result = VMREQ_T_U64, .dest = VMREQ_DEST_ANY,
+         .function = probe_count},
+        {.size = sizeof(struct vmreq_symbol), .name = "probe.named", .doc = "Fails with a name.",
+         .result = VMREQ_T_NIL, .dest = VMREQ_DEST_ANY, .function = probe_named},
+};
+
+static int probe_init(const struct vmreq_host *table, uint32_t abi,
+                      const struct vmreq_setting *settings, size_t n_settings)
+{
+        (void)settings;
+        (void)n_settings;
+        if (abi != VMREQ_MODULE_ABI)
+                return -1;
+        host = table;
+        for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
+                if (host->add_symbol(host, &symbols[i]) != 0)
+                        return -1;
+        }
+        return 0;
+}
+
+VMREQ_MODULE_EXPORT = {
+        .size = sizeof(struct vmreq_module),
+        .abi = VMREQ_MODULE_ABI,
+        .name = "probe",
+        .version = "1",
+        .doc = "One of everything, for the tests.",
+        .flags = VMREQ_MODULE_UNMAPPABLE,
+        .init = probe_init,
+};

@@ -1,0 +1,549 @@
+# SPDX-License-Identifier: MIT
+"""The harness of the integration, interop and stress tests: the real daemon and a client by hand.
+
+Nothing here sleeps.  The daemon is ready when it says so on the notify socket that the harness binds; a
+call runs when vmreq.status says so; all waits end at a deadline, and the whole test at an alarm.
+Environment: VMREQ_BUILD (the build directory), VMREQ_SANITIZE (as CMake's, scales the deadlines).
+"""
+import array
+import atexit
+import faulthandler
+import json
+import os
+import re
+import reprlib
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import msgpack
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+BUILD = os.path.abspath(os.environ.get("VMREQ_BUILD") or os.path.join(ROOT, "build"))
+SANITIZE = os.environ.get("VMREQ_SANITIZE", "")
+SLOW = 4 if SANITIZE else 1          # factor on every deadline
+VMREQD = os.path.join(BUILD, "vmreqd")
+VMREQCTL = os.path.join(BUILD, "vmreqctl")
+MODULE_DIR = os.environ.get("VMREQ_MODULE_DIR") or os.path.join(BUILD, "modules")
+
+WAIT = 20 * SLOW                     # one answer, one datagram, one process
+TEST = 60 * SLOW                     # one test
+
+# Settings for tests of the way down: long enough to end what runs, short enough for a test.
+SHORT_DRAIN = f"[limits]\ndrain_ms = {1500 * SLOW}\n"
+
+SANITIZER_REPORT = re.compile(r"(ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:|"
+                              r"SUMMARY: \w*Sanitizer|Assertion .* failed|FATAL: ThreadSanitizer)")
+
+
+def sanitizer_env(environment):
+  """Sanitizers say what they found, all of it, and fail the process that did it."""
+  env = dict(environment)
+  env.setdefault("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=1:exitcode=99")
+  env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1:exitcode=99")
+  env.setdefault("TSAN_OPTIONS", "halt_on_error=0:second_deadlock_stack=1:exitcode=99")
+  return env
+
+
+def deadline(seconds=WAIT):
+  return time.monotonic() + seconds
+
+
+def left(until):
+  return max(0.0, until - time.monotonic())
+
+
+class Timeout(AssertionError):
+  """A wait reached its deadline."""
+
+
+# --- a client by hand -------------------------------------------------------------------------------
+
+class RpcError(Exception):
+  """An error answer, in whichever style: name, message, ran, data; `raw` as it came."""
+
+  def __init__(self, raw):
+    self.raw = raw
+    self.data = None
+    if isinstance(raw, dict):
+      self.name, self.message, self.ran = raw.get("name"), raw.get("message"), raw.get("ran")
+      self.data = raw.get("data")
+      super().__init__(f"{self.name}: {self.message} (ran: {self.ran})")
+      return
+    text = raw[1] if isinstance(raw, (list, tuple)) and len(raw) == 2 else raw
+    if not isinstance(text, str):
+      raise AssertionError(f"an error that is no text: {raw!r}")
+    match = re.fullmatch(r"([A-Z_]+): (.*) \(ran: (no|yes|maybe)\)", text, re.DOTALL)
+    if not match:
+      raise AssertionError(f"not of the form NAME: text (ran: …): {text!r}")
+    self.name, self.message, self.ran = match.groups()
+    super().__init__(text)
+
+
+class Client:
+  """One connection.  Calls may be pipelined: request() … request(), then result() of each, in any order.
+
+  Every answer is checked as it comes: four elements, a msgid that is owed, one of error and result nil.
+  """
+
+  def __init__(self, path, timeout=WAIT):
+    self.timeout = timeout
+    self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    self.socket.settimeout(timeout)
+    self.socket.connect(path)
+    self.unpacker = msgpack.Unpacker(raw=False, strict_map_key=True, max_buffer_size=1 << 28)
+    self.next_id = 1
+    self.owed = set()
+    self.answers = {}       # msgid → (error, result), in order of arrival
+    self.order = []         # msgids in the order of their answers
+    self.notifications = []  # (method, params)
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    self.close()
+
+  def close(self):
+    self.socket.close()
+
+  def half_close(self):
+    self.socket.shutdown(socket.SHUT_WR)
+
+  # -- sending
+
+  def send(self, data):
+    self.socket.sendall(data)
+
+  def pack(self, method, *params):
+    """The bytes of a request; its answer is then owed."""
+    msgid, self.next_id = self.next_id, self.next_id + 1
+    self.owed.add(msgid)
+    return msgid, msgpack.packb([0, msgid, method, list(params)])
+
+  def request(self, method, *params):
+    msgid, data = self.pack(method, *params)
+    self.send(data)
+    return msgid
+
+  def request_to(self, symbol, args=(), **options):
+    return self.request("vmreq.call", symbol, args if isinstance(args, dict) else list(args), options)
+
+  def notify(self, method, *params):
+    self.send(msgpack.packb([2, method, list(params)]))
+
+  # -- receiving
+
+  def receive(self, until=None):
+    """Takes in one message.  EOFError when the daemon has closed."""
+    until = until or deadline(self.timeout)
+    while True:
+      for message in self.unpacker:
+        self.take(message)
+        return message
+      if not select.select([self.socket], [], [], left(until))[0]:
+        raise Timeout(f"no message; owed: {sorted(self.owed)[:10]}")
+      data = self.socket.recv(1 << 16)
+      if not data:
+        raise EOFError("the daemon closed the connection")
+      self.unpacker.feed(data)
+
+  def take(self, message):
+    if not isinstance(message, list) or not message:
+      raise AssertionError(f"not a message: {reprlib.repr(message)}")
+    if message[0] == 2 and len(message) == 3:
+      self.notifications.append((message[1], message[2]))
+      return
+    if message[0] != 1 or len(message) != 4:
+      raise AssertionError(f"not an answer of four elements: {reprlib.repr(message)}")
+    _, msgid, error, result = message
+    if msgid not in self.owed:
+      raise AssertionError(f"an answer that nobody is owed, or a second one: {reprlib.repr(message)}")
+    if error is not None and (not error or result is not None):
+      raise AssertionError(f"an error that reads like none, or with a result: {reprlib.repr(message)}")
+    self.owed.remove(msgid)
+    self.answers[msgid] = (error, result)
+    self.order.append(msgid)
+
+  def has(self, msgid):
+    """Is the answer here already?  Reads what is there, waits for nothing."""
+    try:
+      while msgid not in self.answers:
+        self.receive(until=time.monotonic())
+    except Timeout:
+      return False
+    return True
+
+  def result(self, msgid, timeout=None):
+    until = deadline(timeout or self.timeout)
+    while msgid not in self.answers:
+      self.receive(until)
+    error, result = self.answers.pop(msgid)
+    if error is not None:
+      raise RpcError(error)
+    return result
+
+  def drain(self):
+    """Takes in everything up to the end of file."""
+    until = deadline(self.timeout)
+    try:
+      while True:
+        self.receive(until)
+    except (EOFError, ConnectionResetError):
+      return
+
+  def raw_until_eof(self, limit=1 << 20):
+    """The bytes up to the end of file, undecoded."""
+    until, data = deadline(self.timeout), b""
+    while len(data) < limit:
+      if not select.select([self.socket], [], [], left(until))[0]:
+        raise Timeout(f"the daemon did not close; it sent {data[:200]!r}")
+      try:
+        got = self.socket.recv(1 << 16)
+      except ConnectionResetError:
+        return data
+      if not got:
+        return data
+      data += got
+    raise AssertionError("more bytes than expected")
+
+  # -- conveniences
+
+  def call(self, method, *params):
+    return self.result(self.request(method, *params))
+
+  def call_to(self, symbol, args=(), **options):
+    return self.result(self.request_to(symbol, args, **options))
+
+  def error(self, method, *params):
+    """The error of a call that must fail."""
+    return self.error_of(self.request(method, *params))
+
+  def error_of(self, msgid):
+    try:
+      result = self.result(msgid)
+    except RpcError as error:
+      return error
+    raise AssertionError(f"a result where an error was expected: {reprlib.repr(result)}")
+
+  def status(self):
+    return self.call("vmreq.status")
+
+  def emt(self, cpu):
+    return self.status()["emts"][cpu]
+
+  def until_status(self, predicate, what):
+    """Asks for the status until the predicate holds of it; every round waits for an answer."""
+    until = deadline(self.timeout)
+    while True:
+      status = self.status()
+      if predicate(status):
+        return status
+      if not left(until):
+        raise Timeout(f"never {what}: {status}")
+
+  def until_runs(self, cpu, symbol):
+    return self.until_status(lambda s: s["emts"][cpu].get("symbol") == symbol, f"{symbol} on {cpu}")
+
+  def until_idle(self, cpu):
+    return self.until_status(lambda s: not s["emts"][cpu].get("symbol"), f"idle on {cpu}")
+
+  def block(self, cpu, **options):
+    """Blocks an EMT; returns the msgid of the blocking call, once it blocks."""
+    msgid = self.request_to("debug.block", [], cpu=cpu, timeout_ms=0, **options)
+    self.until_blocks(cpu)
+    return msgid
+
+  def until_blocks(self, cpu):
+    def blocks(status):
+      emt = status["emts"][cpu]
+      return emt.get("symbol") == "debug.block" and emt["state"] == "parked"
+    return self.until_status(blocks, f"blocked on {cpu}")
+
+  def unblock(self, cpu, through):
+    """Lets the blocked EMT go on, by a call that runs on another one."""
+    return self.call_to("debug.unblock", [cpu], cpu=through)
+
+  def cancel(self, msgid):
+    return self.call("vmreq.cancel", {"msgid": msgid})
+
+
+# --- the daemon -------------------------------------------------------------------------------------
+
+class NotifySocket:
+  """Where the service manager would listen for READY=1 and STOPPING=1."""
+
+  def __init__(self, path):
+    self.path = path
+    self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    self.socket.bind(path)
+    self.seen = []
+
+  def close(self):
+    self.socket.close()
+
+  def take_all(self):
+    while select.select([self.socket], [], [], 0)[0]:
+      data, control, _, _ = self.socket.recvmsg(8192, socket.CMSG_SPACE(16 * 4))
+      for level, kind, payload in control:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+          for fd in array.array("i", payload[:len(payload) - len(payload) % 4]):
+            os.close(fd)
+      self.seen += data.decode(errors="replace").split("\n")
+
+  def wait(self, line, process, until):
+    """Waits for a line, or for the end of the process that should send it."""
+    end = os.pidfd_open(process.pid)
+    try:
+      while True:
+        self.take_all()
+        if line in self.seen:
+          return True
+        if process.poll() is not None:
+          return False
+        if not select.select([self.socket, end], [], [], left(until))[0]:
+          raise Timeout(f"no {line} from the daemon")
+    finally:
+      os.close(end)
+
+
+class Daemon:
+  """A vmreqd of its own on a private socket.  `with Daemon(cpus=3) as daemon:` starts and stops it."""
+
+  def __init__(self, cpus=3, args=(), config=None, modules=("debug",), env=None, name="t",
+               folder=None, socket_path=None, listen=None):
+    self.folder = folder or tempfile.mkdtemp(prefix="vmreq-")
+    self.own_folder = folder is None
+    if self.own_folder:
+      atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
+    self.path = socket_path or os.path.join(self.folder, "s")
+    self.listen = listen
+    self.stderr_path = os.path.join(self.folder, "stderr")
+    self.stdout_path = os.path.join(self.folder, "stdout")
+    self.args = ["--name", name, "--cpus", str(cpus), "--module-dir", MODULE_DIR]
+    if listen is None:
+      self.args += ["--socket", self.path]
+    for module in modules:
+      self.args += ["--module", module]
+    if config is not None:
+      file = os.path.join(self.folder, "vmreqd.conf")
+      with open(file, "w", encoding="utf-8") as out:
+        out.write(config)
+      self.args += ["--config", file]
+    self.args += list(args)
+    self.env = env or {}
+    self.process = None
+    self.notify = None
+    self.clients = []
+
+  def __enter__(self):
+    self.start()
+    return self
+
+  def __exit__(self, kind, *_):
+    if kind is None:
+      self.stop()
+    else:
+      self.kill()
+
+  def spawn(self):
+    env = sanitizer_env(os.environ)
+    for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "XDG_RUNTIME_DIR"):
+      env.pop(name, None)
+    path = os.path.join(self.folder, "notify")
+    if os.path.exists(path):
+      os.unlink(path)
+    self.notify = NotifySocket(path)
+    env["NOTIFY_SOCKET"] = path
+    env.update(self.env)
+    # Dies with the test, however that ends.
+    command = ["setpriv", "--pdeathsig", "KILL", VMREQD] + self.args
+    options = {}
+    if self.listen is not None:
+      # As systemd does it: descriptor 3, and the process's own id.
+      fd = self.listen.fileno()
+      script = f'exec 3<&{fd}; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
+      command = ["sh", "-c", script, "sh"] + command
+      options["pass_fds"] = (fd,)
+    with open(self.stderr_path, "ab") as err, open(self.stdout_path, "ab") as out:
+      self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out,
+                                      stderr=err, **options)
+    return self
+
+  def start(self):
+    self.spawn()
+    if not self.notify.wait("READY=1", self.process, deadline()):
+      raise AssertionError(f"vmreqd ended with {self.process.returncode}:\n{self.stderr()}")
+    return self
+
+  def stderr(self):
+    with open(self.stderr_path, encoding="utf-8", errors="replace") as file:
+      return file.read()
+
+  def client(self, **options):
+    client = Client(self.path, **options)
+    self.clients.append(client)
+    return client
+
+  def terminate(self):
+    self.process.send_signal(signal.SIGTERM)
+
+  def wait(self, timeout=None):
+    try:
+      return self.process.wait(timeout or WAIT)
+    except subprocess.TimeoutExpired:
+      raise Timeout(f"vmreqd does not end:\n{self.stderr()[-4000:]}") from None
+
+  def finish(self, timeout=None):
+    """After SIGTERM: it ends with 0, and no sanitizer had anything to say."""
+    code = self.wait(timeout)
+    self.close()
+    text = self.stderr()
+    if SANITIZER_REPORT.search(text):
+      raise AssertionError(f"a sanitizer report:\n{text[-20000:]}")
+    if code != 0:
+      raise AssertionError(f"vmreqd ended with {code}:\n{text[-4000:]}")
+
+  def stop(self):
+    self.close_clients()
+    if self.process.poll() is None:
+      self.terminate()
+    self.finish()
+
+  def kill(self):
+    self.close_clients()
+    if self.process and self.process.poll() is None:
+      self.process.kill()
+      self.process.wait()
+    self.close()
+    sys.stderr.write(f"--- vmreqd's stderr:\n{self.stderr()[-20000:]}\n---\n")
+
+  def close_clients(self):
+    for client in self.clients:
+      client.close()
+
+  def close(self):
+    self.close_clients()
+    if self.notify:
+      self.notify.take_all()
+      self.notify.close()
+
+  def rss_kib(self):
+    with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
+      return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+
+  def descriptors(self):
+    return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+# --- programs ---------------------------------------------------------------------------------------
+
+class Finished:
+  """What a program that ran to its end left: code, out, err, seconds."""
+
+  def __init__(self, command, code, out, err, seconds):
+    self.command, self.code, self.seconds = command, code, seconds
+    self.out, self.err = out.decode(errors="replace"), err.decode(errors="replace")
+
+  def __repr__(self):
+    return f"{' '.join(self.command)}\n→ {self.code}\n{self.out}{self.err}"
+
+
+def run(*command, timeout=None, data=b"", env=None, cwd=None):
+  """Runs a program to its end; a sanitizer report of it fails the test."""
+  started = time.monotonic()
+  environment = sanitizer_env(os.environ)
+  environment.update(env or {})
+  try:
+    done = subprocess.run(command, input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=timeout or WAIT, env=environment, cwd=cwd, check=False)
+  except subprocess.TimeoutExpired as late:
+    raise Timeout(f"{' '.join(command)} did not end; {late.stdout!r} {late.stderr!r}") from None
+  finished = Finished(command, done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+  if SANITIZER_REPORT.search(finished.err):
+    raise AssertionError(f"a sanitizer report: {finished!r}")
+  return finished
+
+
+def vmreqctl(path, *args, **options):
+  return run(VMREQCTL, "-s", path, *args, **options)
+
+
+def vmreqd(*args, **options):
+  return run(VMREQD, *args, **options)
+
+
+# --- the test case ----------------------------------------------------------------------------------
+
+class TestCase(unittest.TestCase):
+  """A test with a hard end: an alarm fails it, and a second, later one ends the process."""
+
+  SECONDS = TEST
+
+  def run(self, result=None):
+    def on_alarm(*_):
+      raise Timeout(f"{self.id()} took longer than {self.SECONDS} s")
+    previous = signal.signal(signal.SIGALRM, on_alarm)
+    signal.alarm(int(self.SECONDS))
+    faulthandler.dump_traceback_later(self.SECONDS + 30, exit=True)
+    try:
+      return super().run(result)
+    finally:
+      faulthandler.cancel_dump_traceback_later()
+      signal.alarm(0)
+      signal.signal(signal.SIGALRM, previous)
+
+  def assertError(self, error, name, *words, ran=None):
+    self.assertEqual(error.name, name, str(error))
+    for word in words:
+      self.assertIn(word, error.message + json.dumps(error.data, default=str))
+    if ran is not None:
+      self.assertEqual(error.ran, ran, str(error))
+
+
+class SharedDaemon(TestCase):
+  """One daemon for all tests of a class, and one fresh connection, self.client, for each test."""
+
+  CPUS = 3
+  MODULES = ("debug",)
+  CONFIG = None
+
+  @classmethod
+  def setUpClass(cls):
+    cls.daemon = Daemon(cpus=cls.CPUS, modules=cls.modules(), config=cls.CONFIG)
+    cls.daemon.start()
+
+  @classmethod
+  def modules(cls):
+    return cls.MODULES
+
+  @classmethod
+  def tearDownClass(cls):
+    cls.daemon.stop()
+
+  def setUp(self):
+    self.client = self.daemon.client()
+    self.addCleanup(self.check_alive)
+
+  def check_alive(self):
+    """Whatever a test did to it: the daemon lives, every EMT is free and runs calls."""
+    self.client.close()
+    self.assertIsNone(self.daemon.process.poll(), f"vmreqd is gone:\n{self.daemon.stderr()[-4000:]}")
+    with Client(self.daemon.path) as other:
+      for cpu in range(self.CPUS):
+        self.assertEqual(other.call_to("debug.whoami", [], cpu=cpu), cpu)
+
+
+def uint32(value):
+  return struct.pack(">I", value)
+
+
+def main():
+  unittest.main(verbosity=2)

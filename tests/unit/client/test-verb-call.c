@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* 'call': what goes to the server, and what comes of every kind of answer. */
+
+#include "client/render.h"
+#include "unit/client/server.h"
+
+/* What the server was asked, as text; written by its thread, read after it has stopped. */
+static char asked[1024];
+
+static void note(const struct proto_message *message)
+{
+        FILE *out = fmemopen(asked, sizeof(asked), "w");
+
+        fprintf(out, "%.*s ", (int)message->method_len, message->method);
+        render_inline(out, message->params);
+        fclose(out);
+}
+
+/* Two i64 parameters; the destination of "x.all" is every vCPU. */
+static bool put_describe(const struct proto_value *symbol, struct proto_builder *out)
+{
+        static const char param[] = "\x82\xa4name\xa1" "a\xa4type\xa3i64";
+
+        if (proto_value_is_text(symbol, "x.none"))
+                return server_error(out, "NOT_FOUND", "no symbol x.none", "no");
+        proto_put_nil(out);
+        proto_put_map(out, 4);
+        proto_put_text(out, "name");
+        proto_put_value(out, symbol);
+        proto_put_text(out, "cpu");
+        proto_put_text(out, proto_value_is_text(symbol, "x.all") ? "all" : "any");
+        proto_put_text(out, "timeout_ms");
+        proto_put_uint(out, 60000);
+        proto_put_text(out, "params");
+        proto_put_array(out, 2);
+        proto_put_raw(out, param, sizeof(param) - 1);
+        proto_put_raw(out, param, sizeof(param) - 1);
+        return true;
+}
+
+static bool handler(struct server *server, const struct proto_message *message, struct proto_builder *out)
+{
+        static const char rows[] = "\x92\x82\xa3" "cpu\x01\xa4" "fate\xa4" "DONE"
+                                   "\x82\xa3" "cpu\x00\xa4" "fate\xa7" "EXPIRED";
+        const struct proto_value *symbol = &message->params->items[0];
+
+        (void)server;
+        if (server_is(message, "vmreq.describe"))
+                return put_describe(symbol, out);
+        note(message);
+        if (server_is(message, "vmreq.submit"))
+                return server_result(out, "\x11", 1);
+        if (proto_value_is_text(symbol, "x.fail"))
+                return server_error(out, "FAILED", "x.fail: status -5", "yes");
+        if (proto_value_is_text(symbol, "x.late"))
+                return server_error(out, "TIMEOUT", "too late", "maybe");
+        if (proto_value_is_text(symbol, "x.gone"))
+                return false;
+        if (proto_value_is_text(symbol, "x.nil"))
+                return server_result(out, "\xc0", 1);
+        if (proto_value_is_text(symbol, "x.all") || proto_value_is_text(symbol, "x.rows"))
+                return server_result(out, rows, sizeof(rows) - 1);
+        return server_result(out, "\x2a", 1);
+}
+
+struct expectation {
+        const char *words, *asked, *out, *err;
+        int status;
+};
+
+static void expect(const struct options *options, const struct expectation *e)
+{
+        struct server server;
+        struct run run;
+
+        asked[0] = '\0';
+        server_start(&server, handler);
+        run_verb(&run, server.path, options, e->words);
+        server_stop(&server);
+        if (strcmp(asked, e->asked) != 0 || strcmp(run.out, e->out) != 0 || !strstr(run.err, e->err) ||
+            run.status != e->status)
+                fail_msg("%s: %d, asked '%s', out '%s', err '%s'", e->words, run.status, asked, run.out,
+                         run.err);
+        if (e->err[0] == '\0')
+                assert_string_equal(run.err, "");
+}
+
+static void test_text(void **state)
+{
+        static const struct expectation cases[] = {
+                {"call x.add -50 0x2", "vmreq.call [x.add, [-50, 2], {}]", "42\n", "", CTL_DONE},
+                {"call x.nil", "vmreq.call [x.nil, [], {}]", "", "", CTL_DONE},
+                {"call --cpu 3 --priority --poke x.add 1 2",
+                 "vmreq.call [x.add, [1, 2], {cpu: 3, priority: true, poke: true}]", "42\n", "", CTL_DONE},
+                {"call x.add 1 2 three", "vmreq.call [x.add, [1, 2, three], {}]", "42\n", "", CTL_DONE},
+                {"call --no-wait x.add 1 2", "vmreq.submit [x.add, [1, 2], {no_wait: true}]",
+                 "accepted, request 17; nobody waits for its result\n", "", CTL_DONE},
+                {"call --cpu all x.rows", "vmreq.call [x.rows, [], {cpu: all}]",
+                 "cpu 1  DONE\ncpu 0  EXPIRED\n", "", CTL_TIMEOUT},
+                {"call x.all", "vmreq.call [x.all, [], {}]", "cpu 1  DONE\ncpu 0  EXPIRED\n", "",
+                 CTL_TIMEOUT},
+                {"call --cpu any x.all", "vmreq.call [x.all, [], {cpu: any}]",
+                 "{cpu: 1, fate: DONE}\n{cpu: 0, fate: EXPIRED}\n", "", CTL_DONE},
+                {"call x.none", "", "", "NOT_FOUND: no symbol x.none; try 'vmreqctl symbols'", CTL_REFUSED},
+                {"call x.add one 2", "", "",
+                 "INVALID_ARGUMENT: x.add: argument 1 \"a\": expected i64, got 'one'", CTL_REFUSED},
+                {"call x.fail", "vmreq.call [x.fail, [], {}]", "", "FAILED: x.fail: status -5 (ran: yes)",
+                 CTL_FAILED},
+                {"call x.late", "vmreq.call [x.late, [], {}]", "", "TIMEOUT: too late (ran: maybe); ",
+                 CTL_TIMEOUT},
+                {"call x.gone", "vmreq.call [x.gone, [], {}]", "", "closed the connection (ran: maybe)",
+                 CTL_LOST},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+                expect(NULL, &cases[i]);
+}
+
+static void test_json(void **state)
+{
+        static const struct options options = {.json = OPTIONS_JSON_SHORT, .has_timeout = true,
+                                               .timeout_ms = 1500};
+        static const struct expectation cases[] = {
+                {"call x.add 1 2", "vmreq.call [x.add, [1, 2], {timeout_ms: 1500}]", "42\n", "", CTL_DONE},
+                {"call x.nil", "vmreq.call [x.nil, [], {timeout_ms: 1500}]", "null\n", "", CTL_DONE},
+                {"call --no-wait x.add", "vmreq.submit [x.add, [], {no_wait: true, timeout_ms: 1500}]",
+                 "{\"request\":17}\n", "", CTL_DONE},
+                {"call x.all", "vmreq.call [x.all, [], {timeout_ms: 1500}]",
+                 "[{\"cpu\":1,\"fate\":\"DONE\"},{\"cpu\":0,\"fate\":\"EXPIRED\"}]\n", "", CTL_TIMEOUT},
+                {"call x.fail", "vmreq.call [x.fail, [], {timeout_ms: 1500}]", "",
+                 "vmreqctl: FAILED: x.fail: status -5 (ran: yes)\n", CTL_FAILED},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+                expect(&options, &cases[i]);
+}
+
+static void test_no_limit(void **state)
+{
+        static const struct options options = {.has_timeout = true, .timeout_ms = 0};
+        static const struct expectation e = {"call x.add 1 2", "vmreq.call [x.add, [1, 2], {timeout_ms: 0}]",
+                                             "42\n", "", CTL_DONE};
+
+        (void)state;
+        expect(&options, &e);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_text),
+                cmocka_unit_test(test_json),
+                cmocka_unit_test(test_no_limit),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* cpu.*: what is told of EMTs, by one of them. */
+#include "unit/symbols/caller.h"
+
+#include "modules/modules.h"
+
+static struct log_record log_lines;
+static struct caller caller;
+
+static int setup(void **state)
+{
+        char why[256] = "";
+
+        (void)state;
+        caller_init(&caller, 3, &log_lines);
+        assert_int_equal(
+                sym_registry_add_builtin(caller.registry, &mod_cpu, NULL, 0, why, sizeof(why)),
+                SYM_LOAD_OK);
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        (void)state;
+        caller_deinit(&caller);
+        return 0;
+}
+
+static void lists_all(void **state)
+{
+        struct call call;
+        char own[64];
+
+        (void)state;
+        call_do(&call, &caller, "cpu.list", 1, NULL, 0);
+        assert_int_equal(call.row.status, 0);
+        assert_memory_equal(call.writer.text, "[3 {2 \"cpu\" 0 \"state\" \"",
+                            strlen("[3 {2 \"cpu\" 0 \"state\" \""));
+        (void)snprintf(own, sizeof(own), "{2 \"cpu\" 1 \"state\" \"%s\"",
+                       vmreq_emt_state_name(VMREQ_EMT_RUNNING));
+        assert_has(call.writer.text, own);
+        assert_has(call.writer.text, "{2 \"cpu\" 2 ");
+}
+
+static void tells_of_itself(void **state)
+{
+        struct call call;
+        char begin[64];
+
+        (void)state;
+        for (uint32_t cpu = 0; cpu < 3; cpu++) {
+                call_do(&call, &caller, "cpu.state", cpu, NULL, 0);
+                assert_int_equal(call.row.status, 0);
+                (void)snprintf(begin, sizeof(begin), "{9 \"cpu\" %u \"state\" \"%s\" \"queued\" ",
+                               cpu, vmreq_emt_state_name(VMREQ_EMT_RUNNING));
+                assert_memory_equal(call.writer.text, begin, strlen(begin));
+                assert_has(call.writer.text, " \"done\" ");
+                assert_has(call.writer.text, " \"sleeps\" ");
+        }
+}
+
+static void tells_of_others(void **state)
+{
+        const struct vmreq_value two = {.u = 2};
+        struct call call;
+
+        (void)state;
+        call_do(&call, &caller, "cpu.state", 0, &two, 1);
+        assert_int_equal(call.row.status, 0);
+        assert_has(call.writer.text, "{9 \"cpu\" 2 ");
+}
+
+static void knows_its_bounds(void **state)
+{
+        const struct vmreq_value three = {.u = 3};
+        struct call call;
+
+        (void)state;
+        call_do(&call, &caller, "cpu.state", 0, &three, 1);
+        assert_int_equal(call.row.status, VMREQ_E_INVALID);
+        assert_string_equal(call.writer.text, "");
+        assert_string_equal(call.writer.failure_text, "there is no vCPU 3: they are 0 to 2");
+}
+
+static void only_reads(void **state)
+{
+        const struct sym_symbol *const *list;
+        size_t n;
+
+        (void)state;
+        list = sym_registry_list(caller.registry, &n);
+        assert_int_equal(n, 2);
+        for (size_t i = 0; i < n; i++)
+                assert_true(list[i]->def->flags & VMREQ_SYM_READ_ONLY);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(lists_all, setup, teardown),
+                cmocka_unit_test_setup_teardown(tells_of_itself, setup, teardown),
+                cmocka_unit_test_setup_teardown(tells_of_others, setup, teardown),
+                cmocka_unit_test_setup_teardown(knows_its_bounds, setup, teardown),
+                cmocka_unit_test_setup_teardown(only_reads, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* The free list: nobody gets what another has, everything comes back, and a put between two steps of a get is seen. */
+#include "lib/engine.h"
+
+static void new_pool(struct pool *pool, uint32_t capacity)
+{
+        memset(pool, 0, sizeof(*pool));
+        assert_int_equal(pool_init(pool, capacity), 0);
+}
+
+static void test_each_once(void **state)
+{
+        struct pool pool;
+        bool out[100] = {false};
+        uint32_t index;
+
+        (void)state;
+        new_pool(&pool, 100);
+        assert_int_equal(pool_high_water(&pool), 0);
+        for (uint32_t i = 0; i < 100; i++) {
+                assert_true(pool_get(&pool, &index));
+                assert_true(index < 100);
+                assert_false(out[index]);
+                out[index] = true;
+                assert_int_equal(pool_high_water(&pool), i + 1);
+        }
+        assert_false(pool_get(&pool, &index));
+        for (uint32_t i = 0; i < 100; i++)
+                pool_put(&pool, i);
+        memset(out, 0, sizeof(out));
+        for (uint32_t i = 0; i < 100; i++) {
+                assert_true(pool_get(&pool, &index));
+                assert_false(out[index]);
+                out[index] = true;
+        }
+        assert_false(pool_get(&pool, &index));
+        pool_deinit(&pool);
+}
+
+static void test_capacity_one(void **state)
+{
+        struct pool pool;
+        uint32_t index;
+
+        (void)state;
+        new_pool(&pool, 1);
+        for (int i = 0; i < 3; i++) {
+                assert_true(pool_get(&pool, &index));
+                assert_int_equal(index, 0);
+                assert_false(pool_get(&pool, &index));
+                pool_put(&pool, 0);
+        }
+        pool_deinit(&pool);
+}
+
+static void test_last_in_first_out(void **state)
+{
+        struct pool pool;
+        uint32_t index;
+
+        (void)state;
+        new_pool(&pool, 10);
+        for (uint32_t i = 0; i < 3; i++)
+                assert_true(pool_get(&pool, &index));
+        pool_put(&pool, 1);
+        pool_put(&pool, 0);
+        /* Used ones before fresh ones, the warmest first. */
+        assert_true(pool_get(&pool, &index));
+        assert_int_equal(index, 0);
+        assert_true(pool_get(&pool, &index));
+        assert_int_equal(index, 1);
+        assert_true(pool_get(&pool, &index));
+        assert_int_equal(index, 3);
+        assert_int_equal(pool_high_water(&pool), 4);
+        pool_deinit(&pool);
+}
+
+static void test_put_changes_top(void **state)
+{
+        struct pool pool;
+        uint32_t a, b;
+        uint64_t seen;
+
+        (void)state;
+        new_pool(&pool, 4);
+        assert_true(pool_get(&pool, &a));
+        assert_true(pool_get(&pool, &b));
+        pool_put(&pool, b);
+        pool_put(&pool, a);
+        /* A getter reads top = a, next = b, and is preempted; meanwhile: a and b out, a back. */
+        seen = atomic_load(&pool.top);
+        assert_true(pool_get(&pool, &a));
+        assert_true(pool_get(&pool, &b));
+        pool_put(&pool, a);
+        /* The same index on top, but not the same word: its swap must fail. */
+        assert_int_equal((uint32_t)atomic_load(&pool.top), (uint32_t)seen);
+        assert_int_not_equal(atomic_load(&pool.top), seen);
+        pool_deinit(&pool);
+}
+
+/* ---- many threads ---- */
+
+#define THREADS 4u
+#define ROUNDS 20000u
+#define SHARED 23u
+
+static struct {
+        struct pool pool;
+        _Atomic uint32_t owner[SHARED], next_thread, bad;
+} shared;
+
+static void *get_and_put(void *arg)
+{
+        uint32_t me = atomic_fetch_add(&shared.next_thread, 1) + 1, held[17], n;
+
+        (void)arg;
+        for (uint32_t round = 0; round < ROUNDS; round++) {
+                for (n = 0; n < round % 17 && pool_get(&shared.pool, &held[n]); n++)
+                        if (atomic_exchange(&shared.owner[held[n]], me) != 0)
+                                atomic_fetch_add(&shared.bad, 1);
+                while (n--) {
+                        if (atomic_exchange(&shared.owner[held[n]], 0) != me)
+                                atomic_fetch_add(&shared.bad, 1);
+                        pool_put(&shared.pool, held[n]);
+                }
+        }
+        return NULL;
+}
+
+static void test_conservation(void **state)
+{
+        pthread_t threads[THREADS];
+        uint32_t index;
+
+        (void)state;
+        memset(&shared, 0, sizeof(shared));
+        new_pool(&shared.pool, SHARED);
+        for (uint32_t i = 0; i < THREADS; i++)
+                threads[i] = thread_start(get_and_put, NULL);
+        for (uint32_t i = 0; i < THREADS; i++)
+                thread_end(threads[i]);
+        assert_int_equal(atomic_load(&shared.bad), 0);
+        for (uint32_t i = 0; i < SHARED; i++)
+                assert_true(pool_get(&shared.pool, &index));
+        assert_false(pool_get(&shared.pool, &index));
+        pool_deinit(&shared.pool);
+}
+
+static void test_deinit_twice(void **state)
+{
+        struct pool pool;
+
+        (void)state;
+        new_pool(&pool, VMREQ_SLAB_MAX);
+        pool_deinit(&pool);
+        assert_null(pool.next);
+        pool_deinit(&pool);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_each_once),
+                cmocka_unit_test(test_capacity_one),
+                cmocka_unit_test(test_last_in_first_out),
+                cmocka_unit_test(test_put_changes_top),
+                cmocka_unit_test(test_conservation),
+                cmocka_unit_test(test_deinit_twice),
+        };
+
+        return engine_run(tests, ARRAY_SIZE(tests));
+}
