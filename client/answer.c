@@ -2,10 +2,11 @@
 /*
  * One response, made independent of the input buffer: what the caller takes.
  *
- * From client.c, when a frame is complete.  A result stays encoded; an error is read in whichever of the three
- * styles the server uses (protocol: text, pair, map), because a greeting asks for the map but the greeting
- * itself, and servers that are not vmreqd, are answered before or without that.  An error of any other shape is
- * still an error: it is never taken for success, and what it says about `ran` is "maybe".
+ * From client.c, when a frame is complete.  A result stays encoded; an error is read in whichever
+ * of the three styles the server uses (protocol: text, pair, map), because a greeting asks for the
+ * map but the greeting itself, and servers that are not vmreqd, are answered before or without
+ * that.  An error of any other shape is still an error: it is never taken for success, and what it
+ * says about `ran` is "maybe".
  */
 
 #include <errno.h>
@@ -18,7 +19,7 @@
 #include "proto/frame.h"
 #include "proto/value.h"
 
-#define MSGPACK_NIL 0xc0
+#define MSGPACK_NIL    0xc0
 #define NAME_BYTES_MAX 32 /* of an error's name; the longest of ours has 16 */
 
 struct text {

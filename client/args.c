@@ -2,9 +2,9 @@
 /*
  * Typed arguments, from verb-call.c between the description's arrival and the call.
  *
- * Only what cannot be written as the declared type is refused here; ranges, counts and whatever else the
- * signature promises are the server's to check, so that there is one truth about them.  What is refused here
- * reads like the server's own INVALID_ARGUMENT.
+ * Only what cannot be written as the declared type is refused here; ranges, counts and whatever
+ * else the signature promises are the server's to check, so that there is one truth about them.
+ * What is refused here reads like the server's own INVALID_ARGUMENT.
  */
 
 #include <errno.h>
@@ -35,7 +35,7 @@ struct arg {
         char why[96]; /* set by a reader that says no and knows more than the type */
 };
 
-/* ---- readers: false means no ---------------------------------------------------------------------- */
+/* ---- readers: false means no ----------------------------------------------------------------- */
 
 static bool read_bool(struct arg *arg)
 {
@@ -221,7 +221,7 @@ static bool read_any(struct arg *arg)
         return read_text(arg);
 }
 
-/* ---- types ---------------------------------------------------------------------------------------- */
+/* ---- types ----------------------------------------------------------------------------------- */
 
 struct type {
         const char *name;
@@ -263,14 +263,15 @@ static void explain(const struct arg *arg, const struct type *type, size_t i,
                     const struct proto_value *description, char *reterr_text, size_t size)
 {
         const struct proto_value *param = &field_array(description, "params")->items[i];
-        struct field_text symbol = field_text(description, "name"), name = field_text(param, "name");
+        struct field_text symbol = field_text(description, "name"),
+                          name = field_text(param, "name");
         bool cut = strlen(arg->word) > SHOWN_BYTES_MAX;
 
         (void)snprintf(reterr_text, size,
-                       "%.*s: argument %zu \"%.*s\": expected %s, got '%.*s%s' (%s%s)", (int)symbol.len,
-                       symbol.data, i + 1, (int)name.len, name.data, type->name, SHOWN_BYTES_MAX,
-                       arg->word, cut ? "..." : "", arg->why[0] ? arg->why : "write ",
-                       arg->why[0] ? "" : type->hint);
+                       "%.*s: argument %zu \"%.*s\": expected %s, got '%.*s%s' (%s%s)",
+                       (int)symbol.len, symbol.data, i + 1, (int)name.len, name.data, type->name,
+                       SHOWN_BYTES_MAX, arg->word, cut ? "..." : "",
+                       arg->why[0] ? arg->why : "write ", arg->why[0] ? "" : type->hint);
 }
 
 static enum args_result result_of(const struct proto_builder *out)

@@ -2,15 +2,19 @@
 /*
  * libvmreqclient: calls out, answers in, over one connection.
  *
- * The walk of a call from this end: submit puts the frame behind the others in the output (link.c) and gives it
- * a slot of the table (table.c); process (receive.c) or a wait writes, reads, and turns responses into answers;
- * next or wait takes one.  Everything runs on the caller's thread, inside one of the public functions.
+ * The walk of a call from this end: submit puts the frame behind the others in the output (link.c)
+ * and gives it a slot of the table (table.c); process (receive.c) or a wait writes, reads, and
+ * turns responses into answers; next or wait takes one.  Everything runs on the caller's thread,
+ * inside one of the public functions.
  *
  *   1. Bounded: calls by calls_max, output by output_bytes_max, input by the frame cap, answers by
- *      answer_bytes_max (above it we stop reading, so that the server's own limits for slow readers apply).
- *   2. Every wait compares the clock on each turn, and each turn does a bounded amount of work, so that a peer
- *      that sends without end, or one byte a second, is no different from one that is silent.
- *   3. A frame is accepted whole or not at all, and what is accepted is in the table: BUSY leaves no trace.
+ *      answer_bytes_max (above it we stop reading, so that the server's own limits for slow readers
+ *      apply).
+ *   2. Every wait compares the clock on each turn, and each turn does a bounded amount of work, so
+ *      that a peer that sends without end, or one byte a second, is no different from one that is
+ *      silent.
+ *   3. A frame is accepted whole or not at all, and what is accepted is in the table: BUSY leaves
+ *      no trace.
  */
 
 #include <errno.h>
@@ -43,9 +47,12 @@ const char *vmreq_client_outcome_name(int outcome)
         return names[outcome];
 }
 
-/* ---- what goes out ------------------------------------------------------------------------------- */
+/* ---- what goes out --------------------------------------------------------------------------- */
 
-/* Where the elements of the one array in `params` begin, and how many there are; 0 if it is not one array. */
+/*
+ * Where the elements of the one array in `params` begin, and how many there are; 0 if it is not one
+ * array.
+ */
 static size_t enter_params(const uint8_t *params, size_t len, uint32_t *ret_count)
 {
         struct proto_frame frame;
@@ -137,7 +144,7 @@ int vmreq_client_notify(vmreq_client *client, const char *method, const void *pa
         return finish_put(out, mark);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 int vmreq_client_fd(const vmreq_client *client)
 {
@@ -180,7 +187,8 @@ static int wait_turn(struct vmreq_client *client, uint64_t deadline_ns)
         return 0;
 }
 
-int vmreq_client_next(vmreq_client *client, uint64_t wait_ns, struct vmreq_client_answer *ret_answer)
+int vmreq_client_next(vmreq_client *client, uint64_t wait_ns,
+                      struct vmreq_client_answer *ret_answer)
 {
         uint64_t deadline_ns = client_deadline(wait_ns);
         int r;
@@ -211,7 +219,9 @@ int vmreq_client_wait(vmreq_client *client, uint32_t msgid, uint64_t wait_ns,
         if (index == CLIENT_SLOT_NONE || client->table.slots[index].state == CLIENT_SLOT_FORGOTTEN)
                 return VMREQ_CLIENT_E_UNKNOWN;
         for (;;) {
-                r = client->table.slots[index].state == CLIENT_SLOT_DONE ? 0 : vmreq_client_process(client);
+                r = client->table.slots[index].state == CLIENT_SLOT_DONE
+                            ? 0
+                            : vmreq_client_process(client);
                 if (client->table.slots[index].state == CLIENT_SLOT_DONE) {
                         client_table_take(&client->table, index, ret_answer);
                         return 0;
@@ -242,8 +252,8 @@ int vmreq_client_forget(vmreq_client *client, uint32_t msgid)
         return 0;
 }
 
-int vmreq_client_call(vmreq_client *client, const char *method, const void *params, size_t params_len,
-                      uint64_t wait_ns, struct vmreq_client_answer *ret_answer)
+int vmreq_client_call(vmreq_client *client, const char *method, const void *params,
+                      size_t params_len, uint64_t wait_ns, struct vmreq_client_answer *ret_answer)
 {
         uint32_t msgid;
         int r;
@@ -257,7 +267,7 @@ int vmreq_client_call(vmreq_client *client, const char *method, const void *para
         return r;
 }
 
-/* ---- looking ------------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 const uint8_t *vmreq_client_greeting(const vmreq_client *client, size_t *ret_len)
 {

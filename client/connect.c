@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The beginning and the end of a client: its configuration checked, the socket connected, the server greeted.
+ * The beginning and the end of a client: its configuration checked, the socket connected, the
+ * server greeted.
  *
- * The greeting is an ordinary call through the same functions as everybody's.  It asks for errors as maps, and
- * it is what tells a vmreqd from whatever else may listen at a path.  One deadline covers all of connecting: a
- * stopped server takes a connection into its backlog at once, and then never answers.
+ * The greeting is an ordinary call through the same functions as everybody's.  It asks for errors
+ * as maps, and it is what tells a vmreqd from whatever else may listen at a path.  One deadline
+ * covers all of connecting: a stopped server takes a connection into its backlog at once, and then
+ * never answers.
  */
 
 #include <errno.h>

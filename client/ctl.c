@@ -2,9 +2,9 @@
 /*
  * The verbs' common ground: one connection, one moment to give up, answers decoded.
  *
- * Called by the verbs, once per process.  Each wait ends at ctl.deadline_ns at the latest, which is 2 s behind
- * the moment by which the daemon itself would have answered: a daemon that is merely slow says so in its own
- * words, and one that is stopped or stuck cannot hold us.
+ * Called by the verbs, once per process.  Each wait ends at ctl.deadline_ns at the latest, which is
+ * 2 s behind the moment by which the daemon itself would have answered: a daemon that is merely
+ * slow says so in its own words, and one that is stopped or stuck cannot hold us.
  */
 
 #include <stdio.h>
@@ -18,10 +18,10 @@
 #include "client/sockets.h"
 #include "proto/frame.h"
 
-#define GRACE_MS       2000
-#define NS_PER_MS      UINT64_C(1000000)
-#define FRAME_ROOM     1024 /* beyond its params */
-#define ARRAY_OF_ONE   0x91
+#define GRACE_MS     2000
+#define NS_PER_MS    UINT64_C(1000000)
+#define FRAME_ROOM   1024 /* beyond its params */
+#define ARRAY_OF_ONE 0x91
 
 void ctl_set_patience(struct ctl *ctl, uint64_t limit_ms)
 {
@@ -78,8 +78,8 @@ int ctl_submit(struct ctl *ctl, const char *method, const struct proto_builder *
 }
 
 /*
- * The scanner and the decoder know whole frames, whose outermost value is an array: so the result becomes the only
- * element of one.
+ * The scanner and the decoder know whole frames, whose outermost value is an array: so the result
+ * becomes the only element of one.
  */
 static int decode(struct ctl_value *value)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What the verbs of vmreqctl share: the connection, its time limit, decoded answers, exit statuses. */
+/*
+ * What the verbs of vmreqctl share: the connection, its time limit, decoded answers, exit statuses.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,10 +16,11 @@
 /* Exit statuses; the man page has the table. */
 enum ctl_exit {
         CTL_DONE = 0,
-        CTL_USAGE = 1,   /* also: the output could not be written */
-        CTL_LOST = 2,    /* no connection, or it broke */
-        CTL_FAILED = 3,  /* the function failed, deadlock, internal fault */
-        CTL_REFUSED = 4, /* never ran: not found, invalid, busy, wrong VM state, too large, unsupported */
+        CTL_USAGE = 1,  /* also: the output could not be written */
+        CTL_LOST = 2,   /* no connection, or it broke */
+        CTL_FAILED = 3, /* the function failed, deadlock, internal fault */
+        CTL_REFUSED =
+                4, /* never ran: not found, invalid, busy, wrong VM state, too large, unsupported */
         CTL_TIMEOUT = 5,
         CTL_CANCELLED = 6, /* or killed */
 };
@@ -28,7 +31,7 @@ struct ctl {
         vmreq_client *client;
         uint64_t patience_ms; /* what deadline_ns was made from, for messages; 0: none */
         uint64_t deadline_ns; /* when to give up; CLOCK_MONOTONIC */
-        bool calling;         /* a symbol's call is under way: who gives up cannot know whether it ran */
+        bool calling; /* a symbol's call is under way: who gives up cannot know whether it ran */
 };
 
 /* A decoded answer. */
@@ -39,14 +42,17 @@ struct ctl_value {
         const struct proto_value *root; /* the result */
 };
 
-#define CTL_VALUE_NULL {{0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL}, NULL, {0}, NULL}
+#define CTL_VALUE_NULL                                                                             \
+        {                                                                                          \
+                {0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL}, NULL, {0}, NULL                     \
+        }
 
 /* The longest request that vmreqctl sends, in bytes. */
 #define CTL_PARAMS_MAX (8u << 20)
 
 /*
- * From now: 2 s more than `limit_ms`, so that the daemon's own verdict comes first; none if --timeout 0.  Where
- * --timeout was given it stands in for limit_ms.
+ * From now: 2 s more than `limit_ms`, so that the daemon's own verdict comes first; none if
+ * --timeout 0.  Where --timeout was given it stands in for limit_ms.
  */
 void ctl_set_patience(struct ctl *ctl, uint64_t limit_ms);
 
@@ -55,8 +61,10 @@ void ctl_set_patience(struct ctl *ctl, uint64_t limit_ms);
 /* Finds the socket, connects, greets.  Patience must be set. */
 int ctl_connect(struct ctl *ctl);
 
-/* One call: CTL_DONE and *ret_value (to be given to ctl_value_deinit), or why not.  `symbol`: what the
- * hint shall name, or NULL. */
+/*
+ * One call: CTL_DONE and *ret_value (to be given to ctl_value_deinit), or why not.  `symbol`: what
+ * the hint shall name, or NULL.
+ */
 int ctl_call(struct ctl *ctl, const char *method, const struct proto_builder *params,
              const char *symbol, struct ctl_value *ret_value);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptions of symbols, printed by the verbs 'symbols' and 'describe'.  The maps come from the server; what is
- * missing is left out.
+ * Descriptions of symbols, printed by the verbs 'symbols' and 'describe'.  The maps come from the
+ * server; what is missing is left out.
  */
 
 #include <inttypes.h>
@@ -90,7 +90,8 @@ static void put_range(FILE *out, const struct proto_value *param)
 
 static void put_param(FILE *out, const struct proto_value *param, int width)
 {
-        struct field_text name = field_text(param, "name"), doc = first_line(field_text(param, "doc"));
+        struct field_text name = field_text(param, "name"),
+                          doc = first_line(field_text(param, "doc"));
         const struct proto_value *fallback = field_get(param, "default");
 
         (void)fputs("    ", out);
@@ -101,7 +102,7 @@ static void put_param(FILE *out, const struct proto_value *param, int width)
                 (void)fputs(", optional", out);
         if (fallback) {
                 (void)fputs(", default ", out);
-                render_inline(out, fallback);
+                render_element(out, fallback);
         }
         put_range(out, param);
         if (field_true(param, "sensitive"))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Looking things up in maps that a server sent, believing nothing: what is missing or of another type reads as
- * absent.  `map` may be anything, NULL included.
+ * Looking things up in maps that a server sent, believing nothing: what is missing or of another
+ * type reads as absent.  `map` may be anything, NULL included.
  */
 
 #include <stdbool.h>

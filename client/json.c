@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The door to jansson's values: render.c prints what ctl_json_from_value makes, args.c sends what ctl_json_put
- * reads.  Results are lossless where JSON allows, and unmistakable where it does not (json.h has the list).
- * Trees from the server have passed PROTO_DEPTH_MAX, so recursion is bounded; trees from the command line are
- * bounded by `depth_max`.
+ * The door to jansson's values: render.c prints what ctl_json_from_value makes, args.c sends what
+ * ctl_json_put reads.  Results are lossless where JSON allows, and unmistakable where it does not
+ * (json.h has the list).  Trees from the server have passed PROTO_DEPTH_MAX, so recursion is
+ * bounded; trees from the command line are bounded by `depth_max`.
  */
 
 #include <inttypes.h>
@@ -29,7 +29,7 @@ int ctl_json_digits(double value)
         return 17;
 }
 
-/* ---- to JSON ------------------------------------------------------------------------------------- */
+/* ---- to JSON --------------------------------------------------------------------------------- */
 
 static json_t *from_hex(const char *data, size_t len)
 {
@@ -65,7 +65,10 @@ static json_t *from_bytes(const struct proto_value *value)
         return json;
 }
 
-/* jansson refuses what is no UTF-8; so does it when memory is short, and then from_bytes fails as well. */
+/*
+ * jansson refuses what is no UTF-8; so does it when memory is short, and then from_bytes fails as
+ * well.
+ */
 static json_t *from_str(const struct proto_value *value)
 {
         json_t *json = json_stringn(value->data, value->count);
@@ -102,7 +105,8 @@ static json_t *from_array(const struct proto_value *value, int *ret_digits)
         json_t *json = json_array();
 
         for (uint32_t i = 0; i < value->count; i++) {
-                if (json_array_append_new(json, ctl_json_from_value(&value->items[i], ret_digits)) < 0) {
+                if (json_array_append_new(json, ctl_json_from_value(&value->items[i], ret_digits)) <
+                    0) {
                         json_decref(json);
                         return NULL;
                 }
@@ -178,7 +182,7 @@ json_t *ctl_json_from_value(const struct proto_value *value, int *ret_digits)
         }
 }
 
-/* ---- from JSON ----------------------------------------------------------------------------------- */
+/* ---- from JSON ------------------------------------------------------------------------------- */
 
 static int hex_digit(char c)
 {

@@ -2,13 +2,14 @@
 /*
  * The descriptor's side of the client library: bytes ⇄ frames.
  *
- * Below client.c, above proto/frame (the scanner) and proto/builder (the output).  Runs on the caller's thread.
+ * Below client.c, above proto/frame (the scanner) and proto/builder (the output).  Runs on the
+ * caller's thread.
  *
  *   1. Nothing here waits, except client_link_open, which has a deadline.
- *   2. Input memory never exceeds the frame cap plus one read: the scanner refuses a frame that announces
- *      more, so a peer cannot make the buffer grow by promising, only by sending.
- *   3. A write that fails does not end the connection: a server that refuses a frame answers, then closes, and
- *      that answer is still to be read.  End of file is what ends it.
+ *   2. Input memory never exceeds the frame cap plus one read: the scanner refuses a frame that
+ *      announces more, so a peer cannot make the buffer grow by promising, only by sending.
+ *   3. A write that fails does not end the connection: a server that refuses a frame answers, then
+ *      closes, and that answer is still to be read.  End of file is what ends it.
  *   4. Bytes leave in order and whole frames only are queued, so a frame is never torn by us.
  */
 
@@ -54,8 +55,8 @@ uint64_t client_left(uint64_t deadline_ns)
 }
 
 /*
- * A full backlog makes a non-blocking connect on a Unix socket fail, and no poll tells when to try again; the
- * send timeout bounds a blocking one.  0 there means no limit, hence the microsecond.
+ * A full backlog makes a non-blocking connect on a Unix socket fail, and no poll tells when to try
+ * again; the send timeout bounds a blocking one.  0 there means no limit, hence the microsecond.
  */
 static int limit_connect(int fd, uint64_t left_ns)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * One end of a stream socket: bytes in, cut into frames, and frames out, both bounded, neither ever blocking.
- * For this room and its unit tests.
+ * One end of a stream socket: bytes in, cut into frames, and frames out, both bounded, neither ever
+ * blocking. For this room and its unit tests.
  */
 
 #include <stdbool.h>
@@ -23,8 +23,8 @@ struct client_link {
         int error;                       /* errno of the read or write that failed; 0: none */
 
         struct proto_builder out;
-        size_t out_sent;  /* bytes at its front that are written */
-        bool out_broken;  /* the peer takes no more */
+        size_t out_sent; /* bytes at its front that are written */
+        bool out_broken; /* the peer takes no more */
 };
 
 /* Nanoseconds on CLOCK_MONOTONIC; `wait_ns` from now, saturating; what is left until a deadline. */
@@ -33,13 +33,14 @@ uint64_t client_deadline(uint64_t wait_ns);
 uint64_t client_left(uint64_t deadline_ns);
 
 /*
- * Connects to a Unix stream socket; blocks until `deadline_ns` at most.  0, -ETIMEDOUT, -ENAMETOOLONG, or what
- * connect(2) says.
+ * Connects to a Unix stream socket; blocks until `deadline_ns` at most.  0, -ETIMEDOUT,
+ * -ENAMETOOLONG, or what connect(2) says.
  */
 int client_link_open(const char *path, uint64_t deadline_ns, int *ret_fd);
 
 /* Takes over `fd`, which becomes non-blocking.  0 or negative errno (fd not taken). */
-int client_link_init(struct client_link *link, int fd, size_t frame_bytes_max, size_t out_bytes_max);
+int client_link_init(struct client_link *link, int fd, size_t frame_bytes_max,
+                     size_t out_bytes_max);
 /* Closes and frees.  Idempotent. */
 void client_link_deinit(struct client_link *link);
 /* Ends the connection, keeps the descriptor. */
@@ -56,8 +57,8 @@ void client_link_write(struct client_link *link);
 int client_link_read(struct client_link *link);
 
 /*
- * The first frame of the input: DONE with its bytes, borrowed until client_link_consume; MORE; or an error,
- * which is final.
+ * The first frame of the input: DONE with its bytes, borrowed until client_link_consume; MORE; or
+ * an error, which is final.
  */
 enum proto_frame_result client_link_frame(struct client_link *link, const uint8_t **ret_data,
                                           size_t *ret_len);

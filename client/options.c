@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * getopt_long, with messages of our own: which option, of which verb, what was probably meant, and what there is.
- * Called by main for the global options and by the verbs for theirs, one after the other; getopt's state is
- * reset by optind = 0 each time.
+ * getopt_long, with messages of our own: which option, of which verb, what was probably meant, and
+ * what there is. Called by main for the global options and by the verbs for theirs, one after the
+ * other; getopt's state is reset by optind = 0 each time.
  */
 
 #include <getopt.h>
@@ -143,8 +143,8 @@ static bool set_timeout(struct options *options, const char *word)
                 return true;
         }
         fprintf(stderr,
-                "vmreqctl: --timeout %.40s: expected seconds, or a number with us, ms, s, min or h, "
-                "at most 596 h; 0 is none\n",
+                "vmreqctl: --timeout %.40s: expected seconds, or a number with us, ms, s, min or "
+                "h, at most 596 h; 0 is none\n",
                 word);
         return false;
 }
@@ -197,7 +197,8 @@ static bool set_call(struct options_call *options, int value)
         case OPT_CPU:
                 options->has_cpu = words_cpu(optarg, &options->cpu);
                 if (!options->has_cpu)
-                        fprintf(stderr, "vmreqctl: call: --cpu %.40s: expected " WORDS_CPU_NAMES "\n",
+                        fprintf(stderr,
+                                "vmreqctl: call: --cpu %.40s: expected " WORDS_CPU_NAMES "\n",
                                 optarg);
                 return options->has_cpu;
         case OPT_PRIORITY:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The command line's options.  Global ones end at the verb, a verb's at its first operand, so that what follows
- * may begin with a dash.  Mistakes are reported here, in one line on stderr.
+ * The command line's options.  Global ones end at the verb, a verb's at its first operand, so that
+ * what follows may begin with a dash.  Mistakes are reported here, in one line on stderr.
  */
 
 #include <stdbool.h>
@@ -37,7 +37,10 @@ struct options_plain {
         bool help, version;
 };
 
-/* Each: true, with *ret_next the index of the first word that is no option; false after having reported. */
+/*
+ * Each: true, with *ret_next the index of the first word that is no option; false after having
+ * reported.
+ */
 bool options_parse(int argc, char **argv, struct options *ret_options, int *ret_next);
 /* argv[0] is the verb. */
 bool options_parse_call(int argc, char **argv, struct options_call *ret_options, int *ret_next);

@@ -2,14 +2,18 @@
 /*
  * The incoming half of the client library: bytes → frames → answers, and the end of a connection.
  *
- * Called by the waits of client.c and by the caller's own loop, on the caller's thread, never blocking.
+ * Called by the waits of client.c and by the caller's own loop, on the caller's thread, never
+ * blocking.
  *
- *   1. An answer that belongs to no call in flight (never made, or answered before) means that the peer's table
- *      and ours differ: the connection is ended at once rather than left to run into everybody's deadline.
+ *   1. An answer that belongs to no call in flight (never made, or answered before) means that the
+ *      peer's table and ours differ: the connection is ended at once rather than left to run into
+ *      everybody's deadline.
  *   2. A message is told by what the scanner noted in passing; only an error is ever decoded.
- *   3. Once the connection has ended it stays ended, with one reason; answers that had arrived can be taken.
- *   4. Notifications and requests from the peer are counted and dropped: nothing has been opted in to.  What
- *      later can be (chunks, rows, events) becomes further kinds of answer on the same list.
+ *   3. Once the connection has ended it stays ended, with one reason; answers that had arrived can
+ *      be taken.
+ *   4. Notifications and requests from the peer are counted and dropped: nothing has been opted in
+ *      to.  What later can be (chunks, rows, events) becomes further kinds of answer on the same
+ *      list.
  *   5. When memory is short the frame stays in the input, and the next call tries again.
  */
 
@@ -28,8 +32,8 @@
 #define ARENA_NODES_KEPT 1024
 
 /* Ends the connection; answers that have arrived stay.  Returns `outcome`. */
-__attribute__((format(printf, 3, 4)))
-static int client_end(struct vmreq_client *client, int outcome, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int client_end(struct vmreq_client *client,
+                                                            int outcome, const char *format, ...)
 {
         va_list args;
 

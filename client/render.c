@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The last step of vmreqctl: values → what the reader sees.  Called by the verbs with stdout, by report.c with
- * stderr, by json.c for map keys.  Recursion is bounded by PROTO_DEPTH_MAX, which every decoded tree has passed.
- * Write errors stick to the stream; main looks at them once, at the end.
+ * The last step of vmreqctl: values → what the reader sees.  Called by the verbs with stdout, by
+ * report.c with stderr, by json.c for map keys.  Recursion is bounded by PROTO_DEPTH_MAX, which
+ * every decoded tree has passed.  Write errors stick to the stream; main looks at them once, at the
+ * end.
  */
 
 #include <errno.h>
@@ -18,9 +19,12 @@
 
 #define KEY_WIDTH_MAX 32 /* a longer key does not push everybody's values to the right */
 
-/* ---- text that is safe to print ------------------------------------------------------------------ */
+/* ---- text that is safe to print -------------------------------------------------------------- */
 
-/* The length of the UTF-8 sequence at `data` whose character may go to a terminal; 0 if there is none. */
+/*
+ * The length of the UTF-8 sequence at `data` whose character may go to a terminal; 0 if there is
+ * none.
+ */
 static size_t printable(const unsigned char *data, size_t len)
 {
         static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -45,8 +49,10 @@ static size_t printable(const unsigned char *data, size_t len)
                         return 0;
                 c = c << 6 | (data[i] & 0x3f);
         }
-        /* Overlong, surrogates, out of range; C1 controls, which terminals obey; and bidirectional overrides,
-         * which make a line read as another one. */
+        /*
+         * Overlong, surrogates, out of range; C1 controls, which terminals obey; and bidirectional
+         * overrides, which make a line read as another one.
+         */
         if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) || c < 0xa0 ||
             (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069))
                 return 0;
@@ -91,7 +97,7 @@ size_t render_width(const char *data, size_t len)
         return width;
 }
 
-/* ---- scalars ------------------------------------------------------------------------------------- */
+/* ---- scalars --------------------------------------------------------------------------------- */
 
 static void put_hex(FILE *out, const char *data, size_t len)
 {
@@ -171,14 +177,14 @@ static void put_scalar(FILE *out, const struct proto_value *value)
         }
 }
 
-/* ---- containers ---------------------------------------------------------------------------------- */
+/* ---- containers ------------------------------------------------------------------------------ */
 
 static bool is_container(const struct proto_value *value)
 {
         return value->type == PROTO_ARRAY || value->type == PROTO_MAP;
 }
 
-static void put_element(FILE *out, const struct proto_value *value)
+void render_element(FILE *out, const struct proto_value *value)
 {
         if (value->type == PROTO_STR && needs_quotes(value->data, value->count))
                 put_quoted(out, value->data, value->count);
@@ -198,10 +204,10 @@ void render_inline(FILE *out, const struct proto_value *value)
         for (uint32_t i = 0; i < value->count; i++) {
                 if (i > 0)
                         (void)fputs(", ", out);
-                put_element(out, &value->items[map ? 2 * i : i]);
+                render_element(out, &value->items[map ? 2 * i : i]);
                 if (map) {
                         (void)fputs(": ", out);
-                        put_element(out, &value->items[2 * i + 1]);
+                        render_element(out, &value->items[2 * i + 1]);
                 }
         }
         (void)fputc(map ? '}' : ']', out);

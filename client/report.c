@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one place that turns failures into words and exit statuses.  Every line begins with "vmreqctl: " and, where
- * the protocol has a name for the failure, that name; it ends in what to do about it, where something can be
- * done.  Text from the server is cleaned before it gets near a terminal.
+ * The one place that turns failures into words and exit statuses.  Every line begins with
+ * "vmreqctl: " and, where the protocol has a name for the failure, that name; it ends in what to do
+ * about it, where something can be done.  Text from the server is cleaned before it gets near a
+ * terminal.
  */
 
 #include <errno.h>
@@ -76,7 +77,9 @@ int report_answer(const struct vmreq_client_answer *answer, const char *symbol)
                      answer->name[0] != '\0' ? strlen(answer->name) : 5, true);
         fprintf(stderr, ": ");
         render_clean(stderr, answer->message, strlen(answer->message), true);
-        /* A refusal means that nothing ran; elsewhere it matters to whoever thinks of trying again. */
+        /*
+         * A refusal means that nothing ran; elsewhere it matters to whoever thinks of trying again.
+         */
         if (status != CTL_REFUSED || answer->ran != VMREQ_CLIENT_RAN_NO)
                 fprintf(stderr, " (ran: %s)", ran[answer->ran]);
         put_hint(answer->code, symbol);

@@ -10,10 +10,15 @@ struct vmreq_client_answer;
 /* The exit status of an error by its number (enum proto_code; 0: unknown). */
 int report_exit_of_code(uint32_t code);
 
-/* "vmreqctl: NOT_FOUND: no symbol x.y; try 'vmreqctl symbols'".  `symbol` may be NULL.  Returns the exit. */
+/*
+ * "vmreqctl: NOT_FOUND: no symbol x.y; try 'vmreqctl symbols'".  `symbol` may be NULL.  Returns the
+ * exit.
+ */
 int report_answer(const struct vmreq_client_answer *answer, const char *symbol);
 
-/* An argument that could not be converted: exit 4, in the words of the server's INVALID_ARGUMENT. */
+/*
+ * An argument that could not be converted: exit 4, in the words of the server's INVALID_ARGUMENT.
+ */
 int report_argument(const char *text, const char *symbol);
 
 /* What a library function returned, other than 0.  Returns the exit. */

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A broadcast's rows, printed by 'vmreqctl call', and what they come to as an exit status.  A
+ * broadcast that was accepted never answers with an error, so that the rows are all there is to
+ * tell how it went.  They come from the server: a row that is no map, or lacks a field, is shown as
+ * far as it goes and counts as failed.
+ */
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -12,7 +19,10 @@ static bool is_fate(struct field_text fate, const char *name)
         return fate.len == strlen(name) && memcmp(fate.data, name, fate.len) == 0;
 }
 
-/* Only what ran can have failed: other fates have a status of the engine's, which the fate says better. */
+/*
+ * Only what ran can have failed: other fates have a status of the engine's, which the fate says
+ * better.
+ */
 static bool row_failed(const struct proto_value *row)
 {
         int64_t status;

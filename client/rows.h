@@ -10,7 +10,7 @@ struct proto_value;
 void rows_render(FILE *out, const struct proto_value *rows);
 
 /*
- * The exit status of a broadcast: the highest of its rows'.  DONE 0, or 3 if its status is failing; SKIPPED 3;
- * EXPIRED, RUNNING 5; CANCELLED, KILLED 6; anything else 3.
+ * The exit status of a broadcast: the highest of its rows'.  DONE 0, or 3 if its status is failing;
+ * SKIPPED 3; EXPIRED, RUNNING 5; CANCELLED, KILLED 6; anything else 3.
  */
 int rows_exit(const struct proto_value *rows);

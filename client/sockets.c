@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finding the daemon's socket, before vmreqctl connects.  A VM called NAME listens on NAME.sock in one of two
- * directories: the system's, and, for users who run their own, one below $XDG_RUNTIME_DIR.  Environment variables
- * that are empty count as unset.
+ * Finding the daemon's socket, before vmreqctl connects.  A VM called NAME listens on NAME.sock in
+ * one of two directories: the system's, and, for users who run their own, one below
+ * $XDG_RUNTIME_DIR.  Environment variables that are empty count as unset.
  */
 
 #include <dirent.h>
@@ -65,10 +65,11 @@ static enum sockets_result of_machine(const struct sockets_places *places, const
         char dir[DIR_BYTES];
 
         if (!proto_vm_name_valid(machine)) {
-                (void)snprintf(reterr_text, text_size,
-                               "'%.80s' is not a VM's name: letters, digits, '_', '.', '-', at most 64, "
-                               "not ending in .sock",
-                               machine);
+                (void)snprintf(
+                        reterr_text, text_size,
+                        "'%.80s' is not a VM's name: letters, digits, '_', '.', '-', at most 64, "
+                        "not ending in .sock",
+                        machine);
                 return SOCKETS_E_NAME;
         }
         if (!places->root && user_dir(places, dir, sizeof(dir)) &&
@@ -105,7 +106,8 @@ static void found(struct search *search, const char *path, const char *name)
         size_t at = strlen(search->names);
 
         if (search->n == 0)
-                (void)snprintf(search->path, search->path_size, "%s", path); /* it fits: see below */
+                (void)snprintf(search->path, search->path_size, "%s",
+                               path); /* it fits: see below */
         if (search->n < NAMES_SHOWN)
                 (void)snprintf(search->names + at, sizeof(search->names) - at, "%s%s",
                                search->n > 0 ? ", " : "", name);
@@ -126,8 +128,7 @@ static void search_dir(struct search *search, const char *dir)
         path = malloc(search->path_size);
         for (unsigned i = 0; path && i < ENTRIES_MAX && (entry = readdir(stream)) != NULL; i++) {
                 if (machine_of_entry(entry->d_name, name, sizeof(name)) &&
-                    join(path, search->path_size, dir, entry->d_name, "") &&
-                    is_socket(path))
+                    join(path, search->path_size, dir, entry->d_name, "") && is_socket(path))
                         found(search, path, name);
         }
         free(path);
@@ -146,8 +147,8 @@ static enum sockets_result the_only_one(const struct sockets_places *places, cha
         if (search.n == 1)
                 return SOCKETS_OK;
         if (search.n > 1) {
-                (void)snprintf(reterr_text, text_size, "there are several VMs (%s): choose with -M NAME",
-                               search.names);
+                (void)snprintf(reterr_text, text_size,
+                               "there are several VMs (%s): choose with -M NAME", search.names);
                 return SOCKETS_E_MANY;
         }
         (void)snprintf(reterr_text, text_size,

@@ -7,8 +7,9 @@
 
 /* Where sockets are looked for; a test makes its own. */
 struct sockets_places {
-        const char *system_dir;  /* "/run/vmreqd" */
-        const char *runtime_dir; /* $XDG_RUNTIME_DIR; NULL if unset.  "vmreqd" below it is looked at */
+        const char *system_dir; /* "/run/vmreqd" */
+        const char
+                *runtime_dir; /* $XDG_RUNTIME_DIR; NULL if unset.  "vmreqd" below it is looked at */
         const char *environment; /* $VMREQ_SOCKET; NULL if unset */
         bool root;               /* root's VMs are the system's */
 };
@@ -25,8 +26,9 @@ enum sockets_result {
 struct sockets_places sockets_places(void);
 
 /*
- * The path of the socket: `path` if not NULL; else of the VM `machine` if not NULL; else the environment's; else
- * the only one there is.  On failure reterr_text gets one line that says what to do.
+ * The path of the socket: `path` if not NULL; else of the VM `machine` if not NULL; else the
+ * environment's; else the only one there is.  On failure reterr_text gets one line that says what
+ * to do.
  */
 enum sockets_result sockets_find(const struct sockets_places *places, const char *path,
                                  const char *machine, char *ret_path, size_t path_size,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table that 'vmreqctl status' prints.  Cells are made as text first, because a column is as wide as its
- * widest cell; whatever the server leaves out, or sends as another type, becomes an empty cell or a dash.
+ * The table that 'vmreqctl status' prints.  Cells are made as text first, because a column is as
+ * wide as its widest cell; whatever the server leaves out, or sends as another type, becomes an
+ * empty cell or a dash.
  */
 
 #include <inttypes.h>
@@ -14,9 +15,9 @@
 #include "client/status.h"
 #include "client/words.h"
 
-#define COLUMNS         8
-#define CELL_BYTES      192
-#define ROWS_MAX        1024 /* more EMTs than any VM has */
+#define COLUMNS    8
+#define CELL_BYTES 192
+#define ROWS_MAX   1024 /* more EMTs than any VM has */
 
 enum column {
         COLUMN_CPU,
@@ -33,7 +34,8 @@ struct row {
         char cells[COLUMNS][CELL_BYTES];
 };
 
-static const struct row head = {{"CPU", "STATE", "RUNNING", "FOR", "CALLER", "QUEUED", "PRIORITY", "DONE"}};
+static const struct row head = {
+        {"CPU", "STATE", "RUNNING", "FOR", "CALLER", "QUEUED", "PRIORITY", "DONE"}};
 
 static bool is_number(enum column column)
 {

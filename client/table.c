@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The request table of the client library.  Called by client.c only, on the caller's thread; knows no bytes.
+ * The request table of the client library.  Called by client.c only, on the caller's thread; knows
+ * no bytes.
  *
- *   1. A message id is a slot's index and that slot's generation, so finding a call costs one comparison, and
- *      an answer to a call that is over finds nothing (until 65536 calls later in the same slot).
- *   2. A forgotten call keeps its slot until its answer comes: its id must not name another call before.
- *   3. Free slots are a stack, so that few calls at a time touch few slots; answers are a queue, with links
- *      both ways because one may be taken from its middle.
+ *   1. A message id is a slot's index and that slot's generation, so finding a call costs one
+ *      comparison, and an answer to a call that is over finds nothing (until 65536 calls later in
+ *      the same slot).
+ *   2. A forgotten call keeps its slot until its answer comes: its id must not name another call
+ *      before.
+ *   3. Free slots are a stack, so that few calls at a time touch few slots; answers are a queue,
+ *      with links both ways because one may be taken from its middle.
  */
 
 #include <errno.h>

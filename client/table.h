@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The calls of one client: message id → slot.  A slot is free, in flight, or holds an answer; answers that
- * nobody has taken are a list in the order of their arrival.  For this room and its unit tests.
+ * The calls of one client: message id → slot.  A slot is free, in flight, or holds an answer;
+ * answers that nobody has taken are a list in the order of their arrival.  For this room and its
+ * unit tests.
  */
 
 #include <stddef.h>
@@ -23,8 +24,8 @@ enum client_slot_state {
 struct client_slot {
         uint32_t next, prev; /* FREE: the next free one.  DONE: neighbours on the list of answers */
         uint16_t generation;
-        uint8_t state; /* enum client_slot_state */
-        size_t held;   /* DONE: bytes that its answer is charged with */
+        uint8_t state;                     /* enum client_slot_state */
+        size_t held;                       /* DONE: bytes that its answer is charged with */
         struct vmreq_client_answer answer; /* DONE */
 };
 

@@ -2,11 +2,12 @@
 /*
  * 'vmreqctl call': describe the symbol, read the words by its types, call it, show what came back.
  *
- *   1. The description comes first, so a symbol that may not be called is NOT_FOUND before any file named by an
- *      argument is read.
- *   2. Two limits, one after the other: until the description is there, and then, begun anew, for the call itself,
- *      whose deadline counts from when the daemon has it.
- *   3. --no-wait is vmreq.submit with no_wait, a request, because a notification could not be refused.
+ *   1. The description comes first, so a symbol that may not be called is NOT_FOUND before any file
+ *      named by an argument is read.
+ *   2. Two limits, one after the other: until the description is there, and then, begun anew, for
+ *      the call itself, whose deadline counts from when the daemon has it.
+ *   3. --no-wait is vmreq.submit with no_wait, a request, because a notification could not be
+ *      refused.
  */
 
 #include <inttypes.h>
@@ -55,8 +56,8 @@ static void put_flag(struct proto_builder *params, const char *name, bool set)
 static void put_options(struct proto_builder *params, const struct options_call *call,
                         const struct options *global)
 {
-        proto_put_map(params, (uint32_t)call->has_cpu + call->priority + call->poke + call->no_wait +
-                                      global->has_timeout);
+        proto_put_map(params, (uint32_t)call->has_cpu + call->priority + call->poke +
+                                      call->no_wait + global->has_timeout);
         if (call->has_cpu) {
                 proto_put_text(params, "cpu");
                 if (call->cpu.name)

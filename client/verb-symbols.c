@@ -2,9 +2,10 @@
 /*
  * 'vmreqctl symbols' and 'vmreqctl describe'.
  *
- * A listing is two steps: names, page by page, then one vmreq.describe per name, up to WINDOW of them in flight
- * so that a long list costs few round trips.  Both are bounded: pages must bring names in rising order, or they end;
- * all together at most NAMES_MAX.  A symbol that vanishes between the steps (its module was unloaded) is left out.
+ * A listing is two steps: names, page by page, then one vmreq.describe per name, up to WINDOW of
+ * them in flight so that a long list costs few round trips.  Both are bounded: pages must bring
+ * names in rising order, or they end; all together at most NAMES_MAX.  A symbol that vanishes
+ * between the steps (its module was unloaded) is left out.
  */
 
 #include <stdio.h>
@@ -34,7 +35,7 @@ static int out_of_memory(void)
         return CTL_FAILED;
 }
 
-/* ---- names ---------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* False if it is no name, or not behind the last one. */
 static bool is_next(const struct listing *listing, struct field_text name)
@@ -125,7 +126,7 @@ static int fetch_names(struct ctl *ctl, const char *glob, struct listing *listin
         return r;
 }
 
-/* ---- descriptions --------------------------------------------------------------------------------- */
+/* ---- descriptions ---------------------------------------------------------------------------- */
 
 static int submit_describe(struct ctl *ctl, const char *name, uint32_t *ret_msgid)
 {
@@ -141,7 +142,8 @@ static int submit_describe(struct ctl *ctl, const char *name, uint32_t *ret_msgi
 }
 
 /* Fills `values`, one per name; those of vanished symbols stay empty. */
-static int fetch_descriptions(struct ctl *ctl, const struct listing *listing, struct ctl_value *values)
+static int fetch_descriptions(struct ctl *ctl, const struct listing *listing,
+                              struct ctl_value *values)
 {
         uint32_t msgids[WINDOW];
         size_t sent = 0;

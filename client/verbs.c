@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of verbs, their help, and the shortest of them.  Called by main with the words behind the global
- * options.  A verb reads its options, sets its patience, connects, calls, prints; what it returns is the exit
- * status.
+ * The table of verbs, their help, and the shortest of them.  Called by main with the words behind
+ * the global options.  A verb reads its options, sets its patience, connects, calls, prints; what
+ * it returns is the exit status.
  */
 
 #include <stdio.h>
@@ -18,8 +18,8 @@ static int verb_status(struct ctl *ctl, const struct verb *verb, int argc, char 
 static int verb_ping(struct ctl *ctl, const struct verb *verb, int argc, char **argv);
 
 const struct verb verbs[] = {
-        {"call", " [OPTION...] SYMBOL [ARGUMENT...]", "call a function on the VM's emulation threads",
-         verb_call},
+        {"call", " [OPTION...] SYMBOL [ARGUMENT...]",
+         "call a function on the VM's emulation threads", verb_call},
         {"symbols", " [GLOB]", "list what can be called", verb_symbols},
         {"describe", " SYMBOL", "show a function's parameters and documentation", verb_describe},
         {"status", "", "show the VM and what its emulation threads do", verb_status},
@@ -45,7 +45,7 @@ const char *verbs_nearest(const char *name)
         return words_nearest(name, names, n_verbs);
 }
 
-/* ---- help ----------------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------------------ */
 
 static const char global_help[] =
         "  -s, --socket=SOCKET    the daemon's socket\n"
@@ -78,11 +78,12 @@ void verbs_print_help(const struct verb *verb)
         if (!verb) {
                 printf("usage: vmreqctl [OPTION...] VERB [...]\n\n");
                 print_verbs();
-                printf("\n%s\n'vmreqctl VERB --help' says more about a verb, and so does man vmreqctl.\n",
+                printf("\n%s\n'vmreqctl VERB --help' says more, and so does man vmreqctl.\n",
                        global_help);
                 return;
         }
-        printf("usage: vmreqctl [OPTION...] %s%s\n\n%s\n", verb->name, verb->operands, verb->summary);
+        printf("usage: vmreqctl [OPTION...] %s%s\n\n%s\n", verb->name, verb->operands,
+               verb->summary);
         if (verb->run == verb_call)
                 printf("\n%s", call_help);
 }
@@ -94,8 +95,8 @@ void verbs_print_version(void)
 
 int verbs_usage(const struct verb *verb, const char *complaint)
 {
-        fprintf(stderr, "vmreqctl: %s: %s; usage: vmreqctl [OPTION...] %s%s\n", verb->name, complaint,
-                verb->name, verb->operands);
+        fprintf(stderr, "vmreqctl: %s: %s; usage: vmreqctl [OPTION...] %s%s\n", verb->name,
+                complaint, verb->name, verb->operands);
         return CTL_USAGE;
 }
 
@@ -122,7 +123,7 @@ int verbs_begin(const struct verb *verb, int argc, char **argv, struct verbs_ope
         return VERBS_GO_ON;
 }
 
-/* ---- the shortest verbs --------------------------------------------------------------------------- */
+/* ---- the shortest verbs ---------------------------------------------------------------------- */
 
 /* A control method without parameters. */
 static int call_plain(struct ctl *ctl, const char *method, struct ctl_value *ret_value)

@@ -42,8 +42,8 @@ struct verbs_operands {
 };
 
 /*
- * The beginning of a verb without options of its own: reads --help and --version, counts operands.  VERBS_GO_ON,
- * with *ret_next the index of the first operand; else the exit status.
+ * The beginning of a verb without options of its own: reads --help and --version, counts operands.
+ * VERBS_GO_ON, with *ret_next the index of the first operand; else the exit status.
  */
 #define VERBS_GO_ON (-1)
 int verbs_begin(const struct verb *verb, int argc, char **argv, struct verbs_operands operands,

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* vmreqctl: vmreqd from a shell.  Options, a verb, an exit status; the verbs are in verbs.c and verb-*.c. */
+/*
+ * vmreqctl: vmreqd from a shell.  Options, a verb, an exit status; the verbs are in verbs.c and
+ * verb-*.c.
+ */
 
 #include <errno.h>
 #include <signal.h>
@@ -33,7 +36,10 @@ static int no_verb(void)
         return CTL_USAGE;
 }
 
-/* What could not be written was not done, whatever the daemon did: scripts must not read half an answer. */
+/*
+ * What could not be written was not done, whatever the daemon did: scripts must not read half an
+ * answer.
+ */
 static int close_output(int status)
 {
         if (ferror(stdout) == 0 && fflush(stdout) == 0)

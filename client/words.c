@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What people write on a command line, and what they like to read back.  Called by options.c, args.c and the
- * verbs.  Nothing here depends on the locale: a decimal point is a point in scripts everywhere.
+ * What people write on a command line, and what they like to read back.  Called by options.c,
+ * args.c and the verbs.  Nothing here depends on the locale: a decimal point is a point in scripts
+ * everywhere.
  */
 
 #include <inttypes.h>
@@ -58,8 +59,8 @@ static uint64_t unit_us(const char *unit)
                 const char *name;
                 uint64_t us;
         } units[] = {
-                {"", 1000000}, {"s", 1000000}, {"sec", 1000000}, {"us", 1}, {"ms", 1000},
-                {"min", 60000000}, {"h", 3600000000},
+                {"", 1000000}, {"s", 1000000},    {"sec", 1000000},  {"us", 1},
+                {"ms", 1000},  {"min", 60000000}, {"h", 3600000000},
         };
 
         for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -82,7 +83,10 @@ bool words_time(const char *word, uint64_t *ret_ms)
         }
         if (*word == '.')
                 word++;
-        /* Six digits are exact to the microsecond of a second; of the rest only whether it is zero counts. */
+        /*
+         * Six digits are exact to the microsecond of a second; of the rest only whether it is zero
+         * counts.
+         */
         for (; *word >= '0' && *word <= '9'; word++, any = true) {
                 if (scale < 1000000) {
                         fraction = fraction * 10 + (uint64_t)(*word - '0');
@@ -125,7 +129,10 @@ bool words_cpu_is_broadcast(const char *name, size_t len)
                (len == 11 && memcmp(name, "all-reverse", 11) == 0);
 }
 
-/* Insertions, deletions, replacements between two short words: one row of the usual table at a time. */
+/*
+ * Insertions, deletions, replacements between two short words: one row of the usual table at a
+ * time.
+ */
 static size_t distance(const char *a, const char *b)
 {
         size_t a_len = strlen(a), b_len = strlen(b), row[WORD_BYTES_MAX + 1];

@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* An integer: decimal or 0x…, with an optional sign.  `negative` and magnitude, so that nothing is lost. */
+/*
+ * An integer: decimal or 0x…, with an optional sign.  `negative` and magnitude, so that nothing is
+ * lost.
+ */
 struct words_integer {
         bool negative;
         uint64_t magnitude;
@@ -16,8 +19,8 @@ struct words_integer {
 bool words_integer(const char *word, struct words_integer *ret);
 
 /*
- * A span of time: "1.5" (seconds), "500ms", "1.5s", "2min", "1h", "0".  Milliseconds, rounded up so that only a
- * zero becomes 0.  False if malformed or over WORDS_MS_MAX.
+ * A span of time: "1.5" (seconds), "500ms", "1.5s", "2min", "1h", "0".  Milliseconds, rounded up so
+ * that only a zero becomes 0.  False if malformed or over WORDS_MS_MAX.
  */
 #define WORDS_MS_MAX INT32_MAX
 bool words_time(const char *word, uint64_t *ret_ms);

@@ -279,17 +279,22 @@ static int start_refused(struct vm *vm, struct req *parent, int result)
 
 int broadcast_start(struct vm *vm, struct req *parent)
 {
-        uint64_t word = req_load(parent);
         uint32_t unused = 0;
         struct req *child, *next;
+        uint64_t word;
         int r;
 
         /* Two threads may queue one packet: the first to enter its users has it.  Acquire and release (in
          * start_refused) order one try after another. */
-        if (REQ_STATE(word) != VMREQ_REQ_ALLOCATED ||
-            !atomic_compare_exchange_strong_explicit(&parent->uses, &unused, vm->cpus + 1,
+        if (!atomic_compare_exchange_strong_explicit(&parent->uses, &unused, vm->cpus + 1,
                                                      memory_order_acquire, memory_order_relaxed))
                 return VMREQ_E_STATE;
+        /* Looked at only now: the other thread's broadcast may be over, its users gone. */
+        word = req_load(parent);
+        if (REQ_STATE(word) != VMREQ_REQ_ALLOCATED) {
+                atomic_store_explicit(&parent->uses, 0, memory_order_release);
+                return VMREQ_E_STATE;
+        }
         r = make_children(vm, parent);
         if (r == 0 && parent->deadline_ns)
                 r = deadline_set(vm, req_index(vm, parent), parent->deadline_ns);

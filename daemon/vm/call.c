@@ -51,7 +51,8 @@ int vmreq_call(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, uint64_t wai
         return r;
 }
 
-/* A broadcast's rows, folded: the first failing status or fate in order of cpu. */
+/* A broadcast's rows, folded: the first failing status in order of cpu, else the first fate that is no success;
+ * SKIPPED last, because it is only what came of another row. */
 static int fold_rows(vmreq_handle handle)
 {
         struct vmreq_row rows[VMREQ_CPUS_MAX];
@@ -63,11 +64,16 @@ static int fold_rows(vmreq_handle handle)
                 [VMREQ_FATE_SKIPPED] = VMREQ_E_SKIPPED,
         };
 
-        for (uint32_t i = 0; r == 0 && i < n; i++) {
-                if (rows[i].fate != VMREQ_FATE_DONE)
-                        r = fate_errors[rows[i].fate];
-                else if (rows[i].status < 0)
-                        r = rows[i].status;
+        if (r)
+                return r;
+        for (uint32_t i = 0; i < n; i++)
+                if (rows[i].fate == VMREQ_FATE_DONE && rows[i].status < 0)
+                        return rows[i].status;
+        for (uint32_t i = 0; i < n; i++) {
+                int error = fate_errors[rows[i].fate];
+
+                if (error && (r == 0 || r == VMREQ_E_SKIPPED))
+                        r = error;
         }
         return r;
 }

@@ -57,7 +57,9 @@ static int service_start(struct vm *vm)
         int r = 0;
 
         CHECK(pthread_mutex_lock(&vm->service_lock) == 0);
-        if (!vm->service_started) {
+        /* Not for a submitter that is late for a stopping VM: nobody would join it.  Relaxed: set under the
+         * lock. */
+        if (!vm->service_started && !atomic_load_explicit(&vm->service_stop, memory_order_relaxed)) {
                 sigfillset(&all);
                 pthread_sigmask(SIG_SETMASK, &all, &old);
                 if (pthread_create(&vm->service_thread, NULL, service_main, vm))
@@ -115,11 +117,11 @@ void deadline_stop(struct vm *vm)
         CHECK(pthread_mutex_lock(&vm->service_lock) == 0);
         started = vm->service_started;
         vm->service_started = false;
+        /* Release: pairs with service_main. */
+        atomic_store_explicit(&vm->service_stop, 1, memory_order_release);
         CHECK(pthread_mutex_unlock(&vm->service_lock) == 0);
         if (!started)
                 return;
-        /* Release: pairs with service_main. */
-        atomic_store_explicit(&vm->service_stop, 1, memory_order_release);
         atomic_fetch_add_explicit(&vm->service_word, 1, memory_order_release);
         futex_wake(&vm->service_word, 1);
         CHECK(pthread_join(vm->service_thread, NULL) == 0);
@@ -129,16 +131,13 @@ void deadline_stop(struct vm *vm)
 static void overdue(struct vm *vm, struct req *req, uint64_t word)
 {
         uint64_t flags = REQ_F_LATE | REQ_F_CANCEL | REQ_F_NOTIFYING, next;
-        uint32_t cpu;
 
         if ((word & REQ_F_LATE) || !req_flag_running(req, &word, flags, 1))
                 return;
         /* With our reference the generation stands, so the deadline is cleared for the right one. */
         deadline_clear(vm, req_index(vm, req));
         req_wake_waiters(vm, req, word);
-        cpu = atomic_load_explicit(&req->ran_on, memory_order_relaxed);
-        if (cpu < vm->cpus)
-                emt_nudge(&vm->emts[cpu]);
+        emt_nudge_runner(vm, req);
         if (req->overdue)
                 req->overdue(req->user);
         word = req_load(req);

@@ -37,8 +37,8 @@ static void set_state(struct emt *emt, enum vmreq_emt_state state)
 
 bool emt_priority_only(const struct vm *vm)
 {
-        /* Relaxed: changed by rendezvous callbacks, which every EMT passes through. */
-        switch (atomic_load_explicit(&vm->state, memory_order_relaxed)) {
+        /* seq_cst: an EMT about to sleep looks here, and a change that was put back stores, then wakes. */
+        switch (atomic_load_explicit(&vm->state, memory_order_seq_cst)) {
         case VMREQ_VM_POWERING_ON:
         case VMREQ_VM_SUSPENDING:
         case VMREQ_VM_RESUMING:
@@ -94,6 +94,12 @@ void emt_wake_one(struct vm *vm)
         }
 }
 
+void emt_pass_wake(struct emt *emt)
+{
+        if (any_pending(emt->vm, emt_priority_only(emt->vm)))
+                emt_wake_one(emt->vm);
+}
+
 void emt_wake_all(struct vm *vm)
 {
         for (uint32_t i = 0; i < vm->cpus; i++)
@@ -105,6 +111,17 @@ void emt_nudge(struct emt *emt)
         /* Release: pairs with the load in vmreq_park; the flag set before is visible to the parker. */
         atomic_fetch_add_explicit(&emt->park, 2, memory_order_release);
         futex_wake(&emt->park, INT_MAX);
+}
+
+void emt_nudge_runner(struct vm *vm, const struct req *req)
+{
+        /* Relaxed: a runner stores it after RUNNING.  One that has not yet, or whose store is not visible yet,
+         * may be any, and may have looked at its flags already. */
+        uint32_t cpu = atomic_load_explicit(&req->ran_on, memory_order_relaxed);
+
+        for (uint32_t i = 0; i < vm->cpus; i++)
+                if (cpu == i || cpu == VMREQ_CPU_NONE)
+                        emt_nudge(&vm->emts[i]);
 }
 
 /* ---- taking ---- */
@@ -202,9 +219,7 @@ void emt_run(struct emt *emt, struct req *req, uint64_t word)
         atomic_store_explicit(&req->start_ns, now, memory_order_relaxed);
         emt->current = req;
         publish_current(emt, req, word, now);
-        /* This EMT is busy now: what else waits for ANY is somebody else's. */
-        if (any_pending(emt->vm, emt_priority_only(emt->vm)))
-                emt_wake_one(emt->vm);
+        emt_pass_wake(emt);
 
         invoke(req, emt->cpu);
 
@@ -221,8 +236,10 @@ uint32_t emt_serve(struct emt *emt, uint32_t max, bool priority_only)
         uint32_t n = 0;
 
         while (n < max) {
+                /* Asked each time: the last callee may have waited, and joined a change of state. */
+                bool only = priority_only || emt_priority_only(emt->vm);
                 uint64_t word;
-                struct req *req = pick(emt, priority_only, &word);
+                struct req *req = pick(emt, only, &word);
 
                 if (!req)
                         break;
@@ -290,7 +307,7 @@ void *emt_main(void *arg)
         /* Acquire: pairs with the store in vmreq_vm_stop. */
         while (!atomic_load_explicit(&emt->stop, memory_order_acquire)) {
                 rendezvous_join(emt);
-                if (emt_serve(emt, vm->batch, emt_priority_only(vm)) == 0)
+                if (emt_serve(emt, vm->batch, false) == 0)
                         emt_halt(emt, NULL, NULL, UINT64_MAX);
         }
         set_state(emt, VMREQ_EMT_ENDED);
@@ -367,5 +384,5 @@ int vmreq_process(vmreq_vm id, int priority_only)
 
         if (!emt || emt->vm->id != id.id)
                 return VMREQ_E_NOT_EMT;
-        return (int)emt_serve(emt, emt->vm->batch, priority_only || emt_priority_only(emt->vm));
+        return (int)emt_serve(emt, emt->vm->batch, priority_only);
 }

@@ -32,7 +32,7 @@ vmreq_handle req_handle(const struct vm *vm, const struct req *req, uint64_t wor
                               .generation = REQ_GENERATION(word) + 1};
 }
 
-struct req *req_new(struct vm *vm, uint64_t flags)
+struct req *req_new(struct vm *vm, uint64_t more)
 {
         struct req *req;
         uint32_t index;
@@ -47,13 +47,15 @@ struct req *req_new(struct vm *vm, uint64_t flags)
         atomic_store_explicit(&req->start_ns, 0, memory_order_relaxed);
         atomic_store_explicit(&req->end_ns, 0, memory_order_relaxed);
         atomic_store_explicit(&req->take_seq, 0, memory_order_relaxed);
+        /* A dead slot of the last life must not pass for this one's place, which is drawn after QUEUED. */
+        atomic_store_explicit(&req->place, 0, memory_order_relaxed);
         atomic_store_explicit(&req->ran_on, VMREQ_CPU_NONE, memory_order_relaxed);
         atomic_store_explicit(&req->uses, 0, memory_order_relaxed);
         req->first_child = req->next_sibling = req->parent = 0;
         req->status = 0;
         req->value = 0;
         /* Release: a reader of this generation's word sees the reset fields. */
-        atomic_store_explicit(&req->word, req_with_state(word, VMREQ_REQ_ALLOCATED) | REQ_REF_ONE | flags,
+        atomic_store_explicit(&req->word, (req_with_state(word, VMREQ_REQ_ALLOCATED) | more) + REQ_REF_ONE,
                               memory_order_release);
         return req;
 }
@@ -164,14 +166,15 @@ void req_row(const struct req *req, uint64_t word, struct vmreq_row *ret_row)
         uint32_t cpu = atomic_load_explicit(&req->ran_on, memory_order_relaxed);
 
         *ret_row = (struct vmreq_row){.cpu = cpu, .fate = fate_of(word)};
-        if (word & REQ_F_CHILD)
-                ret_row->cpu = req->cpu;
+        if (cpu == VMREQ_CPU_NONE && req->cpu < VMREQ_CPUS_MAX)
+                ret_row->cpu = req->cpu; /* where it would have run */
         ret_row->take_seq = atomic_load_explicit(&req->take_seq, memory_order_relaxed);
         if (REQ_STATE(word) == REQ_SKIPPED || REQ_STATE(word) == VMREQ_REQ_ALLOCATED)
                 return;
         if (!end)
                 end = clock_now_ns();
-        ret_row->queued_ns = (start ? start : end) - queued;
+        /* Two threads that queue one packet both note the time. */
+        ret_row->queued_ns = (start ? start : end) - MIN(queued, start ? start : end);
         ret_row->run_ns = start ? end - start : 0;
         if (ret_row->fate == VMREQ_FATE_DONE) {
                 ret_row->status = req->status;

@@ -99,8 +99,9 @@ struct req {
 
 static inline uint64_t req_load(const struct req *req)
 {
-        /* Acquire: pairs with the release of whoever changed the state; what came before is visible. */
-        return atomic_load_explicit(&req->word, memory_order_acquire);
+        /* seq_cst: the look of the closer and of an EMT about to sleep, see req_swap.  Elsewhere its acquire is
+         * what counts: what came before the change of state is visible. */
+        return atomic_load_explicit(&req->word, memory_order_seq_cst);
 }
 
 /* One swap.  seq_cst on success: closing, waiting and sleeping are store-then-load protocols on this word; see
@@ -127,8 +128,8 @@ struct req *req_at(struct vm *vm, uint32_t index);
 uint32_t req_index(const struct vm *vm, const struct req *req);
 vmreq_handle req_handle(const struct vm *vm, const struct req *req, uint64_t word);
 
-/* A packet out of the slab, ALLOCATED, one reference, flags as given; NULL: none left. */
-struct req *req_new(struct vm *vm, uint64_t flags);
+/* A packet out of the slab, ALLOCATED, one reference, plus the flags and references in `more`; NULL: none left. */
+struct req *req_new(struct vm *vm, uint64_t more);
 
 /* One more reference for a packet that the caller knows to be alive (it holds one, or saw `word` with the same
  * generation and swaps on it). */

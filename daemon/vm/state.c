@@ -51,8 +51,9 @@ static bool state_swap(struct vm *vm, enum vmreq_vm_state from, enum vmreq_vm_st
 {
         uint32_t expected = from;
 
-        /* acq_rel: what was done in the old state is visible in the new one; pairs with vmreq_vm_state. */
-        if (!atomic_compare_exchange_strong_explicit(&vm->state, &expected, to, memory_order_acq_rel,
+        /* What was done in the old state is visible in the new one; pairs with vmreq_vm_state.  seq_cst: pairs
+         * with emt_priority_only, when no rendezvous follows. */
+        if (!atomic_compare_exchange_strong_explicit(&vm->state, &expected, to, memory_order_seq_cst,
                                                      memory_order_acquire))
                 return false;
         if (vm->config.state_changed)

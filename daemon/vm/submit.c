@@ -99,13 +99,30 @@ static bool take_back(struct vm *vm, struct req *req)
 {
         uint64_t word = req_load(req), generation = REQ_GENERATION(word);
 
+        /* Before the swap: once it is ALLOCATED again, somebody else may queue it and note its deadline. */
+        if (req->deadline_ns)
+                deadline_clear(vm, req_index(vm, req));
         do {
                 if (REQ_GENERATION(word) != generation || REQ_STATE(word) != VMREQ_REQ_QUEUED)
                         return false;
         } while (!req_swap(req, &word, req_with_state(word, VMREQ_REQ_ALLOCATED)));
-        if (req->deadline_ns)
-                deadline_clear(vm, req_index(vm, req));
         return true;
+}
+
+/* Notes the deadline of a packet that this thread has made QUEUED or RUNNING; so of two threads that queue one
+ * packet, only the one that does so notes it. */
+static int note_deadline(struct vm *vm, struct req *req)
+{
+        int r;
+
+        if (!req->deadline_ns)
+                return 0;
+        r = deadline_set(vm, req_index(vm, req), req->deadline_ns);
+        /* Killed before it was noted: whoever ended it has cleared too early.  The store in deadline_set and this
+         * look pair with the final swap and the clearing behind it. */
+        if (req_state_is_final(REQ_STATE(req_load(req))))
+                deadline_clear(vm, req_index(vm, req));
+        return r;
 }
 
 /*
@@ -118,15 +135,13 @@ int submit_single(struct vm *vm, struct req *req)
         uint64_t word = req_load(req);
         int r;
 
-        if (req->deadline_ns) {
-                r = deadline_set(vm, req_index(vm, req), req->deadline_ns);
-                if (r)
-                        return r;
-        }
         do {
                 if (REQ_STATE(word) != VMREQ_REQ_ALLOCATED)
                         return VMREQ_E_STATE;
         } while (!req_swap(req, &word, req_with_state(word, VMREQ_REQ_QUEUED)));
+        r = note_deadline(vm, req);
+        if (r)
+                return take_back(vm, req) ? r : 0;
 
         /* seq_cst: pairs with the store in vmreq_vm_close; see above. */
         if (atomic_load_explicit(&vm->closed, memory_order_seq_cst))
@@ -149,6 +164,11 @@ static int run_inline(struct vm *vm, struct emt *emt, struct req *req)
                         return VMREQ_E_STATE;
                 next = req_with_state(word, VMREQ_REQ_RUNNING) + REQ_REF_ONE;
         } while (!req_swap(req, &word, next));
+        /* It runs whatever happens here: without a service, its deadline is only not enforced. */
+        (void)note_deadline(vm, req);
+        /* seq_cst: as in submit_single.  The closer may have passed it before it was RUNNING. */
+        if (atomic_load_explicit(&vm->closed, memory_order_seq_cst))
+                (void)req_flag_running(req, &next, REQ_F_CANCEL, 0);
         emt_run(emt, req, next);
         return 0;
 }
@@ -165,7 +185,7 @@ static int start(struct vm *vm, struct req *req)
         return submit_single(vm, req);
 }
 
-static int alloc(struct vm *vm, const struct vmreq_spec *spec, struct req **ret_req)
+static int alloc(struct vm *vm, const struct vmreq_spec *spec, uint64_t word, struct req **ret_req)
 {
         int r = spec_check(vm, spec);
 
@@ -173,7 +193,7 @@ static int alloc(struct vm *vm, const struct vmreq_spec *spec, struct req **ret_
                 return r;
         if (atomic_load_explicit(&vm->closed, memory_order_relaxed))
                 return VMREQ_E_CLOSED;
-        *ret_req = req_new(vm, REQ_F_OWNED | (submit_is_broadcast(spec->cpu) ? REQ_F_PARENT : 0));
+        *ret_req = req_new(vm, word | (submit_is_broadcast(spec->cpu) ? REQ_F_PARENT : 0));
         if (!*ret_req)
                 return VMREQ_E_BUSY;
         submit_fill(*ret_req, spec);
@@ -197,28 +217,29 @@ int vmreq_submit(vmreq_vm id, const struct vmreq_spec *spec, vmreq_handle *ret_h
 {
         struct vm *vm;
         struct req *req;
-        uint64_t word;
+        uint64_t word, owned;
         int r;
 
-        if (!spec || (!ret_handle && !(spec->flags & VMREQ_NO_WAIT)))
-                return VMREQ_E_INVALID;
         if (ret_handle)
                 *ret_handle = VMREQ_HANDLE_NONE;
+        if (!spec || (!ret_handle && !(spec->flags & VMREQ_NO_WAIT)))
+                return VMREQ_E_INVALID;
         vm = vm_pin(id.id);
         if (!vm)
                 return VMREQ_E_HANDLE;
-        r = alloc(vm, spec, &req);
+        owned = spec->flags & VMREQ_NO_WAIT ? 0 : REQ_F_OWNED | REQ_REF_ONE;
+        r = alloc(vm, spec, owned, &req);
         if (r == 0) {
-                bool no_wait = spec->flags & VMREQ_NO_WAIT;
-
                 word = req_load(req);
-                /* The submitter's reference is held until here, also with NO_WAIT: a packet that runs and ends
-                 * during the push is not recycled under our feet. */
+                /* This reference is the call's own, beside the one of the handle's owner: a packet that is
+                 * killed or runs during the push, and whose hook gives the handle back, is not recycled under
+                 * our feet. */
                 r = start(vm, req);
                 if (r == 0 && ret_handle)
                         *ret_handle = req_handle(vm, req, word);
-                if (r || no_wait)
+                if (r && owned)
                         (void)disown(vm, req, word);
+                req_unref(vm, req);
         }
         submit_count(vm, r);
         vm_unpin(vm);
@@ -231,13 +252,14 @@ int vmreq_alloc(vmreq_vm id, const struct vmreq_spec *spec, vmreq_handle *ret_ha
         struct req *req;
         int r;
 
+        if (ret_handle)
+                *ret_handle = VMREQ_HANDLE_NONE;
         if (!spec || !ret_handle)
                 return VMREQ_E_INVALID;
-        *ret_handle = VMREQ_HANDLE_NONE;
         vm = vm_pin(id.id);
         if (!vm)
                 return VMREQ_E_HANDLE;
-        r = alloc(vm, spec, &req);
+        r = alloc(vm, spec, REQ_F_OWNED, &req);
         if (r == 0)
                 *ret_handle = req_handle(vm, req, req_load(req));
         vm_unpin(vm);
@@ -258,6 +280,8 @@ int vmreq_queue(vmreq_handle handle, uint64_t wait_ns)
         if (!req || !req_ref(req, REQ_GENERATION(word)))
                 goto out;
         no_wait = req->flags & VMREQ_NO_WAIT;
+        if (REQ_STATE(word) == VMREQ_REQ_ALLOCATED)
+                atomic_store_explicit(&req->queued_ns, clock_now_ns(), memory_order_relaxed);
         r = REQ_STATE(word) == VMREQ_REQ_ALLOCATED && !(word & REQ_F_CHILD) ? start(vm, req)
                                                                            : VMREQ_E_STATE;
         submit_count(vm, r);
@@ -289,14 +313,9 @@ int vmreq_free(vmreq_handle handle)
 
 static void cancel_running(struct vm *vm, struct req *req, uint64_t *word)
 {
-        uint32_t cpu;
-
         if (!req_flag_running(req, word, REQ_F_CANCEL, 0))
                 return;
-        /* Relaxed: a runner that has not stored it yet reads the flag before it parks. */
-        cpu = atomic_load_explicit(&req->ran_on, memory_order_relaxed);
-        if (cpu < vm->cpus)
-                emt_nudge(&vm->emts[cpu]);
+        emt_nudge_runner(vm, req);
 }
 
 static enum vmreq_verdict cancel_parent(struct vm *vm, struct req *req, uint64_t word)

@@ -144,7 +144,7 @@ static inline struct emt *emt_self_of(const struct vm *vm)
 }
 
 void *emt_main(void *arg);
-/* Serves at most `max` requests; how many it ran. */
+/* Serves at most `max` requests, in the states between from the priority lanes only; how many it ran. */
 uint32_t emt_serve(struct emt *emt, uint32_t max, bool priority_only);
 /* Runs a request that this EMT has claimed (RUNNING, one reference of the runner's). */
 void emt_run(struct emt *emt, struct req *req, uint64_t word);
@@ -159,9 +159,13 @@ void emt_halt(struct emt *emt, bool (*ready)(void *ctx), void *ctx, uint64_t dea
 void emt_wake(struct emt *emt);
 /* Wakes one sleeping EMT, for a request on an ANY lane. */
 void emt_wake_one(struct vm *vm);
+/* This EMT turns to something else: what waits for ANY is somebody else's. */
+void emt_pass_wake(struct emt *emt);
 void emt_wake_all(struct vm *vm);
 /* Makes a callee parked on that EMT look at its cancel flag. */
 void emt_nudge(struct emt *emt);
+/* The same for whoever runs that request. */
+void emt_nudge_runner(struct vm *vm, const struct req *req);
 
 /* ---- submit.c ---- */
 

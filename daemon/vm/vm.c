@@ -213,7 +213,6 @@ int vmreq_vm_create(const struct vmreq_config *config, vmreq_vm *ret_vm)
 static void close_packet(struct vm *vm, struct req *req)
 {
         uint64_t word = req_load(req);
-        uint32_t cpu;
 
         if (REQ_STATE(word) == VMREQ_REQ_QUEUED) {
                 if (req_end_queued(vm, req, word, VMREQ_REQ_KILLED))
@@ -228,9 +227,7 @@ static void close_packet(struct vm *vm, struct req *req)
                         req_unref(vm, req);
                 }
         } else if (req_flag_running(req, &word, REQ_F_CANCEL, 0)) {
-                cpu = atomic_load_explicit(&req->ran_on, memory_order_relaxed);
-                if (cpu < vm->cpus)
-                        emt_nudge(&vm->emts[cpu]);
+                emt_nudge_runner(vm, req);
         }
 }
 

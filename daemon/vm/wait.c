@@ -101,12 +101,14 @@ static int wait_emt(struct vm *vm, struct emt *emt, struct req *req, uint64_t un
                         break;
                 }
                 rendezvous_join(emt);
-                if (emt_serve(emt, 1, emt_priority_only(vm)) == 0)
+                if (emt_serve(emt, 1, false) == 0)
                         emt_halt(emt, req_is_settled, req, until_ns);
         }
         if (emt->nest == 1)
                 atomic_fetch_and_explicit(nested, ~bit, memory_order_seq_cst);
         emt->nest--;
+        /* A request on ANY may have woken this EMT, and nobody else: pass the wake-up on. */
+        emt_pass_wake(emt);
         return verdict_of(word);
 }
 

@@ -8,7 +8,8 @@ class Destinations(vmreqtest.SharedDaemon):
   def rows(self, symbol, args=(), **options):
     rows = self.client.call_to(symbol, args, **options)
     for row in rows:
-      self.assertEqual(set(row), {"cpu", "fate", "status", "value", "queued_us", "run_us"})
+      self.assertEqual(set(row) - {"error"},
+                       {"cpu", "fate", "status", "value", "queued_us", "run_us"})
     return rows
 
   def fates(self, rows):
@@ -20,7 +21,7 @@ class Destinations(vmreqtest.SharedDaemon):
 
   def test_no_such_cpu(self):
     error = self.client.error("vmreq.call", "debug.whoami", [], {"cpu": self.CPUS})
-    self.assertError(error, "INVALID_REQUEST", "cpu", str(self.CPUS), ran="no")
+    self.assertError(error, "INVALID_REQUEST", "cpu", ran="no")
 
   def test_any_goes_to_who_is_free(self):
     for name in ("any", "any-queue"):

@@ -9,22 +9,21 @@
 
 static const struct vmreq_host *host;
 
-/* One argument of each type, echoed as an array in the order of declaration. */
+/* One argument of each type but bool (which is the sixteenth), echoed as an array in the order of declaration. */
 static int32_t probe_types(void *ctx, const struct vmreq_value *args, uint32_t argc,
                            struct vmreq_writer *reply)
 {
         (void)ctx;
         host->put_array(reply, argc);
-        host->put_bool(reply, args[0].u != 0);
-        for (uint32_t i = 1; i <= 4; i++)
+        for (uint32_t i = 0; i <= 3; i++)
                 host->put_int(reply, args[i].i);
-        for (uint32_t i = 5; i <= 8; i++)
+        for (uint32_t i = 4; i <= 7; i++)
                 host->put_uint(reply, args[i].u);
-        host->put_x64(reply, args[9].u);
-        host->put_float(reply, args[10].f);
-        host->put_str(reply, args[11].data, args[11].len);
-        host->put_bytes(reply, args[12].data, args[12].len);
-        for (uint32_t i = 13; i <= 15; i++)
+        host->put_x64(reply, args[8].u);
+        host->put_float(reply, args[9].f);
+        host->put_str(reply, args[10].data, args[10].len);
+        host->put_bytes(reply, args[11].data, args[11].len);
+        for (uint32_t i = 12; i <= 14; i++)
                 host->put_raw(reply, args[i].data, args[i].len);
         return 0;
 }
@@ -68,36 +67,38 @@ static int32_t probe_named(void *ctx, const struct vmreq_value *args, uint32_t a
         return -7;
 }
 
+#define P(n, t) {.name = (n), .type = (t), .doc = "A value."}
+
 static const struct vmreq_param types_params[] = {
-        {.name = "flag", .type = VMREQ_T_BOOL},   {.name = "i8", .type = VMREQ_T_I8},
-        {.name = "i16", .type = VMREQ_T_I16},     {.name = "i32", .type = VMREQ_T_I32},
-        {.name = "i64", .type = VMREQ_T_I64},     {.name = "u8", .type = VMREQ_T_U8},
-        {.name = "u16", .type = VMREQ_T_U16},     {.name = "u32", .type = VMREQ_T_U32},
-        {.name = "u64", .type = VMREQ_T_U64},     {.name = "x64", .type = VMREQ_T_X64},
-        {.name = "f64", .type = VMREQ_T_F64},     {.name = "text", .type = VMREQ_T_STR},
-        {.name = "data", .type = VMREQ_T_BYTES},  {.name = "any", .type = VMREQ_T_ANY},
-        {.name = "array", .type = VMREQ_T_ARRAY}, {.name = "map", .type = VMREQ_T_MAP},
+        P("i8", VMREQ_T_I8), P("i16", VMREQ_T_I16),
+        P("i32", VMREQ_T_I32), P("i64", VMREQ_T_I64),
+        P("u8", VMREQ_T_U8), P("u16", VMREQ_T_U16),
+        P("u32", VMREQ_T_U32), P("u64", VMREQ_T_U64),
+        P("x64", VMREQ_T_X64), P("f64", VMREQ_T_F64),
+        P("text", VMREQ_T_STR), P("data", VMREQ_T_BYTES),
+        P("any", VMREQ_T_ANY), P("array", VMREQ_T_ARRAY),
+        P("map", VMREQ_T_MAP),
 };
 static const struct vmreq_param narrow_params[] = {
-        {.name = "a", .type = VMREQ_T_I8},
-        {.name = "b", .type = VMREQ_T_U8},
-        {.name = "c", .type = VMREQ_T_I16},
-        {.name = "d", .type = VMREQ_T_U16},
+        P("a", VMREQ_T_I8),
+        P("b", VMREQ_T_U8),
+        P("c", VMREQ_T_I16),
+        P("d", VMREQ_T_U16),
 };
 static const struct vmreq_param range_params[] = {
         {.name = "level", .type = VMREQ_T_I32, .flags = VMREQ_PARAM_RANGE, .min = -5, .max = 10,
          .doc = "how far"},
-        {.name = "plus", .type = VMREQ_T_I64, .flags = VMREQ_PARAM_OPTIONAL,
+        {.name = "plus", .type = VMREQ_T_I64, .flags = VMREQ_PARAM_OPTIONAL, .doc = "added",
          .fallback = {.type = VMREQ_T_I64, .i = 100}},
 };
-static const struct vmreq_param flip_params[] = {{.name = "value", .type = VMREQ_T_BOOL}};
-static const struct vmreq_param top_params[] = {{.name = "value", .type = VMREQ_T_X64}};
-static const struct vmreq_param count_params[] = {{.name = "data", .type = VMREQ_T_BYTES}};
+static const struct vmreq_param flip_params[] = {P("value", VMREQ_T_BOOL)};
+static const struct vmreq_param top_params[] = {P("value", VMREQ_T_X64)};
+static const struct vmreq_param count_params[] = {P("data", VMREQ_T_BYTES)};
 
 #define PARAMS(list) .params = list, .n_params = sizeof(list) / sizeof(list[0])
 
 static const struct vmreq_symbol symbols[] = {
-        {.size = sizeof(struct vmreq_symbol), .name = "probe.types", .doc = "One of each type.",
+        {.size = sizeof(struct vmreq_symbol), .name = "probe.types", .doc = "One of each type but bool.",
          PARAMS(types_params), .result = VMREQ_T_ARRAY, .dest = VMREQ_DEST_ANY,
          .function = probe_types},
         {.size = sizeof(struct vmreq_symbol), .name = "probe.narrow", .doc = "Narrow words.",

@@ -174,7 +174,7 @@ endtry
     with subprocess.Popen(NVIM + [f"+{script}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL, start_new_session=True) as process:
       try:
-        self.client.until_blocks(0)
+        self.client.until_runs(0, "debug.block")
       finally:
         os.killpg(process.pid, signal.SIGKILL)
     self.client.until_idle(0)

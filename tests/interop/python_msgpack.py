@@ -92,7 +92,7 @@ class ByHand(vmreqtest.SharedDaemon):
     code = "call('vmreq.call', 'debug.block', [], {'cpu': 0, 'timeout_ms': 0})"
     with subprocess.Popen([sys.executable, "-B", "-c", BY_HAND + code, self.daemon.path],
                           stdin=subprocess.DEVNULL) as process:
-      self.client.until_blocks(0)
+      self.client.until_runs(0, "debug.block")
       process.send_signal(signal.SIGKILL)
     self.client.until_idle(0)
 

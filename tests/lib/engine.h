@@ -130,26 +130,30 @@ static inline void engine_until_asleep(vmreq_vm vm, uint32_t cpu)
 
 /* ---- gates ---- */
 
-/* Holds whoever passes: `in` counts those who have come, `out` lets one go. */
+/* Holds whoever passes: `in` counts those who have come, `out` lets one go, `left` counts those who are past it,
+ * so that the gate may go. */
 struct gate {
-        sem_t in, out;
+        sem_t in, out, left;
 };
 
 static inline void gate_init(struct gate *gate)
 {
         assert_int_equal(sem_init(&gate->in, 0, 0), 0);
         assert_int_equal(sem_init(&gate->out, 0, 0), 0);
+        assert_int_equal(sem_init(&gate->left, 0, 0), 0);
 }
 
 static inline void gate_pass(struct gate *gate)
 {
         CHECK(sem_post(&gate->in) == 0);
         sem_down(&gate->out);
+        CHECK(sem_post(&gate->left) == 0);
 }
 
 static inline void gate_open(struct gate *gate)
 {
         assert_int_equal(sem_post(&gate->out), 0);
+        sem_down(&gate->left);
 }
 
 static inline int32_t gate_callee(void *ctx, const uint64_t *args, uint32_t argc,

@@ -256,20 +256,20 @@ class Client:
     return self.until_status(lambda s: not s["emts"][cpu].get("symbol"), f"idle on {cpu}")
 
   def block(self, cpu, **options):
-    """Blocks an EMT; returns the msgid of the blocking call, once it blocks."""
+    """Blocks an EMT; returns the msgid of the blocking call, once it runs."""
     msgid = self.request_to("debug.block", [], cpu=cpu, timeout_ms=0, **options)
-    self.until_blocks(cpu)
+    self.until_runs(cpu, "debug.block")
     return msgid
 
-  def until_blocks(self, cpu):
-    def blocks(status):
-      emt = status["emts"][cpu]
-      return emt.get("symbol") == "debug.block" and emt["state"] == "parked"
-    return self.until_status(blocks, f"blocked on {cpu}")
-
   def unblock(self, cpu, through):
-    """Lets the blocked EMT go on, by a call that runs on another one."""
-    return self.call_to("debug.unblock", [cpu], cpu=through)
+    """Lets the blocked EMT go on, by a call that runs on another one.
+
+    That debug.block has begun does not say yet that it blocks: until then unblock answers false.
+    """
+    until = deadline(self.timeout)
+    while not self.call_to("debug.unblock", [cpu], cpu=through):
+      if not left(until):
+        raise Timeout(f"nothing blocks EMT {cpu}")
 
   def cancel(self, msgid):
     return self.call("vmreq.cancel", {"msgid": msgid})

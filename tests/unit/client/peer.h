@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The server's end of a socket pair, played by the test itself: the client's asynchronous half never blocks, so
- * both ends fit into one thread, and every order of events can be had.
+ * The server's end of a socket pair, played by the test itself: the client's asynchronous half
+ * never blocks, so both ends fit into one thread, and every order of events can be had.
  */
 
 #include <setjmp.h>
@@ -80,7 +80,8 @@ static inline uint32_t peer_submit(vmreq_client *client)
 }
 
 /* An answer that is a small number. */
-static inline void peer_expect(const struct vmreq_client_answer *answer, uint32_t msgid, uint8_t number)
+static inline void peer_expect(const struct vmreq_client_answer *answer, uint32_t msgid,
+                               uint8_t number)
 {
         assert_int_equal(answer->kind, VMREQ_CLIENT_REPLY);
         assert_int_equal(answer->msgid, msgid);

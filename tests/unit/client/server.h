@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A server for tests of the verbs, on a thread of its own: one connection at a time, each request answered by the
- * test's handler.  And what a verb writes, captured.
+ * A server for tests of the verbs, on a thread of its own: one connection at a time, each request
+ * answered by the test's handler.  And what a verb writes, captured.
  */
 
 #include <setjmp.h>
@@ -156,7 +156,7 @@ static inline bool server_error(struct proto_builder *out, const char *name, con
         return true;
 }
 
-/* ---- running a verb ------------------------------------------------------------------------------- */
+/* ---- running a verb -------------------------------------------------------------------------- */
 
 struct run {
         int status;

@@ -79,8 +79,11 @@ static void test_text(void **state)
 
 static void test_map(void **state)
 {
-        static const char error[] = "\x85\xa4name\xa7TIMEOUT\xa4" "code\x05\xa7message\xa4slow\xa3ran\xa2no"
-                                    "\xa4" "data\x82\xa1s\xa6queued\xa1" "f\xca\x3f\xc0\x00\x00";
+        static const char error[] = "\x85\xa4name\xa7TIMEOUT\xa4"
+                                    "code\x05\xa7message\xa4slow\xa3ran\xa2no"
+                                    "\xa4"
+                                    "data\x82\xa1s\xa6queued\xa1"
+                                    "f\xca\x3f\xc0\x00\x00";
         struct vmreq_client_answer answer;
 
         (void)state;
@@ -90,7 +93,10 @@ static void test_map(void **state)
         assert_int_equal(answer.code, 5);
         assert_int_equal(answer.ran, VMREQ_CLIENT_RAN_NO);
         assert_int_equal(answer.value_len, 1 + 2 + 7 + 2 + 9);
-        assert_memory_equal(answer.value, "\x82\xa1s\xa6queued\xa1" "f\xcb\x3f\xf8", 15);
+        assert_memory_equal(answer.value,
+                            "\x82\xa1s\xa6queued\xa1"
+                            "f\xcb\x3f\xf8",
+                            15);
         vmreq_client_answer_deinit(&answer);
         assert_null(answer.memory);
 }
@@ -102,10 +108,24 @@ static void test_other(void **state)
                 const char *bytes;
                 size_t len;
         } cases[] = {
-                {"\x01", 1}, {"\xc2", 1}, {"\x90", 1}, {"\x91\xa1x", 3}, {"\x92\x01\x02", 3},
-                {"\x80", 1}, {"\x81\xa4name\x01", 7}, {"\x82\xa4name\xc0\xa7message\x90", 16},
-                {"\xcb\x7f\xf8\0\0\0\0\0\0", 9}, {"\xd4\x01\x02", 3}, {"\xa0", 1}, {"\x81\x01\x02", 3},
-                {"\xc4\x03" "A: ", 5}, {"\xa3" "A\0b", 4},
+                {"\x01", 1},
+                {"\xc2", 1},
+                {"\x90", 1},
+                {"\x91\xa1x", 3},
+                {"\x92\x01\x02", 3},
+                {"\x80", 1},
+                {"\x81\xa4name\x01", 7},
+                {"\x82\xa4name\xc0\xa7message\x90", 16},
+                {"\xcb\x7f\xf8\0\0\0\0\0\0", 9},
+                {"\xd4\x01\x02", 3},
+                {"\xa0", 1},
+                {"\x81\x01\x02", 3},
+                {"\xc4\x03"
+                 "A: ",
+                 5},
+                {"\xa3"
+                 "A\0b",
+                 4},
                 {"\x81\xa4name\xd9\x22xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 42},
         };
 

@@ -56,7 +56,10 @@ static void test_what_is_sent(void **state)
         assert_int_equal(vmreq_client_process(client), 0);
         assert_int_equal(msgid, 0x10000);
         assert_int_equal(recv(fd, bytes, sizeof(bytes), 0), 27);
-        assert_memory_equal(bytes, "\x94\x00\xce\x00\x01\x00\x00\xa9" "debug.add\x92\x28\x02", 20);
+        assert_memory_equal(bytes,
+                            "\x94\x00\xce\x00\x01\x00\x00\xa9"
+                            "debug.add\x92\x28\x02",
+                            20);
         assert_memory_equal(bytes + 20, "\x93\x02\xa3n.n\x90", 7);
         vmreq_client_free(client);
         close(fd);
@@ -76,7 +79,8 @@ static void test_bad_calls(void **state)
                 {"x.y", "\x90\x90", 2, -EINVAL},
                 {"x.y", "\xdd\xff\xff\xff\xff", 5, -EINVAL},
                 {"", "\x90", 1, -EINVAL},
-                {"01234567890123456789012345678901234567890123456789012345678901234", "\x90", 1, -EINVAL},
+                {"01234567890123456789012345678901234567890123456789012345678901234", "\x90", 1,
+                 -EINVAL},
         };
         vmreq_client *client;
         uint32_t msgid;
@@ -137,7 +141,8 @@ static void test_call_timeout(void **state)
         client = peer_client(&config, &fd);
         assert_int_equal(vmreq_client_call(client, "x.y", "\x90", 1, 1000000, &answer),
                          VMREQ_CLIENT_E_TIMEOUT);
-        assert_int_equal(vmreq_client_submit(client, "x.y", "\x90", 1, &msgid), VMREQ_CLIENT_E_BUSY);
+        assert_int_equal(vmreq_client_submit(client, "x.y", "\x90", 1, &msgid),
+                         VMREQ_CLIENT_E_BUSY);
         peer_reply(fd, 0x10000, 1);
         assert_int_equal(vmreq_client_process(client), 0);
         msgid = peer_submit(client);
@@ -174,7 +179,10 @@ static void test_output_bound(void **state)
         close(fd);
 }
 
-/* Above answer_bytes_max reading stops; taking answers starts it again; waiting for another one says so. */
+/*
+ * Above answer_bytes_max reading stops; taking answers starts it again; waiting for another one
+ * says so.
+ */
 static void test_answer_bound(void **state)
 {
         struct vmreq_client_config config = VMREQ_CLIENT_CONFIG_INIT;
@@ -195,7 +203,8 @@ static void test_answer_bound(void **state)
         }
         assert_int_equal(vmreq_client_process(client), 0);
         assert_int_equal(vmreq_client_events(client) & POLLIN, 0);
-        assert_int_equal(vmreq_client_wait(client, msgids[3], PATIENCE, &answer), VMREQ_CLIENT_E_BUSY);
+        assert_int_equal(vmreq_client_wait(client, msgids[3], PATIENCE, &answer),
+                         VMREQ_CLIENT_E_BUSY);
         for (int i = 0; i < 4; i++) {
                 assert_int_equal(vmreq_client_next(client, PATIENCE, &answer), 0);
                 assert_int_equal(answer.msgid, msgids[i]);
@@ -251,14 +260,10 @@ static void test_names(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_out_of_order),
-                cmocka_unit_test(test_what_is_sent),
-                cmocka_unit_test(test_bad_calls),
-                cmocka_unit_test(test_forget),
-                cmocka_unit_test(test_call_timeout),
-                cmocka_unit_test(test_output_bound),
-                cmocka_unit_test(test_answer_bound),
-                cmocka_unit_test(test_many),
+                cmocka_unit_test(test_out_of_order), cmocka_unit_test(test_what_is_sent),
+                cmocka_unit_test(test_bad_calls),    cmocka_unit_test(test_forget),
+                cmocka_unit_test(test_call_timeout), cmocka_unit_test(test_output_bound),
+                cmocka_unit_test(test_answer_bound), cmocka_unit_test(test_many),
                 cmocka_unit_test(test_names),
         };
 

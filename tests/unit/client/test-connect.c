@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Connecting: the greeting, its refusal, silence, paths that lead nowhere, configurations out of range. */
+/*
+ * Connecting: the greeting, its refusal, silence, paths that lead nowhere, configurations out of
+ * range.
+ */
 
 #include <errno.h>
 #include <pthread.h>
@@ -10,7 +13,10 @@
 
 #define PARAMS_LEN 37 /* of the greeting in the first test */
 
-/* A server on a path of its own: takes one connection, reads the greeting, answers, waits for the end. */
+/*
+ * A server on a path of its own: takes one connection, reads the greeting, answers, waits for the
+ * end.
+ */
 struct server {
         char dir[32], path[64];
         int fd;
@@ -95,7 +101,8 @@ static void test_greeting(void **state)
         server_start(&server, "\xc0\x81\xa6server\xa6vmreqd", 16);
         config.name = "tester";
         config.version = "9";
-        assert_int_equal(vmreq_client_connect(server.path, &config, &client, text, sizeof(text)), 0);
+        assert_int_equal(vmreq_client_connect(server.path, &config, &client, text, sizeof(text)),
+                         0);
         greeting = vmreq_client_greeting(client, &len);
         assert_int_equal(len, 15);
         assert_memory_equal(greeting, "\x81\xa6server\xa6vmreqd", 15);
@@ -104,8 +111,12 @@ static void test_greeting(void **state)
         server_join(&server);
         assert_true(server.seen_len > PARAMS_LEN);
         assert_memory_equal(server.seen + server.seen_len - PARAMS_LEN,
-                            "\x91\x83\xa6" "client\xa6" "tester\xa7version\xa1"
-                            "9\xa6" "errors\xa3" "map",
+                            "\x91\x83\xa6"
+                            "client\xa6"
+                            "tester\xa7version\xa1"
+                            "9\xa6"
+                            "errors\xa3"
+                            "map",
                             PARAMS_LEN);
 }
 
@@ -116,7 +127,10 @@ static void test_refused(void **state)
         char text[128];
 
         (void)state;
-        server_start(&server, "\xac" "BUSY: too so\xc0", 14);
+        server_start(&server,
+                     "\xac"
+                     "BUSY: too so\xc0",
+                     14);
         assert_int_equal(vmreq_client_connect(server.path, NULL, &client, text, sizeof(text)),
                          VMREQ_CLIENT_E_REFUSED);
         assert_string_equal(text, "BUSY: too so");
@@ -138,7 +152,10 @@ static void test_hung_up(void **state)
         server_join(&server);
 }
 
-/* As a stopped daemon: the kernel takes connections into the backlog, then, once that is full, not even that. */
+/*
+ * As a stopped daemon: the kernel takes connections into the backlog, then, once that is full, not
+ * even that.
+ */
 static void test_silent(void **state)
 {
         struct vmreq_client_config config = VMREQ_CLIENT_CONFIG_INIT;
@@ -175,8 +192,9 @@ static void test_nowhere(void **state)
         struct server server;
 
         (void)state;
-        assert_int_equal(vmreq_client_connect("/nonexistent/x.sock", NULL, &client, text, sizeof(text)),
-                         -ENOENT);
+        assert_int_equal(
+                vmreq_client_connect("/nonexistent/x.sock", NULL, &client, text, sizeof(text)),
+                -ENOENT);
         assert_true(text[0] != '\0');
         assert_int_equal(vmreq_client_connect("", NULL, &client, NULL, 0), -ENOENT);
         memset(path, 'x', sizeof(path));
@@ -194,7 +212,8 @@ static void test_config(void **state)
         static const struct vmreq_client_config cases[] = {
                 {.size = 1},
                 {.size = sizeof(struct vmreq_client_config), .frame_bytes_max = 1023},
-                {.size = sizeof(struct vmreq_client_config), .frame_bytes_max = ((size_t)256 << 20) + 1},
+                {.size = sizeof(struct vmreq_client_config),
+                 .frame_bytes_max = ((size_t)256 << 20) + 1},
                 {.size = sizeof(struct vmreq_client_config), .output_bytes_max = 1024},
                 {.size = sizeof(struct vmreq_client_config), .answer_bytes_max = 1},
                 {.size = sizeof(struct vmreq_client_config), .calls_max = 65536},

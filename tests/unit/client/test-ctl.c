@@ -37,7 +37,8 @@ static void test_patience(void **state)
         assert_int_equal(ctl.patience_ms, 0);
 }
 
-static bool hang_up(struct server *server, const struct proto_message *message, struct proto_builder *out)
+static bool hang_up(struct server *server, const struct proto_message *message,
+                    struct proto_builder *out)
 {
         (void)server;
         (void)message;
@@ -45,7 +46,8 @@ static bool hang_up(struct server *server, const struct proto_message *message, 
         return false;
 }
 
-static bool deep(struct server *server, const struct proto_message *message, struct proto_builder *out)
+static bool deep(struct server *server, const struct proto_message *message,
+                 struct proto_builder *out)
 {
         (void)server;
         (void)message;
@@ -56,7 +58,8 @@ static bool deep(struct server *server, const struct proto_message *message, str
         return true;
 }
 
-static bool too_deep(struct server *server, const struct proto_message *message, struct proto_builder *out)
+static bool too_deep(struct server *server, const struct proto_message *message,
+                     struct proto_builder *out)
 {
         (void)server;
         (void)message;
@@ -67,7 +70,8 @@ static bool too_deep(struct server *server, const struct proto_message *message,
         return true;
 }
 
-static bool odd_error(struct server *server, const struct proto_message *message, struct proto_builder *out)
+static bool odd_error(struct server *server, const struct proto_message *message,
+                      struct proto_builder *out)
 {
         (void)server;
         (void)message;
@@ -104,8 +108,9 @@ static void test_no_server(void **state)
         (void)state;
         run_verb(&run, "/nonexistent/s.sock", NULL, "ping");
         assert_int_equal(run.status, CTL_LOST);
-        assert_string_equal(run.err, "vmreqctl: cannot connect to /nonexistent/s.sock: No such file or "
-                                     "directory; is vmreqd running?\n");
+        assert_string_equal(run.err,
+                            "vmreqctl: cannot connect to /nonexistent/s.sock: No such file or "
+                            "directory; is vmreqd running?\n");
 }
 
 /* As a stopped daemon: connected by the kernel, and silence. */

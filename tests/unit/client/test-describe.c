@@ -43,15 +43,20 @@ static void test_line(void **state)
         (void)state;
         expect_json_render(line, add, "debug.add(a: i64, bb: i64 = 0) -> i64   Adds.\n");
         expect_json_render(line, "{\"name\": \"x.y\"}", "x.y\n");
-        expect_json_render(line, "{\"signature\": \"0123456789012345678901234567890123456789012\", \"doc\": \"d\"}",
-                           "0123456789012345678901234567890123456789012  d\n");
+        expect_json_render(
+                line,
+                "{\"signature\": \"0123456789012345678901234567890123456789012\", \"doc\": \"d\"}",
+                "0123456789012345678901234567890123456789012  d\n");
 }
 
 static void test_odd(void **state)
 {
         (void)state;
         expect_json_render(describe_render, "null", "\n\n");
-        expect_json_render(describe_render, "{\"params\": [1, {\"min\": 1}], \"flags\": 7, \"doc\": \"\\n\"}",
+        expect_json_render(describe_render, "{\"params\": [{\"name\": \"t\", \"default\": \"\"}]}",
+                           "\n\narguments\n    t  , default \"\"\n\n");
+        expect_json_render(describe_render,
+                           "{\"params\": [1, {\"min\": 1}], \"flags\": 7, \"doc\": \"\\n\"}",
                            "\n\n\narguments\n      \n      , 1..\n\n");
         expect_json_render(line, "{}", "\n");
 }

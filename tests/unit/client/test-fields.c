@@ -11,8 +11,10 @@ static void test_fields(void **state)
         int64_t i = 9;
 
         (void)state;
-        tree_from_json(&tree, "{\"n\": null, \"t\": \"text\", \"e\": \"\", \"u\": 7, \"i\": -7, \"y\": true,"
-                              " \"f\": false, \"a\": [1], \"m\": {}}");
+        tree_from_json(
+                &tree,
+                "{\"n\": null, \"t\": \"text\", \"e\": \"\", \"u\": 7, \"i\": -7, \"y\": true,"
+                " \"f\": false, \"a\": [1], \"m\": {}}");
         assert_null(field_get(tree.root, "n"));
         assert_null(field_get(tree.root, "missing"));
         assert_null(field_get(NULL, "t"));
@@ -35,7 +37,10 @@ static void test_fields(void **state)
         assert_null(field_array(tree.root, "m"));
         tree_deinit(&tree);
 
-        tree_from_bytes(&tree, "\x82\xa1u\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xa1" "b\xc4\x01z", 17);
+        tree_from_bytes(&tree,
+                        "\x82\xa1u\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xa1"
+                        "b\xc4\x01z",
+                        17);
         assert_false(field_int(tree.root, "u", &i));
         assert_true(field_uint(tree.root, "u", &u) && u == UINT64_MAX);
         assert_int_equal(field_text(tree.root, "b").len, 1);

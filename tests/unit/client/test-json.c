@@ -26,7 +26,8 @@ static void test_scalars(void **state)
         expect_bytes_render(short_json, BYTES("\xff"), "-1\n");
         expect_bytes_render(short_json, BYTES("\xcf\x7f\xff\xff\xff\xff\xff\xff\xff"),
                             "9223372036854775807\n");
-        expect_bytes_render(short_json, BYTES("\xcf\x80\0\0\0\0\0\0\0"), "\"9223372036854775808\"\n");
+        expect_bytes_render(short_json, BYTES("\xcf\x80\0\0\0\0\0\0\0"),
+                            "\"9223372036854775808\"\n");
         expect_bytes_render(short_json, BYTES("\xcf\xff\xff\xff\xff\xff\xff\xff\xff"),
                             "\"18446744073709551615\"\n");
         expect_bytes_render(short_json, BYTES("\xd3\x80\0\0\0\0\0\0\0"), "-9223372036854775808\n");
@@ -42,18 +43,31 @@ static void test_bytes(void **state)
         expect_bytes_render(short_json, BYTES("\xc4\x03\x00\xff\x10"), "{\"$bytes\":\"00ff10\"}\n");
         expect_bytes_render(short_json, BYTES("\xc4\x00"), "{\"$bytes\":\"\"}\n");
         expect_bytes_render(short_json, BYTES("\xa2\xc3\x28"), "{\"$bytes\":\"c328\"}\n");
-        expect_bytes_render(short_json, BYTES("\xa3" "a\0b"), "\"a\\u0000b\"\n");
+        expect_bytes_render(short_json,
+                            BYTES("\xa3"
+                                  "a\0b"),
+                            "\"a\\u0000b\"\n");
         expect_bytes_render(short_json, BYTES("\xa2\xc3\xa4"), "\"\xc3\xa4\"\n");
-        expect_bytes_render(short_json, BYTES("\xd5\xff\x01\x02"), "{\"$ext\":-1,\"$bytes\":\"0102\"}\n");
+        expect_bytes_render(short_json, BYTES("\xd5\xff\x01\x02"),
+                            "{\"$ext\":-1,\"$bytes\":\"0102\"}\n");
 }
 
 static void test_maps(void **state)
 {
         (void)state;
-        expect_bytes_render(short_json, BYTES("\x82\x01\xa1x\xa1" "b\x90"), "{\"1\":\"x\",\"b\":[]}\n");
+        expect_bytes_render(short_json,
+                            BYTES("\x82\x01\xa1x\xa1"
+                                  "b\x90"),
+                            "{\"1\":\"x\",\"b\":[]}\n");
         expect_bytes_render(short_json, BYTES("\x81\xa2\xc3\x28\x01"), "{\"\\\\xc3(\":1}\n");
-        expect_bytes_render(short_json, BYTES("\x82\xa1" "a\x01\xa1" "a\x02"), "{\"a\":2}\n");
-        expect_bytes_render(pretty_json, BYTES("\x82\xa1z\x01\xa1" "a\x91\x02"),
+        expect_bytes_render(short_json,
+                            BYTES("\x82\xa1"
+                                  "a\x01\xa1"
+                                  "a\x02"),
+                            "{\"a\":2}\n");
+        expect_bytes_render(pretty_json,
+                            BYTES("\x82\xa1z\x01\xa1"
+                                  "a\x91\x02"),
                             "{\n  \"z\": 1,\n  \"a\": [\n    2\n  ]\n}\n");
 }
 
@@ -61,10 +75,20 @@ static void test_maps(void **state)
 static void test_round_trip(void **state)
 {
         static const char *const documents[] = {
-                "null", "true", "0", "-9223372036854775808", "\"text\"", "[]", "{}",
-                "[1,[2,[3,{\"a\":{\"b\":[null,false]}}]]]", "{\"k\":0.1,\"l\":1e300}",
-                "{\"$bytes\":\"00ff\"}", "{\"$bytes\":1}", "{\"$bytes\":\"00\",\"x\":1}",
-                "\"\\u0000\"", "[0.1,0.30000000000000004]",
+                "null",
+                "true",
+                "0",
+                "-9223372036854775808",
+                "\"text\"",
+                "[]",
+                "{}",
+                "[1,[2,[3,{\"a\":{\"b\":[null,false]}}]]]",
+                "{\"k\":0.1,\"l\":1e300}",
+                "{\"$bytes\":\"00ff\"}",
+                "{\"$bytes\":1}",
+                "{\"$bytes\":\"00\",\"x\":1}",
+                "\"\\u0000\"",
+                "[0.1,0.30000000000000004]",
         };
         (void)state;
         for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
@@ -89,8 +113,8 @@ static void test_round_trip(void **state)
 
 static void test_refused(void **state)
 {
-        static const char *const documents[] = {"{\"$bytes\":\"0\"}", "{\"$bytes\":\"zz\"}", "[[[1]]]",
-                                                "{\"a\":{\"b\":{}}}"};
+        static const char *const documents[] = {"{\"$bytes\":\"0\"}", "{\"$bytes\":\"zz\"}",
+                                                "[[[1]]]", "{\"a\":{\"b\":{}}}"};
         struct proto_builder builder;
 
         (void)state;
@@ -119,9 +143,9 @@ static void test_digits(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_scalars),    cmocka_unit_test(test_bytes),
-                cmocka_unit_test(test_maps),       cmocka_unit_test(test_round_trip),
-                cmocka_unit_test(test_refused),    cmocka_unit_test(test_digits),
+                cmocka_unit_test(test_scalars), cmocka_unit_test(test_bytes),
+                cmocka_unit_test(test_maps),    cmocka_unit_test(test_round_trip),
+                cmocka_unit_test(test_refused), cmocka_unit_test(test_digits),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes and frames: every split of a stream, buffers that grow and shrink, output that the peer does not read. */
+/*
+ * Bytes and frames: every split of a stream, buffers that grow and shrink, output that the peer
+ * does not read.
+ */
 
 #include <errno.h>
 
@@ -18,7 +21,8 @@ static void link_pair(struct client_link *link, int *ret_fd, size_t frame_max, s
 /* Three frames, cut at two places each time. */
 static void test_splits(void **state)
 {
-        static const char stream[] = "\x91\x01\x92\xa3" "abc\xc0\x93\x01\x02\x91\x03";
+        static const char stream[] = "\x91\x01\x92\xa3"
+                                     "abc\xc0\x93\x01\x02\x91\x03";
         const size_t n = sizeof(stream) - 1;
         static const size_t lens[] = {2, 6, 5};
 
@@ -83,7 +87,9 @@ static void test_growth(void **state)
         free(frame);
 }
 
-/* A peer that reads nothing: what it does not take stays, in order, and compaction loses nothing. */
+/*
+ * A peer that reads nothing: what it does not take stays, in order, and compaction loses nothing.
+ */
 static void test_backlog(void **state)
 {
         const size_t total = 4u << 20, piece = 4096;
@@ -154,16 +160,15 @@ static void test_clock(void **state)
         assert_true(client_deadline(UINT64_MAX - 1) == UINT64_MAX);
         assert_true(client_left(0) == 0);
         assert_true(client_left(UINT64_MAX) == UINT64_MAX);
-        assert_true(client_left(client_deadline(UINT64_C(1000000000000))) <= UINT64_C(1000000000000));
+        assert_true(client_left(client_deadline(UINT64_C(1000000000000))) <=
+                    UINT64_C(1000000000000));
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_splits),
-                cmocka_unit_test(test_growth),
-                cmocka_unit_test(test_backlog),
-                cmocka_unit_test(test_ends),
+                cmocka_unit_test(test_splits),  cmocka_unit_test(test_growth),
+                cmocka_unit_test(test_backlog), cmocka_unit_test(test_ends),
                 cmocka_unit_test(test_clock),
         };
 

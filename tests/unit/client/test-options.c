@@ -152,7 +152,8 @@ static void test_mistakes(void **state)
         (void)state;
         expect_mistake("vmreqctl --jsom ping", "did you mean --json?");
         expect_mistake("vmreqctl --jsom=pretty ping", "did you mean --json?");
-        expect_mistake("vmreqctl --zzz ping", "there are: --socket --machine --json --timeout --help --version");
+        expect_mistake("vmreqctl --zzz ping",
+                       "there are: --socket --machine --json --timeout --help --version");
         expect_mistake("vmreqctl -x ping", "unknown option -x");
         expect_mistake("vmreqctl -s", "--socket needs a value");
         expect_mistake("vmreqctl --timeout", "--timeout needs a value");
@@ -192,8 +193,10 @@ static void test_plain(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_global),   cmocka_unit_test(test_call),
-                cmocka_unit_test(test_mistakes), cmocka_unit_test(test_plain),
+                cmocka_unit_test(test_global),
+                cmocka_unit_test(test_call),
+                cmocka_unit_test(test_mistakes),
+                cmocka_unit_test(test_plain),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

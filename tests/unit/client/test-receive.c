@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Servers of every malice, torn and lost ones: nothing crashes, nothing waits for ever, nothing is misread. */
+/*
+ * Servers of every malice, torn and lost ones: nothing crashes, nothing waits for ever, nothing is
+ * misread.
+ */
 
 #include "unit/client/peer.h"
 
 static void test_byte_by_byte(void **state)
 {
-        static const char frame[] = "\x94\x01\xce\x00\x01\x00\x00\xc0\x92\xa3" "abc\xcd\x01\x00";
+        static const char frame[] = "\x94\x01\xce\x00\x01\x00\x00\xc0\x92\xa3"
+                                    "abc\xcd\x01\x00";
         struct vmreq_client_answer answer;
         vmreq_client *client;
         uint32_t msgid;
@@ -21,7 +25,10 @@ static void test_byte_by_byte(void **state)
         }
         assert_int_equal(vmreq_client_next(client, 0, &answer), 0);
         assert_int_equal(answer.value_len, 8);
-        assert_memory_equal(answer.value, "\x92\xa3" "abc\xcd\x01\x00", 8);
+        assert_memory_equal(answer.value,
+                            "\x92\xa3"
+                            "abc\xcd\x01\x00",
+                            8);
         vmreq_client_answer_deinit(&answer);
         vmreq_client_free(client);
         close(fd);
@@ -63,7 +70,8 @@ static void test_lost(void **state)
         close(fd);
         assert_int_equal(vmreq_client_wait(client, msgid, PATIENCE, &answer), VMREQ_CLIENT_E_LOST);
         assert_int_equal(vmreq_client_wait(client, msgid, PATIENCE, &answer), VMREQ_CLIENT_E_LOST);
-        assert_int_equal(vmreq_client_submit(client, "x.y", "\x90", 1, &msgid), VMREQ_CLIENT_E_LOST);
+        assert_int_equal(vmreq_client_submit(client, "x.y", "\x90", 1, &msgid),
+                         VMREQ_CLIENT_E_LOST);
         assert_int_equal(vmreq_client_call(client, "x.y", "\x90", 1, PATIENCE, &answer),
                          VMREQ_CLIENT_E_LOST);
         assert_true(vmreq_client_reason(client)[0] != '\0');
@@ -105,7 +113,8 @@ static void test_hostile(void **state)
                 {BYTES("\x95\x01\x01\xc0\xc0\xc0"), "malformed response"},
                 {BYTES("\x94\x01\xa1x\xc0\xc0"), "malformed response"},
                 {BYTES("\x94\x01\xff\xc0\xc0"), "malformed response"},
-                {BYTES("\x94\x01\xcf\x00\x00\x00\x01\x00\x00\x00\x00\xc0\xc0"), "malformed response"},
+                {BYTES("\x94\x01\xcf\x00\x00\x00\x01\x00\x00\x00\x00\xc0\xc0"),
+                 "malformed response"},
                 {BYTES("\x94\x01\x07\xc0\xc0"), "not in flight"},
                 {BYTES("\x94\x01\xce\x00\x02\x00\x00\xc0\xc0"), "not in flight"},
                 {BYTES("\x94\x01\xce\x00\x01\xff\xff\xc0\xc0"), "not in flight"},
@@ -176,7 +185,8 @@ static void test_strays(void **state)
         client = peer_client(NULL, &fd);
         msgid = peer_submit(client);
         peer_send(fd, "\x93\x02\xa1x\x90\x94\x00\x01\xa1x\x90", 11);
-        assert_int_equal(vmreq_client_wait(client, msgid, 1000000, &answer), VMREQ_CLIENT_E_TIMEOUT);
+        assert_int_equal(vmreq_client_wait(client, msgid, 1000000, &answer),
+                         VMREQ_CLIENT_E_TIMEOUT);
         assert_int_equal(vmreq_client_strays(client), 2);
         peer_reply(fd, msgid, 1);
         assert_int_equal(vmreq_client_wait(client, msgid, PATIENCE, &answer), 0);
@@ -248,14 +258,10 @@ static void test_large_answer(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_byte_by_byte),
-                cmocka_unit_test(test_torn),
-                cmocka_unit_test(test_lost),
-                cmocka_unit_test(test_last_words),
-                cmocka_unit_test(test_hostile),
-                cmocka_unit_test(test_answered_twice),
-                cmocka_unit_test(test_strays),
-                cmocka_unit_test(test_flood),
+                cmocka_unit_test(test_byte_by_byte), cmocka_unit_test(test_torn),
+                cmocka_unit_test(test_lost),         cmocka_unit_test(test_last_words),
+                cmocka_unit_test(test_hostile),      cmocka_unit_test(test_answered_twice),
+                cmocka_unit_test(test_strays),       cmocka_unit_test(test_flood),
                 cmocka_unit_test(test_large_answer),
         };
 

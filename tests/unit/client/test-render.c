@@ -31,10 +31,22 @@ static void test_scalars(void **state)
 static void test_clean(void **state)
 {
         (void)state;
-        expect_bytes_render(render_text, BYTES("\xa5" "a\x1b[2J"), "a\\x1b[2J\n");
-        expect_bytes_render(render_text, BYTES("\xa5" "a\nb\tc"), "a\nb\tc\n");
-        expect_bytes_render(render_text, BYTES("\x91\xa5" "a\nb\tc"), "a\\nb\\tc\n");
-        expect_bytes_render(render_text, BYTES("\xa3" "a\0b"), "a\\x00b\n");
+        expect_bytes_render(render_text,
+                            BYTES("\xa5"
+                                  "a\x1b[2J"),
+                            "a\\x1b[2J\n");
+        expect_bytes_render(render_text,
+                            BYTES("\xa5"
+                                  "a\nb\tc"),
+                            "a\nb\tc\n");
+        expect_bytes_render(render_text,
+                            BYTES("\x91\xa5"
+                                  "a\nb\tc"),
+                            "a\\nb\\tc\n");
+        expect_bytes_render(render_text,
+                            BYTES("\xa3"
+                                  "a\0b"),
+                            "a\\x00b\n");
         expect_bytes_render(render_text, BYTES("\xa1\x7f"), "\\x7f\n");
         expect_bytes_render(render_text, BYTES("\xa2\xc2\x9b"), "\\xc2\\x9b\n");
         expect_bytes_render(render_text, BYTES("\xa2\xc3\xa4"), "\xc3\xa4\n");
@@ -58,7 +70,10 @@ static void test_map(void **state)
                            "a:\n  bb: 1\n  c:  {}\nd: [1, 2]\ne: []\n");
         expect_json_render(render_text, "{\"a\": [{\"b\": 1}, [2]]}", "a:\n  {b: 1}\n  [2]\n");
         expect_json_render(render_text, "{\"\xc3\xa4\": 1, \"bb\": 2}", "\xc3\xa4:  1\nbb: 2\n");
-        expect_bytes_render(render_text, BYTES("\x82\x01\x02\xa3" "abc\x03"), "1:    2\nabc: 3\n");
+        expect_bytes_render(render_text,
+                            BYTES("\x82\x01\x02\xa3"
+                                  "abc\x03"),
+                            "1:    2\nabc: 3\n");
 }
 
 static void test_array(void **state)
@@ -66,8 +81,10 @@ static void test_array(void **state)
         (void)state;
         expect_json_render(render_text, "[1, \"two\", [3, \"x y\"], {\"k\": \"a, b\"}, null]",
                            "1\ntwo\n[3, x y]\n{k: \"a, b\"}\nnil\n");
-        expect_json_render(render_text, "[[\"1\", \"true\", \"nil\", \"\", \" a\", \"q\\\"q\", \"-x\", \"a\\\\b\"]]",
-                           "[\"1\", \"true\", \"nil\", \"\", \" a\", \"q\\\"q\", \"-x\", \"a\\\\b\"]\n");
+        expect_json_render(
+                render_text,
+                "[[\"1\", \"true\", \"nil\", \"\", \" a\", \"q\\\"q\", \"-x\", \"a\\\\b\"]]",
+                "[\"1\", \"true\", \"nil\", \"\", \" a\", \"q\\\"q\", \"-x\", \"a\\\\b\"]\n");
 }
 
 static void test_inline(void **state)
@@ -75,7 +92,8 @@ static void test_inline(void **state)
         (void)state;
         expect_json_render(render_inline, "null", "nil");
         expect_json_render(render_inline, "\"a\\nb\"", "a\\nb");
-        expect_json_render(render_inline, "{\"a\": [1, {\"b\": \"c\\nd\"}]}", "{a: [1, {b: \"c\\nd\"}]}");
+        expect_json_render(render_inline, "{\"a\": [1, {\"b\": \"c\\nd\"}]}",
+                           "{a: [1, {b: \"c\\nd\"}]}");
 }
 
 static void test_width(void **state)

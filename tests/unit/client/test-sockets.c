@@ -74,7 +74,8 @@ static int teardown(void **state)
 static enum sockets_result find(struct fixture *f, const char *path, const char *machine)
 {
         f->path[0] = f->text[0] = '\0';
-        return sockets_find(&f->places, path, machine, f->path, sizeof(f->path), f->text, sizeof(f->text));
+        return sockets_find(&f->places, path, machine, f->path, sizeof(f->path), f->text,
+                            sizeof(f->text));
 }
 
 static void expect(struct fixture *f, const char *path, const char *machine, const char *dir,

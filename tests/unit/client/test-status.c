@@ -32,8 +32,10 @@ static void test_odd(void **state)
         expect_json_render(status_render, "{}", "\n");
         expect_json_render(status_render, "[1]", "\n");
         expect_json_render(status_render, "null", "\n");
-        expect_json_render(status_render, "{\"vm\": \"a\\u001bb\", \"emts\": [1, {\"symbol\": 7, \"cpu\": -1}]}",
-                           "a\\x1bb\n\nCPU  STATE  RUNNING  FOR  CALLER  QUEUED  PRIORITY  DONE\n\n\n");
+        expect_json_render(
+                status_render,
+                "{\"vm\": \"a\\u001bb\", \"emts\": [1, {\"symbol\": 7, \"cpu\": -1}]}",
+                "a\\x1bb\n\nCPU  STATE  RUNNING  FOR  CALLER  QUEUED  PRIORITY  DONE\n\n\n");
 }
 
 int main(void)

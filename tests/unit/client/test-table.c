@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The request table: ids are never shared, answers keep their order, a slot's life has no shortcuts. */
+/*
+ * The request table: ids are never shared, answers keep their order, a slot's life has no
+ * shortcuts.
+ */
 
 #include <setjmp.h>
 #include <stdarg.h>

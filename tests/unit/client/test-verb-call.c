@@ -19,7 +19,8 @@ static void note(const struct proto_message *message)
 /* Two i64 parameters; the destination of "x.all" is every vCPU. */
 static bool put_describe(const struct proto_value *symbol, struct proto_builder *out)
 {
-        static const char param[] = "\x82\xa4name\xa1" "a\xa4type\xa3i64";
+        static const char param[] = "\x82\xa4name\xa1"
+                                    "a\xa4type\xa3i64";
 
         if (proto_value_is_text(symbol, "x.none"))
                 return server_error(out, "NOT_FOUND", "no symbol x.none", "no");
@@ -38,10 +39,17 @@ static bool put_describe(const struct proto_value *symbol, struct proto_builder 
         return true;
 }
 
-static bool handler(struct server *server, const struct proto_message *message, struct proto_builder *out)
+static bool handler(struct server *server, const struct proto_message *message,
+                    struct proto_builder *out)
 {
-        static const char rows[] = "\x92\x82\xa3" "cpu\x01\xa4" "fate\xa4" "DONE"
-                                   "\x82\xa3" "cpu\x00\xa4" "fate\xa7" "EXPIRED";
+        static const char rows[] = "\x92\x82\xa3"
+                                   "cpu\x01\xa4"
+                                   "fate\xa4"
+                                   "DONE"
+                                   "\x82\xa3"
+                                   "cpu\x00\xa4"
+                                   "fate\xa7"
+                                   "EXPIRED";
         const struct proto_value *symbol = &message->params->items[0];
 
         (void)server;
@@ -77,10 +85,10 @@ static void expect(const struct options *options, const struct expectation *e)
         server_start(&server, handler);
         run_verb(&run, server.path, options, e->words);
         server_stop(&server);
-        if (strcmp(asked, e->asked) != 0 || strcmp(run.out, e->out) != 0 || !strstr(run.err, e->err) ||
-            run.status != e->status)
-                fail_msg("%s: %d, asked '%s', out '%s', err '%s'", e->words, run.status, asked, run.out,
-                         run.err);
+        if (strcmp(asked, e->asked) != 0 || strcmp(run.out, e->out) != 0 ||
+            !strstr(run.err, e->err) || run.status != e->status)
+                fail_msg("%s: %d, asked '%s', out '%s', err '%s'", e->words, run.status, asked,
+                         run.out, run.err);
         if (e->err[0] == '\0')
                 assert_string_equal(run.err, "");
 }
@@ -91,8 +99,10 @@ static void test_text(void **state)
                 {"call x.add -50 0x2", "vmreq.call [x.add, [-50, 2], {}]", "42\n", "", CTL_DONE},
                 {"call x.nil", "vmreq.call [x.nil, [], {}]", "", "", CTL_DONE},
                 {"call --cpu 3 --priority --poke x.add 1 2",
-                 "vmreq.call [x.add, [1, 2], {cpu: 3, priority: true, poke: true}]", "42\n", "", CTL_DONE},
-                {"call x.add 1 2 three", "vmreq.call [x.add, [1, 2, three], {}]", "42\n", "", CTL_DONE},
+                 "vmreq.call [x.add, [1, 2], {cpu: 3, priority: true, poke: true}]", "42\n", "",
+                 CTL_DONE},
+                {"call x.add 1 2 three", "vmreq.call [x.add, [1, 2, three], {}]", "42\n", "",
+                 CTL_DONE},
                 {"call --no-wait x.add 1 2", "vmreq.submit [x.add, [1, 2], {no_wait: true}]",
                  "accepted, request 17; nobody waits for its result\n", "", CTL_DONE},
                 {"call --cpu all x.rows", "vmreq.call [x.rows, [], {cpu: all}]",
@@ -101,15 +111,16 @@ static void test_text(void **state)
                  CTL_TIMEOUT},
                 {"call --cpu any x.all", "vmreq.call [x.all, [], {cpu: any}]",
                  "{cpu: 1, fate: DONE}\n{cpu: 0, fate: EXPIRED}\n", "", CTL_DONE},
-                {"call x.none", "", "", "NOT_FOUND: no symbol x.none; try 'vmreqctl symbols'", CTL_REFUSED},
+                {"call x.none", "", "", "NOT_FOUND: no symbol x.none; try 'vmreqctl symbols'",
+                 CTL_REFUSED},
                 {"call x.add one 2", "", "",
                  "INVALID_ARGUMENT: x.add: argument 1 \"a\": expected i64, got 'one'", CTL_REFUSED},
-                {"call x.fail", "vmreq.call [x.fail, [], {}]", "", "FAILED: x.fail: status -5 (ran: yes)",
-                 CTL_FAILED},
-                {"call x.late", "vmreq.call [x.late, [], {}]", "", "TIMEOUT: too late (ran: maybe); ",
-                 CTL_TIMEOUT},
-                {"call x.gone", "vmreq.call [x.gone, [], {}]", "", "closed the connection (ran: maybe)",
-                 CTL_LOST},
+                {"call x.fail", "vmreq.call [x.fail, [], {}]", "",
+                 "FAILED: x.fail: status -5 (ran: yes)", CTL_FAILED},
+                {"call x.late", "vmreq.call [x.late, [], {}]", "",
+                 "TIMEOUT: too late (ran: maybe); ", CTL_TIMEOUT},
+                {"call x.gone", "vmreq.call [x.gone, [], {}]", "",
+                 "closed the connection (ran: maybe)", CTL_LOST},
         };
 
         (void)state;
@@ -119,15 +130,19 @@ static void test_text(void **state)
 
 static void test_json(void **state)
 {
-        static const struct options options = {.json = OPTIONS_JSON_SHORT, .has_timeout = true,
-                                               .timeout_ms = 1500};
+        static const struct options options = {
+                .json = OPTIONS_JSON_SHORT, .has_timeout = true, .timeout_ms = 1500};
         static const struct expectation cases[] = {
-                {"call x.add 1 2", "vmreq.call [x.add, [1, 2], {timeout_ms: 1500}]", "42\n", "", CTL_DONE},
-                {"call x.nil", "vmreq.call [x.nil, [], {timeout_ms: 1500}]", "null\n", "", CTL_DONE},
-                {"call --no-wait x.add", "vmreq.submit [x.add, [], {no_wait: true, timeout_ms: 1500}]",
+                {"call x.add 1 2", "vmreq.call [x.add, [1, 2], {timeout_ms: 1500}]", "42\n", "",
+                 CTL_DONE},
+                {"call x.nil", "vmreq.call [x.nil, [], {timeout_ms: 1500}]", "null\n", "",
+                 CTL_DONE},
+                {"call --no-wait x.add",
+                 "vmreq.submit [x.add, [], {no_wait: true, timeout_ms: 1500}]",
                  "{\"request\":17}\n", "", CTL_DONE},
                 {"call x.all", "vmreq.call [x.all, [], {timeout_ms: 1500}]",
-                 "[{\"cpu\":1,\"fate\":\"DONE\"},{\"cpu\":0,\"fate\":\"EXPIRED\"}]\n", "", CTL_TIMEOUT},
+                 "[{\"cpu\":1,\"fate\":\"DONE\"},{\"cpu\":0,\"fate\":\"EXPIRED\"}]\n", "",
+                 CTL_TIMEOUT},
                 {"call x.fail", "vmreq.call [x.fail, [], {timeout_ms: 1500}]", "",
                  "vmreqctl: FAILED: x.fail: status -5 (ran: yes)\n", CTL_FAILED},
         };
@@ -140,8 +155,9 @@ static void test_json(void **state)
 static void test_no_limit(void **state)
 {
         static const struct options options = {.has_timeout = true, .timeout_ms = 0};
-        static const struct expectation e = {"call x.add 1 2", "vmreq.call [x.add, [1, 2], {timeout_ms: 0}]",
-                                             "42\n", "", CTL_DONE};
+        static const struct expectation e = {"call x.add 1 2",
+                                             "vmreq.call [x.add, [1, 2], {timeout_ms: 0}]", "42\n",
+                                             "", CTL_DONE};
 
         (void)state;
         expect(&options, &e);

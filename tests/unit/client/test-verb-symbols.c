@@ -53,14 +53,17 @@ static bool put_page(const struct proto_message *message, struct proto_builder *
         return true;
 }
 
-static bool handler(struct server *server, const struct proto_message *message, struct proto_builder *out)
+static bool handler(struct server *server, const struct proto_message *message,
+                    struct proto_builder *out)
 {
         (void)server;
-        return server_is(message, "vmreq.symbols") ? put_page(message, out) : put_describe(message, out);
+        return server_is(message, "vmreq.symbols") ? put_page(message, out)
+                                                   : put_describe(message, out);
 }
 
 /* The same page again and again, not in order, and with things that are no names. */
-static bool looping(struct server *server, const struct proto_message *message, struct proto_builder *out)
+static bool looping(struct server *server, const struct proto_message *message,
+                    struct proto_builder *out)
 {
         (void)server;
         if (!server_is(message, "vmreq.symbols"))
@@ -90,7 +93,8 @@ static void test_list(void **state)
                                      "{\"signature\":\"x.s001()\",\"doc\":\"number 1\"}]\n");
         run_verb(&run, server.path, NULL, "symbols");
         assert_int_equal(run.status, CTL_DONE);
-        assert_memory_equal(run.out + 4 * 19, "x.s004()  number 4\nx.s006()", 27); /* 5 has vanished */
+        assert_memory_equal(run.out + 4 * 19, "x.s004()  number 4\nx.s006()",
+                            27); /* 5 has vanished */
         server_stop(&server);
         assert_int_equal(server.n_requests, 2 * (2 + 2) + (5 + 1) + SYMBOLS);
 }
@@ -121,7 +125,8 @@ static void test_describe(void **state)
         run_verb(&run, server.path, NULL, "describe x.s005");
         assert_int_equal(run.status, CTL_REFUSED);
         assert_string_equal(run.out, "");
-        assert_string_equal(run.err, "vmreqctl: NOT_FOUND: no such symbol; try 'vmreqctl symbols'\n");
+        assert_string_equal(run.err,
+                            "vmreqctl: NOT_FOUND: no such symbol; try 'vmreqctl symbols'\n");
         server_stop(&server);
 }
 

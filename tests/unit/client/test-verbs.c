@@ -3,7 +3,8 @@
 
 #include "unit/client/server.h"
 
-static bool handler(struct server *server, const struct proto_message *message, struct proto_builder *out)
+static bool handler(struct server *server, const struct proto_message *message,
+                    struct proto_builder *out)
 {
         (void)server;
         if (server_is(message, "vmreq.ping"))
@@ -37,8 +38,8 @@ static void test_ping_and_status(void **state)
 
 static void test_usage(void **state)
 {
-        static const char *const bad[] = {"ping x", "status x", "describe", "describe a b", "symbols a b",
-                                          "call", "ping --x", "call --x"};
+        static const char *const bad[] = {"ping x",      "status x", "describe", "describe a b",
+                                          "symbols a b", "call",     "ping --x", "call --x"};
         struct run run;
 
         (void)state;

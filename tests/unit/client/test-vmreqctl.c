@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The program itself, without a daemon: its first words, its exits, output that cannot be written. */
+/*
+ * The program itself, without a daemon: its first words, its exits, output that cannot be written.
+ */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,8 +42,10 @@ static void test_exits(void **state)
                 const char *said;
         } cases[] = {
                 {"2>&1", 1, "vmreqctl: which verb?"},
-                {"cal x.y 2>&1", 1, "unknown verb 'cal'; did you mean 'call'?; there are: call symbols"},
-                {"dance 2>&1", 1, "unknown verb 'dance'; there are: call symbols describe status ping"},
+                {"cal x.y 2>&1", 1,
+                 "unknown verb 'cal'; did you mean 'call'?; there are: call symbols"},
+                {"dance 2>&1", 1,
+                 "unknown verb 'dance'; there are: call symbols describe status ping"},
                 {"--jsom 2>&1", 1, "did you mean --json?"},
                 {"--help", 0, "usage: vmreqctl"},
                 {"-V", 0, "vmreqctl "},

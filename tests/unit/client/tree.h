@@ -36,8 +36,9 @@ static inline void tree_from_bytes(struct tree *tree, const void *bytes, size_t 
         proto_frame_init(&frame, len + 1);
         assert_int_equal(proto_frame_scan(&frame, tree->bytes, len + 1), PROTO_FRAME_DONE);
         assert_int_equal(frame.pos, len + 1);
-        assert_int_equal(proto_value_decode(&tree->arena, tree->bytes, len + 1, frame.values, &root),
-                         PROTO_VALUE_OK);
+        assert_int_equal(
+                proto_value_decode(&tree->arena, tree->bytes, len + 1, frame.values, &root),
+                PROTO_VALUE_OK);
         tree->root = &root->items[0];
 }
 

@@ -204,7 +204,7 @@ static void test_rows(void **state)
 
                 req_row(req, rows[i].state | rows[i].flags, &row);
                 assert_int_equal(row.fate, rows[i].fate);
-                assert_int_equal(row.cpu, rows[i].flags & REQ_F_CHILD ? 1 : 0);
+                assert_int_equal(row.cpu, 0);
                 assert_int_equal(row.status, done ? -3 : 0);
                 assert_int_equal(row.value, done ? 4 : 0);
                 assert_int_equal(row.take_seq, 9);

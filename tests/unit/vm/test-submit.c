@@ -130,6 +130,7 @@ static void test_bad_handles(void **state)
         first = engine_submit(id, &spec);
         (void)engine_finish(first);
         /* Freed; freed and the packet free; freed and the packet somebody else's. */
+        UNTIL(engine_stats(id).in_use == 0);
         assert_refused_everywhere(first);
         second = engine_submit(id, &spec);
         assert_int_equal(second.index, first.index);
@@ -463,6 +464,7 @@ static void test_not_inline_across_vms(void **state)
 static void test_destinations(void **state)
 {
         static const uint32_t lanes[] = {0, VMREQ_PRIORITY};
+        uint64_t take_seq;
 
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(lanes); i++) {
@@ -473,8 +475,9 @@ static void test_destinations(void **state)
                         assert_int_equal(row.cpu, cpu);
                         assert_int_equal(row.value, cpu);
                         assert_int_equal(row.fate, VMREQ_FATE_DONE);
-                        assert_int_equal(row.take_seq, 1);
+                        assert_true(row.take_seq >= 1);
                 }
+                take_seq = 0;
                 for (uint32_t n = 0; n < 2; n++) {
                         struct vmreq_spec spec = engine_spec(n ? VMREQ_CPU_ANY : VMREQ_CPU_ANY_QUEUE,
                                                              lanes[i], log_callee, &ran);
@@ -482,7 +485,9 @@ static void test_destinations(void **state)
 
                         assert_true(row.cpu < 2);
                         assert_int_equal(row.value, row.cpu);
-                        assert_int_equal(row.take_seq, n + 1);
+                        /* Grows from take to take; a preempted push may leave a gap. */
+                        assert_true(row.take_seq > take_seq);
+                        take_seq = row.take_seq;
                 }
         }
 }
