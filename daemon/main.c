@@ -62,13 +62,13 @@ static void on_ready(void *ctx)
         (void)snprintf(status, sizeof(status), "VM %s, %u EMTs, serving %.120s", daemon->config.name,
                        daemon->config.cpus, daemon->listening.path);
         log_line(LOG_L_NOTICE, "ready: %s", status);
-        sd_tell_ready(status);
+        manager_tell_ready(status);
 }
 
 static void on_stopping(void *ctx)
 {
         (void)ctx;
-        sd_tell_stopping();
+        manager_tell_stopping();
 }
 
 static bool start_vm(struct daemon *daemon)
@@ -136,7 +136,7 @@ static bool open_socket(struct daemon *daemon)
 {
         const char *error = NULL;
         char text[CONFIG_PATH_MAX + 256];
-        int inherited = sd_inherited_socket(&error);
+        int inherited = manager_socket(&error);
 
         if (inherited == -2)
                 return report("socket", error);
@@ -179,7 +179,7 @@ int main(int argc, char **argv)
                 config_deinit(&daemon.config);
                 return status;
         }
-        log_init(STDERR_FILENO, LOG_L_INFO, sd_is_journal());
+        log_init(STDERR_FILENO, LOG_L_INFO, manager_has_journal());
         (void)signal(SIGPIPE, SIG_IGN);
 
         ok = open_socket(&daemon) && start_vm(&daemon) && load_modules(&daemon) && start_server(&daemon);

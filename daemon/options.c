@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The command line: read twice, so that a configuration file applies first, wherever its option stands, and the other
+ * options win over it.  An option is a setting of config.c under another name; its range is checked there.
+ */
 #include "options.h"
 
 #include <getopt.h>

@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
-int sd_inherited_socket(const char **ret_error)
+int manager_socket(const char **ret_error)
 {
         int n = sd_listen_fds(1);
 
@@ -22,17 +22,17 @@ int sd_inherited_socket(const char **ret_error)
         return SD_LISTEN_FDS_START;
 }
 
-void sd_tell_ready(const char *status)
+void manager_tell_ready(const char *status)
 {
         (void)sd_notifyf(0, "READY=1\nSTATUS=%s", status); /* nobody to tell is no error */
 }
 
-void sd_tell_stopping(void)
+void manager_tell_stopping(void)
 {
         (void)sd_notify(0, "STOPPING=1\nSTATUS=Draining");
 }
 
-int sd_is_journal(void)
+int manager_has_journal(void)
 {
         return getenv("JOURNAL_STREAM") != NULL;
 }

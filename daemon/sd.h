@@ -6,10 +6,10 @@
  * The listening socket that the service manager passed: its descriptor, -1 if it passed none, -2 if what it passed is
  * not exactly one listening Unix stream socket (*ret_error says so).
  */
-int sd_inherited_socket(const char **ret_error);
+int manager_socket(const char **ret_error);
 
-void sd_tell_ready(const char *status);
-void sd_tell_stopping(void);
+void manager_tell_ready(const char *status);
+void manager_tell_stopping(void);
 
 /* Does standard error go to the journal (lines then carry a level prefix)? */
-int sd_is_journal(void);
+int manager_has_journal(void);

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What a client may learn of the symbol table: names, signatures, documentation.  Everything comes from the rows that
+ * the modules registered, and is filtered by what the caller may call: for others a symbol does not exist.
+ */
 #include "rpc/describe.h"
 
 #include <fnmatch.h>

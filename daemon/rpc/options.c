@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The options of one call.  Registered defaults first, then the map's entries one by one; an unknown option, or one with
+ * a value of the wrong kind, refuses the call and names what was expected.  Options of the protocol that this version
+ * does not do are refused as such: doing something else than was asked for would be worse.
+ */
 #include "rpc/options.h"
 
 #include <stdio.h>

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Accounts in a tree of three levels: connection → uid → daemon.  A charge passes every level or none.
+ *
+ * Invariant: an account's `used` is the sum of what its children and its own resources hold; so every account is at zero
+ * when its last holder goes, and that is asserted there.  A uid's account lives as long as it has connections, or calls
+ * that outlived theirs.
+ */
 #include "rpc/quota.h"
 
 #include <stdlib.h>

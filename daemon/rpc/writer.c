@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What a module's callback calls when it writes its result, on the EMT.  Nothing can fail there in a way that the
+ * module would have to handle: the builder keeps the first error, and the loop looks at it (rpc_writer_check) when it
+ * answers.  The budget is the frame cap, so a runaway callback costs no more than that.
+ */
 #include "rpc/writer.h"
 
 #include <stdio.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The conveniences: variadic words, and the fold of submission, fate and result into one number. */
+/*
+ * The conveniences: variadic words, and the fold of submission, fate and result into one number, as upstream has it.
+ * They add nothing to the engine: each is a vmreq_submit, a vmreq_wait and a look at the row.
+ */
 #include "vm/vm-internal.h"
 
 static int read_words(uint64_t *words, uint32_t argc, va_list args)
