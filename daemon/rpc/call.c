@@ -548,6 +548,14 @@ void rpc_call_fail(struct rpc_call *call, enum proto_code code, enum proto_ran r
         }
 }
 
+void rpc_calls_doom(struct rpc_server *server)
+{
+        struct rpc_call *call;
+
+        TAILQ_FOREACH (call, &server->calls, server_link)
+                call->killed = !call->finished;
+}
+
 void rpc_calls_kill(struct rpc_server *server)
 {
         struct rpc_call *call, *next;

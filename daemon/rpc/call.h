@@ -46,6 +46,7 @@ struct rpc_call {
         bool answered;  /* the client has had its answer: never a second one */
         bool finished;  /* SUBMIT: DONE has been seen on the loop */
         bool abandoned; /* SUBMIT: release was asked for */
+        bool killed;    /* the drain is over: what fails now fails because of that */
         uint64_t id;
         pid_t caller_pid;
         uid_t caller_uid;
@@ -97,6 +98,8 @@ void rpc_calls_drain(struct rpc_server *server);
 /* The peer goes: its calls are cancelled or asked to end, and lose their peer. */
 void rpc_calls_abandon(struct rpc_peer *peer);
 
+/* The daemon goes: calls that fail from now on do so because of that. */
+void rpc_calls_doom(struct rpc_server *server);
 /* The daemon goes: every call that is still unanswered is answered KILLED. */
 void rpc_calls_kill(struct rpc_server *server);
 

@@ -40,6 +40,7 @@ static void kill_calls(struct rpc_server *server)
 {
         log_line(LOG_L_NOTICE, "%u calls have not ended within %llu ms: killing what is queued",
                  server->n_open, (unsigned long long)server->config.limits.drain_ms);
+        rpc_calls_doom(server);
         (void)vmreq_vm_close(server->config.vm);
         rpc_calls_drain(server);
         rpc_calls_kill(server);

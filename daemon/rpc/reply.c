@@ -226,6 +226,18 @@ static void failure_error(struct rpc_error *error, const struct rpc_call *call, 
         const char *text = failure && failure->text[0] ? failure->text : NULL;
         enum proto_code code = PROTO_FAILED;
 
+        /* It was asked to end early, and says that it did. */
+        if (call->killed) {
+                rpc_error_set(error, PROTO_KILLED, PROTO_RAN_MAYBE, "%s: the daemon goes down while it runs",
+                              call->symbol->def->name);
+                return;
+        }
+        if (call->cancelled_by[0]) {
+                rpc_error_set(error, PROTO_CANCELLED, PROTO_RAN_YES, "%s: cancelled by %s while it ran",
+                              call->symbol->def->name, call->cancelled_by);
+                rpc_error_add_number(error, "status", row->status);
+                return;
+        }
         if (row->status == VMREQ_E_STATE)
                 code = PROTO_VM_STATE;
         else if (row->status == VMREQ_E_DEADLOCK)

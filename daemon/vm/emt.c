@@ -149,6 +149,11 @@ static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
                         if (due && due <= clock_now_ns() &&
                             req_end_queued(vm, req, word, VMREQ_REQ_EXPIRED))
                                 break; /* its time passed, and the service has not been here yet */
+                        /* Relaxed: the closer kills whatever a late look lets through here; an EMT that it
+                         * nudged out of a callee has seen it. */
+                        if (atomic_load_explicit(&vm->closed, memory_order_relaxed) &&
+                            req_end_queued(vm, req, word, VMREQ_REQ_KILLED))
+                                break;
                         next = req_with_state(word, VMREQ_REQ_RUNNING) + REQ_REF_ONE;
                         if (!req_swap(req, &word, next))
                                 continue;

@@ -221,6 +221,11 @@ static void show_bytes(struct page *page, const struct proto_value *value)
         }
 }
 
+static bool is_whole(double f)
+{
+        return f > -1e15 && f < 1e15 && f == (double)(int64_t)f;
+}
+
 static void show_value(struct page *page, const struct proto_value *value)
 {
         uint32_t n = value->type == PROTO_MAP ? 2 * value->count : value->count;
@@ -239,7 +244,7 @@ static void show_value(struct page *page, const struct proto_value *value)
                 show(page, "%lld", (long long)value->i);
                 break;
         case PROTO_FLOAT:
-                show(page, "%.17g%s", value->f, value->f == (double)(int64_t)value->f ? ".0" : "");
+                show(page, "%.15g%s", value->f, is_whole(value->f) ? ".0" : "");
                 break;
         case PROTO_ARRAY:
         case PROTO_MAP:
