@@ -566,19 +566,36 @@ void rpc_calls_kill(struct rpc_server *server)
                                       "%s: the daemon goes down while it runs", call->symbol->def->name);
 }
 
+/* What is queued first, then what runs: a callee that ends early must not give way to a call of the same peer. */
+static void cancel_calls(struct rpc_peer *peer)
+{
+        struct rpc_call *call;
+
+        for (int pass = 0; pass < 2; pass++) {
+                TAILQ_FOREACH (call, &peer->calls, peer_link) {
+                        enum vmreq_req_state state = VMREQ_REQ_FREE;
+
+                        if (call->finished)
+                                continue;
+                        (void)snprintf(call->cancelled_by, sizeof(call->cancelled_by),
+                                       "the end of its connection");
+                        if (pass == 0)
+                                (void)vmreq_status(call->handle, &state, NULL);
+                        if (pass == 1 || state == VMREQ_REQ_QUEUED)
+                                (void)vmreq_cancel(call->handle);
+                }
+        }
+}
+
 void rpc_calls_abandon(struct rpc_peer *peer)
 {
         struct rpc_call *call, *next;
 
         rpc_calls_forget_waiters(peer);
+        cancel_calls(peer);
         TAILQ_FOREACH_SAFE (call, &peer->calls, peer_link, next) {
                 leave_peer(call);
                 move_to_uid(call);
-                if (!call->finished) {
-                        (void)snprintf(call->cancelled_by, sizeof(call->cancelled_by),
-                                       "the end of its connection");
-                        (void)vmreq_cancel(call->handle);
-                }
                 settle(call);
         }
 }

@@ -11,6 +11,7 @@
  */
 #include "vm/vm-internal.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -281,34 +282,47 @@ static bool emt_join(struct emt *emt, uint64_t deadline_ns)
         return true;
 }
 
-static int stop_locked(struct vm *vm, uint64_t deadline_ns, uint32_t *ret_stuck, uint32_t n_stuck)
+/* Lets the EMTs end, EMT 0 last.  False: not all have. */
+static bool stop_locked(struct vm *vm, uint64_t deadline_ns)
 {
-        uint32_t n = 0;
         bool all = true;
 
         for (uint32_t cpu = vm->cpus; cpu-- > 1;)
                 emt_stop(&vm->emts[cpu]);
-        for (uint32_t cpu = vm->cpus; cpu-- > 0;) {
-                if (cpu == 0 && all)
-                        emt_stop(&vm->emts[0]);
-                else if (cpu == 0)
-                        break; /* the last one, and not the last yet */
+        for (uint32_t cpu = vm->cpus; cpu-- > 1;)
                 all &= emt_join(&vm->emts[cpu], deadline_ns);
-        }
-        all = all && emt_join(&vm->emts[0], deadline_ns);
-        if (all)
-                return 0;
+        if (!all)
+                return false; /* EMT 0 is the last one, and not the last yet */
+        emt_stop(&vm->emts[0]);
+        return emt_join(&vm->emts[0], deadline_ns);
+}
+
+/* Who keeps a stop from succeeding: told to end, or not told yet but in a callee. */
+static void name_stuck(struct vm *vm, uint32_t *ret_stuck, uint32_t n_stuck)
+{
+        uint32_t n = 0;
+
         for (uint32_t cpu = 0; cpu < vm->cpus && n < n_stuck; cpu++) {
                 struct emt *emt = &vm->emts[cpu];
                 bool told = atomic_load_explicit(&emt->stop, memory_order_relaxed);
 
-                if (!emt_ended(emt) &&
+                if (!atomic_load_explicit(&emt->ended, memory_order_acquire) &&
                     (told || atomic_load_explicit(&emt->state, memory_order_relaxed) == VMREQ_EMT_RUNNING))
                         ret_stuck[n++] = cpu;
         }
         if (n < n_stuck)
                 ret_stuck[n] = VMREQ_CPU_NONE;
-        return VMREQ_E_TIMEOUT;
+}
+
+/* One stop at a time, each with its own limit.  False: another one is still at it. */
+static bool stop_lock(struct vm *vm, uint64_t deadline_ns)
+{
+        struct timespec ts = {.tv_sec = (time_t)(deadline_ns / CLOCK_NS_PER_S),
+                              .tv_nsec = (long)(deadline_ns % CLOCK_NS_PER_S)};
+        int error = pthread_mutex_clocklock(&vm->stop_lock, CLOCK_MONOTONIC, &ts);
+
+        CHECK(error == 0 || error == ETIMEDOUT);
+        return error == 0;
 }
 
 int vmreq_vm_stop(vmreq_vm id, uint64_t deadline_ns, uint32_t *ret_stuck, uint32_t n_stuck)
@@ -327,14 +341,18 @@ int vmreq_vm_stop(vmreq_vm id, uint64_t deadline_ns, uint32_t *ret_stuck, uint32
         }
         close_vm(vm);
         rendezvous_refuse(vm);
-        CHECK(pthread_mutex_lock(&vm->stop_lock) == 0);
-        r = stop_locked(vm, deadline_ns, ret_stuck, n_stuck);
-        if (r == 0) {
-                deadline_stop(vm);
-                /* Release: pairs with vmreq_vm_free. */
-                atomic_store_explicit(&vm->stopped, 1, memory_order_release);
+        r = VMREQ_E_TIMEOUT;
+        if (stop_lock(vm, deadline_ns)) {
+                if (stop_locked(vm, deadline_ns)) {
+                        deadline_stop(vm);
+                        /* Release: pairs with vmreq_vm_free. */
+                        atomic_store_explicit(&vm->stopped, 1, memory_order_release);
+                        r = 0;
+                }
+                CHECK(pthread_mutex_unlock(&vm->stop_lock) == 0);
         }
-        CHECK(pthread_mutex_unlock(&vm->stop_lock) == 0);
+        if (r)
+                name_stuck(vm, ret_stuck, n_stuck);
         vm_unpin(vm);
         return r;
 }

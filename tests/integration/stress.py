@@ -21,7 +21,7 @@ import msgpack
 import vmreqtest
 
 CLIENTS = 8
-CALLS = int(os.environ.get("VMREQ_STRESS", "1500" if vmreqtest.SANITIZE else "10000"))
+CALLS = int(os.environ.get("VMREQ_STRESS", "10000"))
 SEED = int(os.environ.get("VMREQ_SEED", "1"))
 WINDOW = 64
 CPUS = 3

@@ -165,7 +165,7 @@ static void test_cancel_running(void **state)
                 client_sync(&c);
         client_send(&c, "[0, 4, 'vmreq.cancel', [{'msgid': 3}]]");
         client_expect(&c, "[1,4,nil,'asked']");
-        client_expect_error(&c, 3, "FAILED", "yes", "(CANCELLED): asked to end");
+        client_expect_error(&c, 3, "CANCELLED", "yes", "by its caller while it ran");
 }
 
 static void test_cancel_means_the_newest(void **state)

@@ -147,7 +147,7 @@ static void test_general_form(void **state)
 }
 
 /* A va_list by pointer through the words, as upstream's test has it. */
-static int32_t fn_format(char *buffer, uint32_t size, const char *format, va_list *args)
+__attribute__((format(printf, 3, 0))) static int32_t fn_format(char *buffer, uint32_t size, const char *format, va_list *args)
 {
         return vsnprintf(buffer, size, format, *args);
 }

@@ -285,6 +285,7 @@ static void test_overdue_for_an_emt(void **state)
         assert_int_equal(vmreq_vm_service(id, due), UINT64_MAX);
         assert_int_equal(engine_finish(waiter).status, VMREQ_E_TIMEOUT);
         gate_open(&gate);
+        UNTIL(engine_state(handle) == VMREQ_REQ_COMPLETED);
         assert_int_equal(engine_finish(handle).value, 1);
 }
 

@@ -151,12 +151,14 @@ static int32_t fail_always(void *ctx, uint32_t cpu)
 /* The first failure is the answer, and a stop before the end lets nobody wait. */
 static void test_first_failure(void **state)
 {
+        int result;
+
         (void)state;
         assert_int_equal(rendezvous(VMREQ_RENDEZVOUS_DESCENDING, 0, fail_always, NULL), -103);
         assert_int_equal(rendezvous(VMREQ_RENDEZVOUS_ASCENDING, VMREQ_RENDEZVOUS_STOP, fail_always, NULL), -100);
         memset(&ran, 0, sizeof(ran));
-        assert_int_equal(rendezvous(VMREQ_RENDEZVOUS_ONE_BY_ONE, VMREQ_RENDEZVOUS_STOP, fail_always, NULL),
-                         -100 - (int32_t)atomic_load(&ran.items[0]));
+        result = rendezvous(VMREQ_RENDEZVOUS_ONE_BY_ONE, VMREQ_RENDEZVOUS_STOP, fail_always, NULL);
+        assert_int_equal(result, -100 - (int32_t)atomic_load(&ran.items[0]));
         assert_int_equal(atomic_load(&ran.n), 1);
 }
 
