@@ -2,7 +2,8 @@
 /*
  * The configuration: one table of keys, read by inih through a reader of ours.  inih cuts lines at 199 bytes without
  * a word and does not count them for its handler; so the reader counts, and refuses what inih would bend: lines of
- * 190 bytes or more, NUL and control bytes.
+ * 190 bytes or more, names of sections of which it would keep a part, NUL and control bytes.  Indentation is dropped:
+ * inih would take such a line for more of the value above it.
  */
 #include "config.h"
 
@@ -23,6 +24,7 @@
 #endif
 
 #define LINE_BYTES_MAX 190
+#define SECTION_BYTES_MAX 49 /* what inih keeps of a name */
 
 void config_init(struct config *config)
 {
@@ -236,6 +238,7 @@ struct reading {
         FILE *file;
         unsigned line;
         bool failed;
+        unsigned failed_line;
         char *text;
         size_t size;
 };
@@ -245,10 +248,16 @@ static bool reject_line(struct reading *reading, const char *what)
         if (!reading->failed)
                 (void)snprintf(reading->text, reading->size, "line %u: %s", reading->line, what);
         reading->failed = true;
+        reading->failed_line = reading->line;
         return false;
 }
 
-/* A line as inih wants it, or "" once something is wrong. */
+static bool section_fits(const char *line)
+{
+        return line[0] != '[' || strcspn(line + 1, "]\n") <= SECTION_BYTES_MAX;
+}
+
+/* A line as inih wants it, or NULL once something is wrong. */
 static char *read_line(char *line, int size, void *ctx)
 {
         struct reading *reading = ctx;
@@ -257,7 +266,10 @@ static char *read_line(char *line, int size, void *ctx)
         if (reading->failed)
                 return NULL;
         reading->line++;
-        while ((c = getc(reading->file)) != EOF && c != '\n') {
+        do {
+                c = getc(reading->file);
+        } while (c == ' ' || c == '\t');
+        for (; c != EOF && c != '\n'; c = getc(reading->file)) {
                 if ((c < ' ' && c != '\t' && c != '\r') || c == 0x7f) {
                         (void)reject_line(reading, "a control byte");
                         return NULL;
@@ -272,6 +284,10 @@ static char *read_line(char *line, int size, void *ctx)
                 return NULL;
         line[n++] = '\n';
         line[n] = 0;
+        if (!section_fits(line)) {
+                (void)reject_line(reading, "a section name longer than 49 bytes");
+                return NULL;
+        }
         return line;
 }
 
@@ -300,7 +316,9 @@ bool config_read_file(struct config *config, const char *path, char *reterr_text
                 return false;
         }
         r = ini_parse_stream(read_line, &reading, on_setting, &reading);
-        if (r != 0 && !reading.failed) {
+        /* inih goes on behind a line that it does not understand; the first mistake is the one to tell. */
+        if (r != 0 && (!reading.failed || (r > 0 && (unsigned)r < reading.failed_line))) {
+                reading.failed = false;
                 reading.line = r > 0 ? (unsigned)r : reading.line;
                 (void)reject_line(&reading, "expected \"[section]\" or \"key = value\"");
         }

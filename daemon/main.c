@@ -48,10 +48,11 @@ static void on_module_log(void *ctx, int level, const char *module, const char *
         log_line(level, "module %s: %s", module, text);
 }
 
-static void on_state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to)
+static void on_state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to, const char *reason)
 {
         (void)ctx;
-        log_line(LOG_L_NOTICE, "VM state %s -> %s", vmreq_vm_state_name(from), vmreq_vm_state_name(to));
+        log_line(LOG_L_NOTICE, "VM state %s -> %s%s%s", vmreq_vm_state_name(from), vmreq_vm_state_name(to),
+                 reason ? ": " : "", reason ? reason : "");
 }
 
 static void on_ready(void *ctx)

@@ -37,7 +37,8 @@ uint64_t log_lost(void)
         return atomic_load_explicit(&lost, memory_order_relaxed);
 }
 
-static void emit(const char *line, size_t len)
+/* `told`: how many lost lines this one speaks of; if it is lost itself, they are still untold. */
+static void emit(const char *line, size_t len, uint64_t told)
 {
         struct pollfd p = {.fd = log_fd, .events = POLLOUT};
 
@@ -45,7 +46,7 @@ static void emit(const char *line, size_t len)
                 return;
         /* Relaxed: statistics. */
         atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&untold, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&untold, told + 1, memory_order_relaxed);
 }
 
 /* Control bytes would let whoever chose a name forge lines. */
@@ -80,7 +81,7 @@ void log_line(int level, const char *format, ...)
         n = n + m < (int)sizeof(line) ? n + m : (int)sizeof(line) - 1;
         make_printable(line, (size_t)n);
         line[n] = '\n';
-        emit(line, (size_t)n + 1);
+        emit(line, (size_t)n + 1, missed);
         errno = saved;
 }
 

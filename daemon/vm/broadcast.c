@@ -226,7 +226,7 @@ static void child_queue(struct vm *vm, struct req *parent, struct req *child)
                 (void)broadcast_end(vm, parent, BROADCAST_KILL);
         } else {
                 lane_push_reserved(child_lane(vm, child), req_index(vm, child), &child->place);
-                submit_wake(vm, cpu);
+                submit_wake(vm, cpu, child->flags);
         }
         req_unref(vm, child); /* held since QUEUED: it may have run and gone during the push */
 }

@@ -10,6 +10,8 @@
  * Argument: both store, then load, seq_cst.  A submitter that found the old `earliest` low enough stored its
  * due time before the service's reset, so the scan sees it; one that comes later sees infinity, and lowers.
  *
+ * Lazy pokes (guest.c) are due times of their own, one per EMT.
+ *
  * Resolution is 1 ms: a turn asks to be called again no sooner than that.
  */
 #include "vm/vm-internal.h"
@@ -91,14 +93,17 @@ static int service_wake(struct vm *vm, uint64_t due_ns)
         return 0;
 }
 
+int deadline_arm(struct vm *vm, uint64_t due_ns)
+{
+        return lower(vm, due_ns) ? service_wake(vm, due_ns) : 0;
+}
+
 int deadline_set(struct vm *vm, uint32_t index, uint64_t deadline_ns)
 {
         int r;
 
         atomic_store_explicit(&vm->due[index], deadline_ns, memory_order_seq_cst);
-        if (!lower(vm, deadline_ns))
-                return 0;
-        r = service_wake(vm, deadline_ns);
+        r = deadline_arm(vm, deadline_ns);
         if (r)
                 deadline_clear(vm, index);
         return r;
@@ -199,6 +204,7 @@ static uint64_t service_turn(struct vm *vm, uint64_t now_ns)
                 if (due)
                         left = MIN(left, due);
         }
+        left = MIN(left, guest_service(vm, now_ns));
         (void)lower(vm, left);
         return atomic_load_explicit(&vm->earliest, memory_order_seq_cst);
 }

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The emulation thread: stop, rendezvous, priority lanes, normal lanes, guest execution or halt.
- *
- * Everything that an EMT serves it takes through pick(): the priority lanes of ANY and of its own before the
- * normal lanes of both, ANY and own by turns; after priority_run priority requests in a row one normal request
- * goes first, so that neither lane starves.  At most `batch` requests pass before the loop looks at
- * stop and rendezvous again.
+ * The emulation thread: stop, rendezvous, priority lanes, normal lanes (serve.c), guest execution (guest.c) or
+ * halt.  At most `batch` requests pass before the loop looks at stop and rendezvous again.
  *
  * "Work is pending" has one truth, emt_has_work, asked by the loop and again after the sleep was announced:
  * the lanes' own indices, the stop flag, the rendezvous flag.  No flag shadows them.
@@ -71,13 +67,25 @@ bool emt_has_work(struct emt *emt)
                any_pending(vm, priority_only);
 }
 
-void emt_wake(struct emt *emt)
+void emt_wake(struct emt *emt, bool now)
 {
         if (event_wake(&emt->event))
                 atomic_fetch_add_explicit(&emt->wakes, 1, memory_order_relaxed);
+        else if (!now)
+                (void)guest_lazy(emt);
+        else
+                (void)guest_kick(emt);
 }
 
-void emt_wake_one(struct vm *vm)
+/* Nobody sleeps: somebody in the guest, if there is one.  The others come by themselves. */
+static void fetch_from_guest(struct vm *vm, bool now)
+{
+        for (uint32_t i = 0; i < vm->cpus; i++)
+                if (now ? guest_kick(&vm->emts[i]) : guest_lazy(&vm->emts[i]))
+                        return;
+}
+
+void emt_wake_one(struct vm *vm, bool now)
 {
         for (uint32_t i = 0; i < CPUSET_WORDS && i * 64 < vm->cpus; i++) {
                 /* seq_cst: pairs with emt_halt; the bit stands before the sleep word. */
@@ -92,18 +100,20 @@ void emt_wake_one(struct vm *vm)
                         return;
                 }
         }
+        if (vm->backend.kick)
+                fetch_from_guest(vm, now);
 }
 
 void emt_pass_wake(struct emt *emt)
 {
         if (any_pending(emt->vm, emt_priority_only(emt->vm)))
-                emt_wake_one(emt->vm);
+                emt_wake_one(emt->vm, false);
 }
 
 void emt_wake_all(struct vm *vm)
 {
         for (uint32_t i = 0; i < vm->cpus; i++)
-                emt_wake(&vm->emts[i]);
+                emt_wake(&vm->emts[i], true);
 }
 
 void emt_nudge(struct emt *emt)
@@ -122,136 +132,6 @@ void emt_nudge_runner(struct vm *vm, const struct req *req)
         for (uint32_t i = 0; i < vm->cpus; i++)
                 if (cpu == i || cpu == VMREQ_CPU_NONE)
                         emt_nudge(&vm->emts[i]);
-}
-
-/* ---- taking ---- */
-
-/* Takes the oldest live request of a lane and claims it: QUEUED → RUNNING, with a reference of the runner's. */
-static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
-{
-        struct vm *vm = emt->vm;
-        uint32_t index;
-        uint64_t place;
-
-        while (lane_take(lane, &index, &place)) {
-                struct req *req = req_at(vm, index);
-                uint64_t word = req_load(req), next;
-
-                for (;;) {
-                        uint64_t due;
-
-                        /* The word is read before the place, and the swap proves that the generation stood
-                         * all the while: so the place is that generation's.  The due time likewise. */
-                        if (REQ_STATE(word) != VMREQ_REQ_QUEUED ||
-                            atomic_load_explicit(&req->place, memory_order_relaxed) != place)
-                                break;
-                        due = atomic_load_explicit(&vm->due[index], memory_order_relaxed);
-                        if (due && due <= clock_now_ns() &&
-                            req_end_queued(vm, req, word, VMREQ_REQ_EXPIRED))
-                                break; /* its time passed, and the service has not been here yet */
-                        /* Relaxed: the closer kills whatever a late look lets through here; an EMT that it
-                         * nudged out of a callee has seen it. */
-                        if (atomic_load_explicit(&vm->closed, memory_order_relaxed) &&
-                            req_end_queued(vm, req, word, VMREQ_REQ_KILLED))
-                                break;
-                        next = req_with_state(word, VMREQ_REQ_RUNNING) + REQ_REF_ONE;
-                        if (!req_swap(req, &word, next))
-                                continue;
-                        atomic_store_explicit(&req->take_seq, lane_take_seq(lane, place),
-                                              memory_order_relaxed);
-                        *ret_word = next;
-                        return req;
-                }
-                count(&emt->skipped); /* cancelled, expired or killed while it stood here */
-        }
-        return NULL;
-}
-
-static struct req *take_level(struct emt *emt, unsigned level, uint64_t *ret_word)
-{
-        struct lane *own = &emt->lanes[level], *any = &emt->vm->any[level];
-        struct lane *first = emt->any_first ? any : own, *second = emt->any_first ? own : any;
-        struct req *req = lane_pending(first) ? take(emt, first, ret_word) : NULL;
-
-        if (req) {
-                emt->any_first = !emt->any_first;
-                return req;
-        }
-        return lane_pending(second) ? take(emt, second, ret_word) : NULL;
-}
-
-static struct req *pick(struct emt *emt, bool priority_only, uint64_t *ret_word)
-{
-        struct req *req;
-
-        if (!priority_only && emt->priority_run >= emt->vm->priority_run) {
-                emt->priority_run = 0;
-                req = take_level(emt, LANE_NORMAL, ret_word);
-                if (req)
-                        return req;
-        }
-        req = take_level(emt, LANE_PRIORITY, ret_word);
-        if (req) {
-                emt->priority_run++;
-                return req;
-        }
-        if (priority_only)
-                return NULL;
-        emt->priority_run = 0;
-        return take_level(emt, LANE_NORMAL, ret_word);
-}
-
-/* ---- running ---- */
-
-static void publish_current(struct emt *emt, struct req *req, uint64_t word, uint64_t since_ns)
-{
-        /* Relaxed: snapshots; the generation is compared before it is believed. */
-        atomic_store_explicit(&emt->current_tag, req ? req->tag : 0, memory_order_relaxed);
-        atomic_store_explicit(&emt->current_since_ns, since_ns, memory_order_relaxed);
-        atomic_store_explicit(&emt->current_index, req ? req_index(emt->vm, req) : 0,
-                              memory_order_relaxed);
-        atomic_store_explicit(&emt->current_generation, req ? REQ_GENERATION(word) + 1 : 0,
-                              memory_order_relaxed);
-        set_state(emt, req ? VMREQ_EMT_RUNNING : VMREQ_EMT_AWAKE);
-}
-
-void emt_run(struct emt *emt, struct req *req, uint64_t word)
-{
-        struct req *outer = emt->current;
-        uint64_t now = clock_now_ns();
-
-        atomic_store_explicit(&req->ran_on, emt->cpu, memory_order_relaxed);
-        atomic_store_explicit(&req->start_ns, now, memory_order_relaxed);
-        emt->current = req;
-        publish_current(emt, req, word, now);
-        emt_pass_wake(emt);
-
-        invoke(req, emt->cpu);
-
-        atomic_store_explicit(&req->end_ns, clock_now_ns(), memory_order_relaxed);
-        emt->current = outer;
-        publish_current(emt, outer, outer ? req_load(outer) : 0,
-                        outer ? atomic_load_explicit(&outer->start_ns, memory_order_relaxed) : 0);
-        count(&emt->done);
-        req_end_running(emt->vm, req);
-}
-
-uint32_t emt_serve(struct emt *emt, uint32_t max, bool priority_only)
-{
-        uint32_t n = 0;
-
-        while (n < max) {
-                /* Asked each time: the last callee may have waited, and joined a change of state. */
-                bool only = priority_only || emt_priority_only(emt->vm);
-                uint64_t word;
-                struct req *req = pick(emt, only, &word);
-
-                if (!req)
-                        break;
-                emt_run(emt, req, word);
-                n++;
-        }
-        return n;
 }
 
 /* ---- halting ---- */
@@ -303,84 +183,126 @@ void emt_halt(struct emt *emt, bool (*ready)(void *ctx), void *ctx, uint64_t dea
         atomic_fetch_and_explicit(asleep, ~bit, memory_order_relaxed);
 }
 
+static bool wants_guest(void *ctx)
+{
+        return guest_runnable(ctx);
+}
+
+/* This thread is the EMT from here on. */
+static int begin(struct emt *emt)
+{
+        struct vmreq_backend *backend = &emt->vm->backend;
+        int r = backend->vcpu_init ? backend->vcpu_init(backend->ctx, emt->cpu) : 0;
+
+        if (r < 0)
+                return r;
+        emt->initialised = true;
+        emt_self = emt;
+        set_state(emt, VMREQ_EMT_AWAKE);
+        return 0;
+}
+
+static void end(struct emt *emt)
+{
+        struct vmreq_backend *backend = &emt->vm->backend;
+
+        if (emt->initialised && backend->vcpu_fini)
+                backend->vcpu_fini(backend->ctx, emt->cpu);
+        emt->initialised = false;
+        emt_self = NULL;
+        set_state(emt, VMREQ_EMT_ENDED);
+}
+
+static void tell_ended(struct emt *emt)
+{
+        /* Release: pairs with the acquire in vmreq_vm_stop. */
+        atomic_store_explicit(&emt->ended, 1, memory_order_release);
+        futex_wake(&emt->ended, INT_MAX);
+}
+
+/* Tells vmreq_vm_create how this EMT's start went. */
+static void tell_started(struct vm *vm, int r)
+{
+        int32_t none = 0;
+
+        if (r < 0)
+                (void)atomic_compare_exchange_strong_explicit(&vm->start_error, &none, r,
+                                                              memory_order_relaxed, memory_order_relaxed);
+        /* Release: pairs with the acquire in vmreq_vm_create. */
+        if (atomic_fetch_sub_explicit(&vm->starting, 1, memory_order_release) == 1)
+                futex_wake(&vm->starting, INT_MAX);
+}
+
 void *emt_main(void *arg)
 {
         struct emt *emt = arg;
         struct vm *vm = emt->vm;
+        int r = begin(emt);
 
-        emt_self = emt;
+        tell_started(vm, r);
         /* Acquire: pairs with the store in vmreq_vm_stop. */
-        while (!atomic_load_explicit(&emt->stop, memory_order_acquire)) {
+        while (r >= 0 && !atomic_load_explicit(&emt->stop, memory_order_acquire)) {
                 rendezvous_join(emt);
-                if (emt_serve(emt, vm->batch, false) == 0)
-                        emt_halt(emt, NULL, NULL, UINT64_MAX);
+                if (emt_serve(emt, vm->batch, false))
+                        continue;
+                if (guest_runnable(emt))
+                        guest_run(emt);
+                else
+                        emt_halt(emt, wants_guest, emt, UINT64_MAX);
         }
-        set_state(emt, VMREQ_EMT_ENDED);
-        emt_self = NULL;
-        /* Release: pairs with the acquire in vmreq_vm_stop. */
-        atomic_store_explicit(&emt->ended, 1, memory_order_release);
-        futex_wake(&emt->ended, INT_MAX);
+        end(emt);
+        tell_ended(emt);
         return NULL;
 }
 
-/* ---- what a callee may ask ---- */
+/* ---- EMTs of the embedder's own ---- */
 
-uint32_t vmreq_emt_self(vmreq_vm vm)
-{
-        return emt_self && emt_self->vm->id == vm.id ? emt_self->cpu : VMREQ_CPU_NONE;
-}
-
-vmreq_handle vmreq_current(void)
-{
-        struct req *req = emt_self ? emt_self->current : NULL;
-
-        return req ? req_handle(emt_self->vm, req, req_load(req)) : VMREQ_HANDLE_NONE;
-}
-
-int vmreq_cancel_requested(void)
-{
-        struct req *req = emt_self ? emt_self->current : NULL;
-
-        return req && (req_load(req) & REQ_F_CANCEL);
-}
-
-int vmreq_park(uint64_t deadline_ns)
-{
-        struct emt *emt = emt_self;
-
-        if (!emt || !emt->current)
-                return VMREQ_E_NOT_EMT;
-        for (;;) {
-                /* Acquire: pairs with the release in emt_nudge and vmreq_unpark; the snapshot is taken before
-                 * the flag is looked at, so a flag set after that look changes the word we sleep on. */
-                uint32_t word = atomic_load_explicit(&emt->park, memory_order_acquire);
-
-                if (word & 1) {
-                        atomic_fetch_and_explicit(&emt->park, ~1u, memory_order_acquire);
-                        return 0;
-                }
-                if (vmreq_cancel_requested())
-                        return VMREQ_E_CANCELLED;
-                if (futex_wait(&emt->park, word, deadline_ns))
-                        return VMREQ_E_TIMEOUT;
-        }
-}
-
-int vmreq_unpark(vmreq_vm id, uint32_t cpu)
+int vmreq_emt_attach(vmreq_vm id, uint32_t cpu)
 {
         struct vm *vm = vm_pin(id.id);
-        int r = VMREQ_E_INVALID;
+        uint32_t nobody = 0;
+        struct emt *emt;
+        int r = 0;
 
         if (!vm)
                 return VMREQ_E_HANDLE;
-        if (cpu < vm->cpus) {
-                /* Release: pairs with vmreq_park; what the unparker did before is visible behind it. */
-                atomic_fetch_or_explicit(&vm->emts[cpu].park, 1, memory_order_release);
-                futex_wake(&vm->emts[cpu].park, INT_MAX);
-                r = 0;
+        emt = cpu < vm->cpus ? &vm->emts[cpu] : NULL;
+        if (!emt)
+                r = VMREQ_E_INVALID;
+        else if (emt_self || !(vm->config.flags & VMREQ_CONFIG_ATTACH) ||
+                 /* Acquire: pairs with the release in detach; what the last thread left is visible. */
+                 !atomic_compare_exchange_strong_explicit(&emt->attached, &nobody, 1, memory_order_seq_cst,
+                                                          memory_order_relaxed))
+                r = VMREQ_E_STATE;
+        /* seq_cst: pairs with vmreq_vm_stop, which tells EMTs to stop, then looks who is attached. */
+        else if (atomic_load_explicit(&emt->stop, memory_order_seq_cst))
+                r = VMREQ_E_CLOSED;
+        else
+                r = begin(emt);
+        if (r && emt && !nobody && r != VMREQ_E_STATE && r != VMREQ_E_INVALID) {
+                atomic_store_explicit(&emt->attached, 0, memory_order_release);
+                tell_ended(emt);
+                if (r != VMREQ_E_CLOSED)
+                        atomic_store_explicit(&emt->ended, 0, memory_order_relaxed);
         }
         vm_unpin(vm);
         return r;
+}
+
+int vmreq_emt_detach(vmreq_vm id)
+{
+        struct emt *emt = emt_self;
+
+        if (!emt || emt->vm->id != id.id || !(emt->vm->config.flags & VMREQ_CONFIG_ATTACH))
+                return VMREQ_E_NOT_EMT;
+        if (emt->current || emt->in_rendezvous)
+                return VMREQ_E_STATE;
+        end(emt);
+        /* Release: pairs with the next attach.  Before the futex: vmreq_vm_stop may free the VM right after. */
+        atomic_store_explicit(&emt->attached, 0, memory_order_release);
+        if (atomic_load_explicit(&emt->stop, memory_order_seq_cst))
+                tell_ended(emt);
+        return 0;
 }
 
 int vmreq_process(vmreq_vm id, int priority_only)
@@ -389,5 +311,27 @@ int vmreq_process(vmreq_vm id, int priority_only)
 
         if (!emt || emt->vm->id != id.id)
                 return VMREQ_E_NOT_EMT;
+        if (!emt->current && atomic_load_explicit(&emt->stop, memory_order_acquire))
+                return VMREQ_E_CLOSED;
+        rendezvous_join(emt);
         return (int)emt_serve(emt, emt->vm->batch, priority_only);
+}
+
+int vmreq_pending(vmreq_vm id)
+{
+        struct emt *emt = emt_self;
+
+        if (!emt || emt->vm->id != id.id)
+                return VMREQ_E_NOT_EMT;
+        return emt_has_work(emt);
+}
+
+int vmreq_halt(vmreq_vm id, uint64_t deadline_ns)
+{
+        struct emt *emt = emt_self;
+
+        if (!emt || emt->vm->id != id.id)
+                return VMREQ_E_NOT_EMT;
+        emt_halt(emt, wants_guest, emt, deadline_ns);
+        return 0;
 }

@@ -6,6 +6,8 @@
 enum {
         AWAKE,
         ASLEEP,
+        GUEST,
+        KICKED,
 };
 
 void event_prepare(struct event *event)
@@ -41,4 +43,31 @@ bool event_wake(struct event *event)
                 return false;
         futex_wake(&event->word, 1);
         return true;
+}
+
+void event_guest_prepare(struct event *event)
+{
+        /* seq_cst: pairs with the loads in event_in_guest and event_kick. */
+        atomic_store_explicit(&event->word, GUEST, memory_order_seq_cst);
+}
+
+void event_guest_leave(struct event *event)
+{
+        /* seq_cst: what is published before somebody still sees GUEST is found by the look that follows. */
+        atomic_store_explicit(&event->word, AWAKE, memory_order_seq_cst);
+}
+
+bool event_in_guest(struct event *event)
+{
+        /* seq_cst: pairs with event_guest_prepare. */
+        return atomic_load_explicit(&event->word, memory_order_seq_cst) == GUEST;
+}
+
+bool event_kick(struct event *event)
+{
+        uint32_t expected = GUEST;
+
+        return event_in_guest(event) &&
+               atomic_compare_exchange_strong_explicit(&event->word, &expected, KICKED,
+                                                       memory_order_acq_rel, memory_order_relaxed);
 }

@@ -42,6 +42,9 @@ static void emt_info(struct emt *emt, struct vmreq_emt_info *info)
         info->sleeps = peek(&emt->sleeps);
         info->wakes = peek(&emt->wakes);
         info->spins_paid = peek(&emt->spins_paid);
+        info->batches = peek(&emt->batches);
+        info->exits = peek(&emt->exits);
+        info->kicks = peek(&emt->kicks);
 }
 
 int vmreq_emt_info(vmreq_vm id, uint32_t cpu, struct vmreq_emt_info *ret_info)
@@ -57,6 +60,65 @@ int vmreq_emt_info(vmreq_vm id, uint32_t cpu, struct vmreq_emt_info *ret_info)
         if (cpu < vm->cpus) {
                 *ret_info = (struct vmreq_emt_info){0};
                 emt_info(&vm->emts[cpu], ret_info);
+                r = 0;
+        }
+        vm_unpin(vm);
+        return r;
+}
+
+/* What stands in a lane, and how much of it is dead. */
+struct look {
+        struct vm *vm;
+        uint32_t live;
+};
+
+static void look_one(void *ctx, uint32_t index, uint64_t place)
+{
+        struct look *look = ctx;
+        struct req *req = req_at(look->vm, index);
+        uint64_t word = req_load(req);
+
+        if (REQ_STATE(word) == VMREQ_REQ_QUEUED && peek(&req->place) == place)
+                look->live++;
+}
+
+static void lane_stats(struct vm *vm, struct lane *lane, struct vmreq_lane_stats *stats)
+{
+        struct look look = {.vm = vm};
+        uint64_t poisoned = peek(&lane->poisoned);
+
+        lane_look(lane, look_one, &look);
+        stats->depth = lane_depth(lane);
+        stats->dead = stats->depth - MIN(stats->depth, look.live);
+        stats->high_water = (uint32_t)peek(&lane->high_water);
+        stats->refused = peek(&lane->refused);
+        stats->skipped = peek(&lane->skipped);
+        stats->cancelled = peek(&lane->ended[0]);
+        stats->expired = peek(&lane->ended[1]);
+        stats->killed = peek(&lane->ended[2]);
+        stats->submitted = lane_tickets(lane) - MIN(lane_tickets(lane), poisoned);
+        stats->taken = stats->submitted - MIN(stats->submitted, stats->skipped + stats->depth);
+}
+
+int vmreq_emt_stats(vmreq_vm id, uint32_t cpu, struct vmreq_emt_stats *ret_stats)
+{
+        struct vm *vm;
+        int r = VMREQ_E_INVALID;
+
+        if (!ret_stats)
+                return r;
+        vm = vm_pin(id.id);
+        if (!vm)
+                return VMREQ_E_HANDLE;
+        if (cpu < vm->cpus || cpu == VMREQ_CPU_ANY) {
+                *ret_stats = (struct vmreq_emt_stats){0};
+                for (unsigned i = 0; i < LANE_LEVELS; i++)
+                        lane_stats(vm, cpu < vm->cpus ? &vm->emts[cpu].lanes[i] : &vm->any[i],
+                                   &ret_stats->lanes[i]);
+                for (unsigned i = 0; i < VMREQ_HISTOGRAM_N && cpu < vm->cpus; i++) {
+                        ret_stats->queued[i] = peek(&vm->emts[cpu].queued_histogram[i]);
+                        ret_stats->run[i] = peek(&vm->emts[cpu].run_histogram[i]);
+                }
                 r = 0;
         }
         vm_unpin(vm);

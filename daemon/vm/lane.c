@@ -89,6 +89,11 @@ int lane_init(struct lane *lane, uint32_t capacity, uint32_t id)
         atomic_init(&lane->head_seen, 1ull << lane->size_log2);
         atomic_init(&lane->head, 1ull << lane->size_log2);
         atomic_init(&lane->high_water, 0);
+        atomic_init(&lane->poisoned, 0);
+        atomic_init(&lane->skipped, 0);
+        atomic_init(&lane->refused, 0);
+        for (unsigned i = 0; i < ARRAY_SIZE(lane->ended); i++)
+                atomic_init(&lane->ended[i], 0);
         return 0;
 }
 
@@ -109,7 +114,8 @@ static bool has_room(struct lane *lane, uint64_t word)
 
         if (ticket - head + reserved < lane->capacity)
                 return true;
-        head = atomic_load_explicit(&lane->head, memory_order_relaxed);
+        /* seq_cst: who waits for room announces that, then looks here; pairs with the swap in lane_take. */
+        head = atomic_load_explicit(&lane->head, memory_order_seq_cst);
         atomic_store_explicit(&lane->head_seen, head, memory_order_relaxed);
         /* ticket < head: `word` is old, and the caller's swap will fail. */
         return ticket < head || ticket - head + reserved < lane->capacity;
@@ -126,8 +132,10 @@ static bool tail_take(struct lane *lane, bool reserve, uint64_t *ret_ticket)
                     (reserve && word >> LANE_TICKET_BITS >= LANE_RESERVED_MAX)) {
                         uint64_t again = atomic_load_explicit(&lane->tail, memory_order_relaxed);
 
-                        if (again == word)
+                        if (again == word) {
+                                atomic_fetch_add_explicit(&lane->refused, 1, memory_order_relaxed);
                                 return false;
+                        }
                         word = again;
                         continue;
                 }
@@ -149,7 +157,8 @@ static bool entry_fill(struct lane *lane, uint64_t ticket, uint32_t index, _Atom
         uint64_t cycle = cycle_of(lane, ticket);
         uint64_t old = atomic_load_explicit(entry, memory_order_relaxed);
 
-        if (old >> INDEX_BITS == cycle)
+        /* Poisoned; and if this pusher was away for a lap or more, it is somebody else's by now. */
+        if (old >> INDEX_BITS >= cycle)
                 return false;
         /* Relaxed: published by the release of the swap below. */
         atomic_store_explicit(place, lane->id | ticket, memory_order_relaxed);
@@ -245,14 +254,17 @@ bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
                                 continue;
                         value = cycle << INDEX_BITS | POISON;
                 }
-                /* Release, acquire: takers of one lane pass each other what they know, so that `head` read
-                 * above is never older than what this thread has seen. */
+                /* Takers of one lane pass each other what they know, so that `head` read above is never older
+                 * than what this thread has seen.  seq_cst: the taker looks next whether somebody waits for
+                 * room; pairs with has_room. */
                 if (!atomic_compare_exchange_strong_explicit(&lane->head, &head, head + 1,
-                                                             memory_order_acq_rel,
+                                                             memory_order_seq_cst,
                                                              memory_order_relaxed))
                         continue;
-                if ((value & INDEX_MASK) == POISON)
+                if ((value & INDEX_MASK) == POISON) {
+                        atomic_fetch_add_explicit(&lane->poisoned, 1, memory_order_relaxed);
                         continue;
+                }
                 note_depth(lane, tail - head);
                 *ret_index = (uint32_t)(value & INDEX_MASK) - 1;
                 *ret_place = lane->id | head;
@@ -269,10 +281,31 @@ bool lane_pending(struct lane *lane)
         return head != (atomic_load_explicit(&lane->tail, memory_order_seq_cst) & TICKET_MASK);
 }
 
+void lane_look(struct lane *lane, void (*fn)(void *ctx, uint32_t index, uint64_t place), void *ctx)
+{
+        /* Relaxed: what has been taken meanwhile shows an old cycle or a stale index; the caller checks what
+         * it is told against the packet. */
+        uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
+        uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_relaxed) & TICKET_MASK;
+
+        for (; head < tail; head++) {
+                uint64_t value = atomic_load_explicit(entry_of(lane, head), memory_order_acquire);
+
+                if (value >> INDEX_BITS == cycle_of(lane, head) && (value & INDEX_MASK) != POISON)
+                        fn(ctx, (uint32_t)(value & INDEX_MASK) - 1, lane->id | head);
+        }
+}
+
 uint32_t lane_depth(struct lane *lane)
 {
         uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
         uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_relaxed) & TICKET_MASK;
 
         return tail < head ? 0 : (uint32_t)MIN(tail - head, (uint64_t)lane->capacity);
+}
+
+uint64_t lane_tickets(struct lane *lane)
+{
+        return (atomic_load_explicit(&lane->tail, memory_order_relaxed) & TICKET_MASK) -
+               (1ull << lane->size_log2);
 }

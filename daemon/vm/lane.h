@@ -25,10 +25,13 @@ struct lane {
         /* pushers: ticket to give out next (52 bits) and places reserved (12 bits), changed together */
         _Alignas(CACHE_PAIR) _Atomic uint64_t tail;
         _Atomic uint64_t head_seen; /* some earlier value of head: spares pushers the takers' line */
+        _Atomic uint64_t refused;   /* statistics */
+        _Atomic uint64_t ended[3];  /* statistics: cancelled, expired, killed while they stood here */
 
         /* takers: ticket to take next */
         _Alignas(CACHE_PAIR) _Atomic uint64_t head;
-        _Atomic uint64_t high_water; /* statistics */
+        _Atomic uint64_t high_water; /* statistics, like the two below */
+        _Atomic uint64_t poisoned, skipped;
 };
 
 /*
@@ -70,6 +73,12 @@ static inline uint64_t lane_take_seq(const struct lane *lane, uint64_t place)
 {
         return (place & ((1ull << LANE_TICKET_BITS) - 1)) - (1ull << lane->size_log2) + 1;
 }
+
+/* The oldest first: calls fn for what is pushed and not taken, as far as a look from outside can tell. */
+void lane_look(struct lane *lane, void (*fn)(void *ctx, uint32_t index, uint64_t place), void *ctx);
+
+/* Tickets given out since the lane was made. */
+uint64_t lane_tickets(struct lane *lane);
 
 /* Places taken up now: live, dead and under way, without the reserved ones. */
 uint32_t lane_depth(struct lane *lane);

@@ -68,7 +68,7 @@ const char *vmreq_verdict_name(enum vmreq_verdict verdict)
 const char *vmreq_emt_state_name(enum vmreq_emt_state state)
 {
         static const char *const names[_VMREQ_EMT_N] = {
-                "awake", "asleep", "running", "parked", "ended",
+                "awake", "asleep", "running", "parked", "guest", "ended",
         };
 
         return NAME(names, state);

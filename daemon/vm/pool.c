@@ -61,7 +61,8 @@ bool pool_get(struct pool *pool, uint32_t *ret_index)
                 if ((uint32_t)top == 0) {
                         if (get_fresh(pool, ret_index))
                                 return true;
-                        top = atomic_load_explicit(&pool->top, memory_order_acquire);
+                        /* seq_cst: who waits for room announces that, then looks here; pairs with pool_put. */
+                        top = atomic_load_explicit(&pool->top, memory_order_seq_cst);
                         if ((uint32_t)top == 0)
                                 return false;
                         continue;
@@ -85,8 +86,9 @@ void pool_put(struct pool *pool, uint32_t index)
         do {
                 atomic_store_explicit(&pool->next[index], (uint32_t)top, memory_order_relaxed);
                 next = ((top >> 32) + 1) << 32 | (index + 1);
-                /* Release: pairs with the acquire in pool_get. */
-        } while (!atomic_compare_exchange_weak_explicit(&pool->top, &top, next, memory_order_release,
+                /* Release: pairs with the acquire in pool_get.  seq_cst: the putter looks next whether somebody
+                 * waits for room. */
+        } while (!atomic_compare_exchange_weak_explicit(&pool->top, &top, next, memory_order_seq_cst,
                                                         memory_order_relaxed));
 }
 

@@ -106,6 +106,7 @@ void req_unref(struct vm *vm, struct req *req)
         if (word & REQ_F_PARENT)
                 broadcast_drop_children(vm, req);
         pool_put(&vm->pool, req_index(vm, req));
+        room_made(vm);
 }
 
 bool req_flag_running(struct req *req, uint64_t *word, uint64_t flags, uint64_t refs)
@@ -132,7 +133,7 @@ void req_wake_waiters(struct vm *vm, struct req *req, uint64_t word)
                 uint64_t set = atomic_load_explicit(&vm->nested[i], memory_order_seq_cst);
 
                 for (; set; set &= set - 1)
-                        emt_wake(&vm->emts[i * 64 + (uint32_t)__builtin_ctzll(set)]);
+                        emt_wake(&vm->emts[i * 64 + (uint32_t)__builtin_ctzll(set)], true);
         }
 }
 
@@ -192,6 +193,9 @@ bool req_end_queued(struct vm *vm, struct req *req, uint64_t word, uint32_t stat
                 next = req_with_state(word, state) + REQ_REF_ONE;
         } while (!req_swap(req, &word, next));
         atomic_store_explicit(&req->end_ns, clock_now_ns(), memory_order_relaxed);
+        /* Relaxed: statistics. */
+        atomic_fetch_add_explicit(&submit_lane(vm, req->cpu, req->flags)->ended[state - VMREQ_REQ_CANCELLED], 1,
+                                  memory_order_relaxed);
         req_finish(vm, req, next);
         return true;
 }

@@ -16,7 +16,7 @@
 
 #define FLAGS_ALL                                                                                  \
         (VMREQ_VOID | VMREQ_NO_WAIT | VMREQ_PRIORITY | VMREQ_POKE | VMREQ_NO_NEST |                \
-         VMREQ_PARALLEL | VMREQ_CONTINUE)
+         VMREQ_PARALLEL | VMREQ_CONTINUE | VMREQ_WAIT_ROOM)
 
 bool submit_is_broadcast(uint32_t cpu)
 {
@@ -75,12 +75,12 @@ struct lane *submit_lane(struct vm *vm, uint32_t cpu, uint32_t flags)
         return cpu < vm->cpus ? &vm->emts[cpu].lanes[level] : &vm->any[level];
 }
 
-void submit_wake(struct vm *vm, uint32_t cpu)
+void submit_wake(struct vm *vm, uint32_t cpu, uint32_t flags)
 {
         if (cpu < vm->cpus)
-                emt_wake(&vm->emts[cpu]);
+                emt_wake(&vm->emts[cpu], flags & VMREQ_POKE);
         else
-                emt_wake_one(vm);
+                emt_wake_one(vm, flags & VMREQ_POKE);
 }
 
 int submit_count(struct vm *vm, int result)
@@ -148,7 +148,7 @@ int submit_single(struct vm *vm, struct req *req)
                 return take_back(vm, req) ? VMREQ_E_CLOSED : 0;
         if (!lane_push(lane, req_index(vm, req), &req->place))
                 return take_back(vm, req) ? VMREQ_E_BUSY : 0;
-        submit_wake(vm, req->cpu);
+        submit_wake(vm, req->cpu, req->flags);
         return 0;
 }
 
@@ -213,11 +213,54 @@ static bool disown(struct vm *vm, struct req *req, uint64_t word)
         return true;
 }
 
+static int submit_once(struct vm *vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
+{
+        uint64_t owned = spec->flags & VMREQ_NO_WAIT ? 0 : REQ_F_OWNED | REQ_REF_ONE, word;
+        struct req *req;
+        int r = alloc(vm, spec, owned, &req);
+
+        if (r)
+                return r;
+        word = req_load(req);
+        /* This reference is the call's own, beside the one of the handle's owner: a packet that is killed or runs
+         * during the push, and whose hook gives the handle back, is not recycled under our feet. */
+        r = start(vm, req);
+        if (r == 0 && ret_handle)
+                *ret_handle = req_handle(vm, req, word);
+        if (r && owned)
+                (void)disown(vm, req, word);
+        req_unref(vm, req);
+        return r;
+}
+
+/* Again and again, until there was room. */
+static int submit_when_room(struct vm *vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
+{
+        uint64_t until_ns = spec->deadline_ns ? spec->deadline_ns : UINT64_MAX;
+        int r;
+
+        /* seq_cst: pairs with room_made: announced, then looked; freed, then looked whether announced. */
+        atomic_fetch_add_explicit(&vm->room_waiters, 1, memory_order_seq_cst);
+        for (;;) {
+                uint32_t seen = atomic_load_explicit(&vm->room, memory_order_seq_cst);
+                int w;
+
+                r = submit_once(vm, spec, ret_handle);
+                if (r != VMREQ_E_BUSY)
+                        break;
+                w = room_wait(vm, seen, until_ns);
+                if (w) {
+                        r = w;
+                        break;
+                }
+        }
+        atomic_fetch_sub_explicit(&vm->room_waiters, 1, memory_order_relaxed);
+        return r;
+}
+
 int vmreq_submit(vmreq_vm id, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
 {
         struct vm *vm;
-        struct req *req;
-        uint64_t word, owned;
         int r;
 
         if (ret_handle)
@@ -227,20 +270,9 @@ int vmreq_submit(vmreq_vm id, const struct vmreq_spec *spec, vmreq_handle *ret_h
         vm = vm_pin(id.id);
         if (!vm)
                 return VMREQ_E_HANDLE;
-        owned = spec->flags & VMREQ_NO_WAIT ? 0 : REQ_F_OWNED | REQ_REF_ONE;
-        r = alloc(vm, spec, owned, &req);
-        if (r == 0) {
-                word = req_load(req);
-                /* This reference is the call's own, beside the one of the handle's owner: a packet that is
-                 * killed or runs during the push, and whose hook gives the handle back, is not recycled under
-                 * our feet. */
-                r = start(vm, req);
-                if (r == 0 && ret_handle)
-                        *ret_handle = req_handle(vm, req, word);
-                if (r && owned)
-                        (void)disown(vm, req, word);
-                req_unref(vm, req);
-        }
+        r = submit_once(vm, spec, ret_handle);
+        if (r == VMREQ_E_BUSY && (spec->flags & VMREQ_WAIT_ROOM))
+                r = submit_when_room(vm, spec, ret_handle);
         submit_count(vm, r);
         vm_unpin(vm);
         return r;

@@ -41,14 +41,18 @@ struct emt {
         _Alignas(CACHE_PAIR) struct event event;
         _Atomic uint32_t park; /* bit 0: the permit; above: bumped to make a parker look again */
         _Atomic bool stop;
-        _Atomic uint64_t wakes;
+        _Atomic uint32_t attached;  /* a thread of the embedder's is this EMT */
+        _Atomic uint32_t interrupt; /* vmreq_vcpu_unhalt was called since the guest last ran */
+        _Atomic uint64_t lazy_ns;   /* when to kick it for a request without POKE; 0: nothing waits */
+        _Atomic uint64_t wakes, kicks;
 
         /* written by this EMT only, read by snapshots: relaxed */
         _Alignas(CACHE_PAIR) _Atomic uint32_t state; /* enum vmreq_emt_state */
         _Atomic uint32_t current_index;              /* of the innermost request */
         _Atomic uint64_t current_generation;         /* 0: none */
         _Atomic uint64_t current_tag, current_since_ns;
-        _Atomic uint64_t done, skipped, sleeps, spins_paid;
+        _Atomic uint64_t done, skipped, sleeps, spins_paid, batches, exits;
+        _Atomic uint64_t queued_histogram[VMREQ_HISTOGRAM_N], run_histogram[VMREQ_HISTOGRAM_N];
         _Atomic uint32_t ended; /* futex: 1 when the thread is about to return */
 
         /* this EMT only */
@@ -57,6 +61,8 @@ struct emt {
         uint32_t priority_run; /* priority requests since the last normal one */
         bool any_first;        /* whose turn it is: ANY or own */
         bool in_rendezvous;    /* runs a rendezvous callback */
+        bool halted;           /* its guest waits for an interrupt */
+        bool initialised;      /* the backend's vcpu_init has succeeded */
         uint64_t spin_ns;      /* what it would spin now; 0 = not at all */
 };
 
@@ -79,6 +85,20 @@ struct rendezvous {
         bool stopped; /* by STOP after a failure */
 };
 
+struct listener {
+        vmreq_listener fn;
+        void *ctx;
+        bool pending; /* holds the present state between */
+};
+
+/* Who listens to changes of state. */
+struct listeners {
+        pthread_mutex_t lock; /* guards all below; not held across a listener */
+        pthread_cond_t cond;  /* CLOCK_MONOTONIC; pending fell */
+        struct listener list[VMREQ_LISTENERS_MAX];
+        uint32_t n;
+};
+
 struct stripe {
         _Alignas(CACHE_PAIR) _Atomic uint64_t submitted;
         _Atomic uint64_t refused;
@@ -96,17 +116,25 @@ struct vm {
         _Atomic uint64_t *due; /* [index]: deadline of the packet in flight, 0 = none */
         struct emt *emts;
         struct vmreq_config config;
+        struct vmreq_backend backend; /* run NULL: none */
+        uint64_t lazy_poke_ns;        /* 0: never */
         char name[16];
 
         struct pool pool;
         struct lane any[LANE_LEVELS];
         struct rendezvous rendezvous;
+        struct listeners listeners;
         struct stripe *stripes;
 
         /* shared, atomic */
         _Alignas(CACHE_PAIR) _Atomic uint32_t state; /* enum vmreq_vm_state */
         _Atomic uint32_t closed;
         _Atomic uint32_t stopped;
+        _Atomic uint32_t starting; /* futex: EMTs whose start is not decided; then the first error */
+        _Atomic int32_t start_error;
+        /* Submitters that wait for room, and a futex that is bumped when some has come. */
+        _Alignas(CACHE_PAIR) _Atomic uint32_t room_waiters;
+        _Atomic uint32_t room;
         /* EMTs that sleep, or are about to: a hint for ANY; and EMTs inside a nested wait. */
         _Alignas(CACHE_PAIR) _Atomic uint64_t asleep[CPUSET_WORDS];
         _Atomic uint64_t nested[CPUSET_WORDS];
@@ -118,7 +146,8 @@ struct vm {
         pthread_t service_thread;
         bool service_started;
         pthread_mutex_t service_turn; /* one vmreq_vm_service at a time */
-        pthread_mutex_t stop_lock;    /* one vmreq_vm_stop at a time */
+        _Atomic uint32_t stop_turn;   /* futex: one vmreq_vm_stop at a time */
+        _Atomic uint32_t stopping;    /* futex: 1 while a vmreq_vm_stop is at it */
 };
 
 /* ---- vm-table.c: ids → VMs ---- */
@@ -155,10 +184,10 @@ bool emt_has_work(struct emt *emt);
 /* Nothing to do: spins, then sleeps until woken or until `ready(ctx)` (NULL: nothing more than work) or
  * deadline_ns.  ready is asked after the sleep was announced. */
 void emt_halt(struct emt *emt, bool (*ready)(void *ctx), void *ctx, uint64_t deadline_ns);
-/* Wakes that EMT if it sleeps. */
-void emt_wake(struct emt *emt);
-/* Wakes one sleeping EMT, for a request on an ANY lane. */
-void emt_wake_one(struct vm *vm);
+/* Fetches that EMT: wakes it if it sleeps; if it is in the guest kicks it, `now` or after lazy_poke_ns. */
+void emt_wake(struct emt *emt, bool now);
+/* The same for one EMT, for a request on an ANY lane: a sleeping one, else one in the guest. */
+void emt_wake_one(struct vm *vm, bool now);
 /* This EMT turns to something else: what waits for ANY is somebody else's. */
 void emt_pass_wake(struct emt *emt);
 void emt_wake_all(struct vm *vm);
@@ -166,6 +195,12 @@ void emt_wake_all(struct vm *vm);
 void emt_nudge(struct emt *emt);
 /* The same for whoever runs that request. */
 void emt_nudge_runner(struct vm *vm, const struct req *req);
+
+/* ---- wait.c ---- */
+
+/* One nesting level of waiting on this EMT; false: it may not wait here. */
+bool nest_enter(struct emt *emt);
+void nest_leave(struct emt *emt);
 
 /* ---- submit.c ---- */
 
@@ -175,7 +210,7 @@ int submit_single(struct vm *vm, struct req *req);
 int submit_count(struct vm *vm, int result);
 struct lane *submit_lane(struct vm *vm, uint32_t cpu, uint32_t flags);
 /* Wakes who serves the lane of this destination. */
-void submit_wake(struct vm *vm, uint32_t cpu);
+void submit_wake(struct vm *vm, uint32_t cpu, uint32_t flags);
 /* Fills a fresh packet from a spec that was checked. */
 void submit_fill(struct req *req, const struct vmreq_spec *spec);
 bool submit_is_broadcast(uint32_t cpu);
@@ -198,7 +233,37 @@ bool broadcast_end(struct vm *vm, struct req *parent, enum broadcast_why why);
 /* A packet whose parent reference is its last user: drops the children.  For req_unref. */
 void broadcast_drop_children(struct vm *vm, struct req *parent);
 
+/* ---- guest.c ---- */
+
+/* May this EMT run guest code now?  Asked by its own thread. */
+bool guest_runnable(struct emt *emt);
+/* Runs the guest once, unless something is to do. */
+void guest_run(struct emt *emt);
+/* Kicks what its lazy poke is due for; the next due time of the rest. */
+uint64_t guest_service(struct vm *vm, uint64_t now_ns);
+/* Notes that a request without POKE waits for an EMT in the guest.  True: it is in the guest. */
+bool guest_lazy(struct emt *emt);
+/* Takes an EMT out of the guest.  True: it was there, and this call did. */
+bool guest_kick(struct emt *emt);
+
+/* ---- room.c ---- */
+
+/* Room has come, in a lane or in the slab.  Cheap when nobody waits. */
+void room_made(struct vm *vm);
+/* Waits for it from `seen` on, until deadline_ns; an EMT serves meanwhile.  0, TIMEOUT or DEADLOCK. */
+int room_wait(struct vm *vm, uint32_t seen, uint64_t deadline_ns);
+
+/* ---- state.c ---- */
+
+int listeners_init(struct listeners *listeners);
+void listeners_deinit(struct listeners *listeners);
+/* The guest ended by itself: RUNNING → `to`. */
+void state_guest_ended(struct vm *vm, enum vmreq_vm_state to, const char *reason);
+
 /* ---- deadline.c ---- */
+
+/* Makes the service come at due_ns at the latest.  0, or VMREQ_E_SYSTEM. */
+int deadline_arm(struct vm *vm, uint64_t due_ns);
 
 /* Notes a deadline for `index`, and wakes the service if it is the earliest.  0, or VMREQ_E_SYSTEM. */
 int deadline_set(struct vm *vm, uint32_t index, uint64_t deadline_ns);

@@ -11,7 +11,7 @@
  */
 #include "vm/vm-internal.h"
 
-#include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,7 +31,10 @@ static int config_check(const struct vmreq_config *config)
 {
         if (!config || config->size != sizeof(*config) || config->cpus == 0 ||
             config->cpus > VMREQ_CPUS_MAX || config->slab > VMREQ_SLAB_MAX ||
-            config->lane_capacity > VMREQ_LANE_MAX)
+            config->lane_capacity > VMREQ_LANE_MAX || (config->flags & ~VMREQ_CONFIG_ATTACH))
+                return VMREQ_E_INVALID;
+        if (config->backend && (config->backend->size != sizeof(*config->backend) ||
+                                !config->backend->run != !config->backend->kick))
                 return VMREQ_E_INVALID;
         return 0;
 }
@@ -72,10 +75,10 @@ static void vm_destroy(struct vm *vm)
         for (unsigned level = 0; level < LANE_LEVELS; level++)
                 lane_deinit(&vm->any[level]);
         pool_deinit(&vm->pool);
+        listeners_deinit(&vm->listeners);
         rendezvous_deinit(&vm->rendezvous);
         (void)pthread_mutex_destroy(&vm->service_lock);
         (void)pthread_mutex_destroy(&vm->service_turn);
-        (void)pthread_mutex_destroy(&vm->stop_lock);
         unmap_pages(vm->slab, slab_bytes(vm));
         unmap_pages((void *)vm->due, (size_t)vm->slab_size * sizeof(uint64_t));
         free(vm->emts);
@@ -136,14 +139,22 @@ static int vm_new(const struct vmreq_config *config, struct vm **ret_vm)
         atomic_init(&vm->earliest, UINT64_MAX);
         atomic_init(&vm->state, VMREQ_VM_CREATED);
 
+        if (config->backend)
+                vm->backend = *config->backend;
+        vm->lazy_poke_ns = config->lazy_poke_ms * CLOCK_NS_PER_MS;
+
         r = rendezvous_init(&vm->rendezvous);
+        if (r == 0) {
+                r = listeners_init(&vm->listeners);
+                if (r)
+                        rendezvous_deinit(&vm->rendezvous);
+        }
         if (r) {
                 free(vm);
                 return r;
         }
         (void)pthread_mutex_init(&vm->service_lock, NULL);
         (void)pthread_mutex_init(&vm->service_turn, NULL);
-        (void)pthread_mutex_init(&vm->stop_lock, NULL);
         vm->slab = map_pages(slab_bytes(vm));
         vm->due = map_pages((size_t)vm->slab_size * sizeof(uint64_t));
         vm->emts = alloc_aligned(vm->cpus * sizeof(struct emt));
@@ -158,28 +169,33 @@ static int vm_new(const struct vmreq_config *config, struct vm **ret_vm)
         return 0;
 }
 
-/* The EMTs take no signals: those of the process are somebody else's. */
+/* The EMTs take no signals: those of the process are somebody else's.  (A backend unblocks its own.) */
 static int start_emts(struct vm *vm)
 {
         sigset_t all, old;
         int r = 0;
 
+        atomic_store_explicit(&vm->starting, vm->cpus, memory_order_relaxed);
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &old);
-        for (uint32_t i = 0; i < vm->cpus && r == 0; i++) {
+        for (uint32_t i = 0; i < vm->cpus; i++) {
                 struct emt *emt = &vm->emts[i];
                 char name[16];
 
-                if (pthread_create(&emt->thread, NULL, emt_main, emt)) {
+                if (r || pthread_create(&emt->thread, NULL, emt_main, emt)) {
                         r = VMREQ_E_SYSTEM;
-                        break;
+                        atomic_fetch_sub_explicit(&vm->starting, 1, memory_order_relaxed);
+                        continue;
                 }
                 emt->started = true;
                 (void)snprintf(name, sizeof(name), "%.11s/%u", vm->name, i % VMREQ_CPUS_MAX);
                 (void)pthread_setname_np(emt->thread, name);
         }
         pthread_sigmask(SIG_SETMASK, &old, NULL);
-        return r;
+        /* Acquire: pairs with tell_started. */
+        for (uint32_t n; (n = atomic_load_explicit(&vm->starting, memory_order_acquire)) != 0;)
+                (void)futex_wait(&vm->starting, n, UINT64_MAX);
+        return r ? r : atomic_load_explicit(&vm->start_error, memory_order_relaxed);
 }
 
 int vmreq_vm_create(const struct vmreq_config *config, vmreq_vm *ret_vm)
@@ -198,7 +214,8 @@ int vmreq_vm_create(const struct vmreq_config *config, vmreq_vm *ret_vm)
                 vm_destroy(vm);
                 return r;
         }
-        r = start_emts(vm);
+        if (!(config->flags & VMREQ_CONFIG_ATTACH))
+                r = start_emts(vm);
         if (r) {
                 vmreq_vm id = {vm->id};
 
@@ -242,6 +259,7 @@ static void close_vm(struct vm *vm)
         n = pool_high_water(&vm->pool);
         for (uint32_t i = 0; i < n; i++)
                 close_packet(vm, req_at(vm, i));
+        room_made(vm); /* who waits for room is told that there will be none */
 }
 
 int vmreq_vm_close(vmreq_vm id)
@@ -258,18 +276,20 @@ int vmreq_vm_close(vmreq_vm id)
 static bool emt_ended(struct emt *emt)
 {
         /* Acquire: pairs with emt_main. */
-        return !emt->started || atomic_load_explicit(&emt->ended, memory_order_acquire);
+        return (!emt->started && !atomic_load_explicit(&emt->attached, memory_order_seq_cst)) ||
+               atomic_load_explicit(&emt->ended, memory_order_acquire);
 }
 
-/* Tells an EMT to end, and with `deadline_ns` waits for that.  False: it has not. */
+/* Tells an EMT to end. */
 static void emt_stop(struct emt *emt)
 {
         /* seq_cst: pairs with emt_has_work. */
         atomic_store_explicit(&emt->stop, true, memory_order_seq_cst);
-        emt_wake(emt);
+        emt_wake(emt, true);
         emt_nudge(emt);
 }
 
+/* Waits for that.  False: it has not. */
 static bool emt_join(struct emt *emt, uint64_t deadline_ns)
 {
         while (!emt_ended(emt))
@@ -315,14 +335,19 @@ static void name_stuck(struct vm *vm, uint32_t *ret_stuck, uint32_t n_stuck)
 }
 
 /* One stop at a time, each with its own limit.  False: another one is still at it. */
-static bool stop_lock(struct vm *vm, uint64_t deadline_ns)
+static bool stop_begin(struct vm *vm, uint64_t deadline_ns)
 {
-        struct timespec ts = {.tv_sec = (time_t)(deadline_ns / CLOCK_NS_PER_S),
-                              .tv_nsec = (long)(deadline_ns % CLOCK_NS_PER_S)};
-        int error = pthread_mutex_clocklock(&vm->stop_lock, CLOCK_MONOTONIC, &ts);
+        /* Acquire: pairs with stop_end. */
+        while (atomic_exchange_explicit(&vm->stop_turn, 1, memory_order_acquire))
+                if (futex_wait(&vm->stop_turn, 1, deadline_ns))
+                        return false;
+        return true;
+}
 
-        CHECK(error == 0 || error == ETIMEDOUT);
-        return error == 0;
+static void stop_end(struct vm *vm)
+{
+        atomic_store_explicit(&vm->stop_turn, 0, memory_order_release);
+        futex_wake(&vm->stop_turn, 1);
 }
 
 int vmreq_vm_stop(vmreq_vm id, uint64_t deadline_ns, uint32_t *ret_stuck, uint32_t n_stuck)
@@ -342,14 +367,14 @@ int vmreq_vm_stop(vmreq_vm id, uint64_t deadline_ns, uint32_t *ret_stuck, uint32
         close_vm(vm);
         rendezvous_refuse(vm);
         r = VMREQ_E_TIMEOUT;
-        if (stop_lock(vm, deadline_ns)) {
+        if (stop_begin(vm, deadline_ns)) {
                 if (stop_locked(vm, deadline_ns)) {
                         deadline_stop(vm);
                         /* Release: pairs with vmreq_vm_free. */
                         atomic_store_explicit(&vm->stopped, 1, memory_order_release);
                         r = 0;
                 }
-                CHECK(pthread_mutex_unlock(&vm->stop_lock) == 0);
+                stop_end(vm);
         }
         if (r)
                 name_stuck(vm, ret_stuck, n_stuck);

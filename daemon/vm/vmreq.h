@@ -97,6 +97,7 @@ VMREQ_API const char *vmreq_error_name(int error);
 #define VMREQ_NO_NEST 0x10u  /* if the caller is an EMT: do not serve requests while waiting */
 #define VMREQ_PARALLEL 0x20u /* a broadcast goes to all EMTs at once */
 #define VMREQ_CONTINUE 0x40u /* a broadcast goes on after a row that is not a successful DONE */
+#define VMREQ_WAIT_ROOM 0x80u /* vmreq_submit blocks while slab or lane is full, instead of BUSY */
 
 /* ---- objects ------------------------------------------------------------------------------------- */
 
@@ -226,8 +227,41 @@ enum vmreq_vm_event {
 
 VMREQ_API const char *vmreq_vm_event_name(enum vmreq_vm_event event);
 
+/* Why a run of the guest ended. */
+enum vmreq_exit {
+        VMREQ_EXIT_AGAIN,     /* it was kicked, or an exit was handled: run again when nothing else is to do */
+        VMREQ_EXIT_HALT,      /* the guest waits for an interrupt: not before vmreq_vcpu_unhalt */
+        VMREQ_EXIT_POWER_OFF, /* the guest has powered the machine off: the VM goes to OFF */
+        VMREQ_EXIT_FAILED,    /* triple fault, backend error: the VM goes to FAILED */
+};
+
+/*
+ * What runs the guest.  Every function may be NULL but `run` and `kick`, which come together; without a backend
+ * EMTs serve requests and sleep.
+ */
+struct vmreq_backend {
+        size_t size; /* sizeof(struct vmreq_backend): versioning */
+        void *ctx;
+        /* On the vCPU's EMT, before its first request / after its last.  Negative: the VM is not created. */
+        int (*vcpu_init)(void *ctx, uint32_t cpu);
+        void (*vcpu_fini)(void *ctx, uint32_t cpu);
+        /* On its EMT, at power_on and reset: put the vCPU to its beginning. */
+        void (*vcpu_reset)(void *ctx, uint32_t cpu);
+        /* On its EMT: runs guest code until an exit; enum vmreq_exit.  *ret_reason may be set to a static
+         * string for POWER_OFF and FAILED. */
+        int (*run)(void *ctx, uint32_t cpu, const char **ret_reason);
+        /* Any thread, must not block: makes the run that is under way, or the next one if none is, return at
+         * once.  Never lost; one too many only costs an exit. */
+        void (*kick)(void *ctx, uint32_t cpu);
+};
+
+#define VMREQ_BACKEND_INIT {.size = sizeof(struct vmreq_backend)}
+
+#define VMREQ_CONFIG_ATTACH 0x1u /* the EMTs are the caller's own threads: vmreq_emt_attach */
+
 struct vmreq_config {
         size_t size;            /* sizeof(struct vmreq_config): versioning */
+        uint32_t flags;         /* VMREQ_CONFIG_* */
         uint32_t cpus;          /* 1..VMREQ_CPUS_MAX */
         uint32_t slab;          /* packets, at most VMREQ_SLAB_MAX; 0 = 8192.  A broadcast takes
                                  * 1 + cpus. */
@@ -236,7 +270,11 @@ struct vmreq_config {
         uint32_t batch;         /* requests an EMT runs before it looks at stop, rendezvous and its
                                  * guest again; 0 = 64 */
         uint32_t priority_run;  /* priority requests in a row while normal ones wait; 0 = 16 */
-        uint64_t spin_ns;       /* longest spin before sleeping; 0 = 20000; VMREQ_FOREVER = never spin */
+        uint64_t spin_ns;       /* longest spin before sleeping; 0 = 20000; VMREQ_FOREVER = never spin.
+                                 * Never either when EMTs + 1 exceed the usable processors. */
+        uint32_t lazy_poke_ms;  /* a request without POKE takes its EMT out of the guest after so long at the
+                                 * latest; 0 = never */
+        const struct vmreq_backend *backend; /* copied; NULL: none */
         const char *name;       /* of the threads, "NAME/0" …, cut at 15 bytes; NULL = "vmreq-emt" */
 
         /*
@@ -246,12 +284,14 @@ struct vmreq_config {
          */
         void (*service_wake)(void *ctx, uint64_t due_ns);
         /* Told of each state change, in order, one at a time, by the thread that brings it about (an EMT, or
-         * the caller of a change that timed out).  Must not block. */
-        void (*state_changed)(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to);
+         * the caller of a change that timed out).  `reason`: why the guest ended by itself; NULL for a change
+         * that was asked for.  Must not block. */
+        void (*state_changed)(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to,
+                              const char *reason);
         void *ctx; /* of the two hooks above */
 };
 
-#define VMREQ_CONFIG_INIT {.size = sizeof(struct vmreq_config), .cpus = 1}
+#define VMREQ_CONFIG_INIT {.size = sizeof(struct vmreq_config), .cpus = 1, .lazy_poke_ms = 10}
 
 /*
  * Creates a VM in state CREATED, with its EMTs running and serving requests.  `config` is copied.
@@ -291,6 +331,21 @@ VMREQ_API enum vmreq_vm_state vmreq_vm_state(vmreq_vm vm);
  */
 VMREQ_API int vmreq_vm_change(vmreq_vm vm, enum vmreq_vm_event event, uint64_t timeout_ns,
                               int *ret_changed, enum vmreq_vm_state *ret_state);
+
+/*
+ * Listeners for changes of state, at most VMREQ_LISTENERS_MAX, told after state_changed in the order of their
+ * registration, on the thread that brings the change about.  One that answers VMREQ_LISTENER_PENDING in a
+ * state between (-ING) holds the change there until vmreq_state_done(vm, id), within the change's time limit.
+ * Errors: BUSY (too many), INVALID.
+ */
+#define VMREQ_LISTENERS_MAX 16u
+#define VMREQ_LISTENER_PENDING 1
+
+typedef int (*vmreq_listener)(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to);
+
+VMREQ_API int vmreq_listener_add(vmreq_vm vm, vmreq_listener fn, void *ctx, uint32_t *ret_id);
+/* Any thread.  STATE: it holds nothing. */
+VMREQ_API int vmreq_state_done(vmreq_vm vm, uint32_t id);
 
 /* Number of EMTs; 0 for an id that is no VM. */
 VMREQ_API uint32_t vmreq_vm_cpus(vmreq_vm vm);
@@ -341,7 +396,9 @@ struct vmreq_spec {
  * that the caller gives back with vmreq_free.  With NO_WAIT ret_handle may be NULL; it then gets a handle
  * that identifies and can be cancelled, but holds nothing and must not be freed.
  * A caller that is the right EMT runs the request inline: it is complete on return.
- * Errors: INVALID, HANDLE (no such VM), CLOSED, BUSY.
+ * Errors: INVALID, HANDLE (no such VM), CLOSED, BUSY.  With WAIT_ROOM it blocks instead of BUSY (an EMT serves
+ * meanwhile, as in vmreq_wait; DEADLOCK where that may not wait), until the request's deadline: then TIMEOUT, and
+ * nothing was accepted.
  */
 VMREQ_API int vmreq_submit(vmreq_vm vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle);
 
@@ -440,10 +497,38 @@ VMREQ_API int vmreq_park(uint64_t deadline_ns);
 VMREQ_API int vmreq_unpark(vmreq_vm vm, uint32_t cpu);
 
 /*
- * Serves what is queued for the calling EMT and for ANY, at most one batch; priority lanes only if
- * `priority_only`.  Returns how many requests it ran.  Nested calls are legal.  NOT_EMT elsewhere.
+ * Joins a rendezvous that is calling, then serves what is queued for the calling EMT and for ANY, at most one
+ * batch; priority lanes only if `priority_only`.  Returns how many requests it ran.  Nested calls are legal.
+ * NOT_EMT elsewhere; CLOSED outside of callees once the VM is stopping.
  */
 VMREQ_API int vmreq_process(vmreq_vm vm, int priority_only);
+
+/*
+ * EMTs of the caller's own (VMREQ_CONFIG_ATTACH).  The calling thread becomes the EMT of `cpu` until it detaches;
+ * it then loops over vmreq_process, and over vmreq_halt or its guest between vmreq_guest_enter and
+ * vmreq_guest_leave.  When vmreq_process returns CLOSED it detaches: vmreq_vm_stop waits for that.
+ * Errors: INVALID, STATE (that cpu has an EMT, this thread is one, the VM is not of that kind), CLOSED, or what
+ * the backend's vcpu_init returned.
+ */
+VMREQ_API int vmreq_emt_attach(vmreq_vm vm, uint32_t cpu);
+VMREQ_API int vmreq_emt_detach(vmreq_vm vm);
+
+/* 1 if there is something for vmreq_process to do: requests, a rendezvous, the end. */
+VMREQ_API int vmreq_pending(vmreq_vm vm);
+
+/* Sleeps until there is, or until deadline_ns (VMREQ_FOREVER: no limit).  Blocks.  NOT_EMT. */
+VMREQ_API int vmreq_halt(vmreq_vm vm, uint64_t deadline_ns);
+
+/*
+ * Brackets guest execution by the caller's own loop.  enter: OK: the guest may be entered; from here on the
+ * backend's `kick` is called where this EMT is wanted.  STATE: something is pending, or the VM is not RUNNING:
+ * serve first.  leave: as soon as the guest is left.
+ */
+VMREQ_API int vmreq_guest_enter(vmreq_vm vm);
+VMREQ_API int vmreq_guest_leave(vmreq_vm vm);
+
+/* Any thread: an interrupt is there for a vCPU that its guest has halted. */
+VMREQ_API int vmreq_vcpu_unhalt(vmreq_vm vm, uint32_t cpu);
 
 /* ---- rendezvous ---------------------------------------------------------------------------------- */
 
@@ -475,6 +560,7 @@ enum vmreq_emt_state {
         VMREQ_EMT_ASLEEP,  /* nothing to do */
         VMREQ_EMT_RUNNING, /* in a callee */
         VMREQ_EMT_PARKED,  /* in a rendezvous, waiting for the others */
+        VMREQ_EMT_GUEST,   /* executes guest code */
         VMREQ_EMT_ENDED,
         _VMREQ_EMT_N
 };
@@ -493,13 +579,39 @@ struct vmreq_emt_info {
         uint64_t skipped;    /* dead slots passed over */
         uint64_t sleeps, wakes; /* times it slept, times somebody woke it */
         uint64_t spins_paid;    /* sleeps that a spin saved */
+        uint64_t batches;       /* turns that served at least one request */
+        uint64_t exits;         /* returns from the guest */
+        uint64_t kicks;         /* times somebody took it out of the guest */
 };
 
 VMREQ_API int vmreq_emt_info(vmreq_vm vm, uint32_t cpu, struct vmreq_emt_info *ret_info);
 
+/* Bucket i counts times of 2^i up to 2^(i+1) ns; the last one all that are longer. */
+#define VMREQ_HISTOGRAM_N 40u
+
+struct vmreq_lane_stats {
+        uint64_t submitted;  /* places given out */
+        uint64_t refused;    /* times it was full */
+        uint64_t taken;      /* live requests taken */
+        uint64_t skipped;    /* dead ones passed over */
+        uint64_t cancelled, expired, killed; /* requests that ended while they stood here */
+        uint32_t depth, dead; /* places taken up now, and those of them that are dead */
+        uint32_t high_water;
+};
+
+/* Figures of one EMT and its own lanes, or with cpu VMREQ_CPU_ANY of the two ANY lanes (no histograms). */
+struct vmreq_emt_stats {
+        struct vmreq_lane_stats lanes[2]; /* normal, priority */
+        uint64_t queued[VMREQ_HISTOGRAM_N]; /* time queued of the requests that it ran */
+        uint64_t run[VMREQ_HISTOGRAM_N];    /* time that they ran */
+};
+
+VMREQ_API int vmreq_emt_stats(vmreq_vm vm, uint32_t cpu, struct vmreq_emt_stats *ret_stats);
+
 struct vmreq_stats {
         uint64_t submitted, refused; /* requests; a broadcast counts once */
         uint64_t fates[_VMREQ_FATE_N]; /* of packets, children and parents alike */
+        uint64_t packets_new, packets_recycled; /* allocations from untouched and from used packets */
         uint32_t slab, in_use;       /* packets there are, packets not FREE */
         uint32_t lane_capacity;
         uint32_t any_depth[2];       /* ANY lanes, normal and priority */

@@ -78,19 +78,34 @@ static bool req_is_settled(void *ctx)
         return settled(req_load(ctx));
 }
 
+bool nest_enter(struct emt *emt)
+{
+        if (emt->nest >= VMREQ_NEST_MAX || emt->in_rendezvous)
+                return false;
+        /* seq_cst: pairs with req_wake_waiters and room_made; the bit stands before the flag and the last look. */
+        if (emt->nest++ == 0)
+                atomic_fetch_or_explicit(&emt->vm->nested[emt->cpu / 64], 1ull << (emt->cpu % 64),
+                                         memory_order_seq_cst);
+        return true;
+}
+
+void nest_leave(struct emt *emt)
+{
+        if (--emt->nest == 0)
+                atomic_fetch_and_explicit(&emt->vm->nested[emt->cpu / 64], ~(1ull << (emt->cpu % 64)),
+                                          memory_order_seq_cst);
+        /* A request on ANY may have woken this EMT, and nobody else: pass the wake-up on. */
+        emt_pass_wake(emt);
+}
+
 static int wait_emt(struct vm *vm, struct emt *emt, struct req *req, uint64_t until_ns)
 {
-        _Atomic uint64_t *nested = &vm->nested[emt->cpu / 64];
-        uint64_t bit = 1ull << (emt->cpu % 64), word = req_load(req);
+        uint64_t word = req_load(req);
 
         if (settled(word))
                 return verdict_of(word);
-        if ((req->flags & VMREQ_NO_NEST) || emt->nest >= VMREQ_NEST_MAX || emt->in_rendezvous)
+        if ((req->flags & VMREQ_NO_NEST) || !nest_enter(emt))
                 return VMREQ_E_DEADLOCK;
-        emt->nest++;
-        /* seq_cst: pairs with req_wake_waiters; the bit stands before the flag. */
-        if (emt->nest == 1)
-                atomic_fetch_or_explicit(nested, bit, memory_order_seq_cst);
         while (flag_unsettled(req, &word, REQ_F_EMT_WAITS)) {
                 if (until_ns != UINT64_MAX && clock_now_ns() >= until_ns)
                         break;
@@ -104,11 +119,7 @@ static int wait_emt(struct vm *vm, struct emt *emt, struct req *req, uint64_t un
                 if (emt_serve(emt, 1, false) == 0)
                         emt_halt(emt, req_is_settled, req, until_ns);
         }
-        if (emt->nest == 1)
-                atomic_fetch_and_explicit(nested, ~bit, memory_order_seq_cst);
-        emt->nest--;
-        /* A request on ANY may have woken this EMT, and nobody else: pass the wake-up on. */
-        emt_pass_wake(emt);
+        nest_leave(emt);
         return verdict_of(word);
 }
 

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The lane alone: order, bounds, reservations, holes left by preempted pushers, laps, and many threads at once. */
+/*
+ * The lane alone: order, bounds, reservations, holes left by preempted pushers, laps, and many threads at once.
+ *
+ * The file under test is included, so that a test can be a pusher that is preempted between its two steps.
+ */
 #include "lib/engine.h"
+
+#include "vm/lane.c"
 
 static void new_lane(struct lane *lane, uint32_t capacity)
 {
@@ -198,20 +204,19 @@ static void test_reserved_full_ring(void **state)
         lane_deinit(&lane);
 }
 
-/* A pusher that was preempted right after it drew its ticket. */
+/* The first step of a push: a ticket is drawn.  The second is entry_fill. */
 static uint64_t draw_ticket(struct lane *lane)
 {
-        return atomic_fetch_add(&lane->tail, 1) & ((1ull << LANE_TICKET_BITS) - 1);
-}
+        uint64_t ticket;
 
-static uint64_t entry_at(const struct lane *lane, uint64_t ticket)
-{
-        return atomic_load(&lane->entries[ticket & ((1ull << lane->size_log2) - 1)]);
+        assert_true(tail_take(lane, false, &ticket));
+        return ticket;
 }
 
 static void test_hole_hides_nobody(void **state)
 {
         struct lane lane;
+        _Atomic uint64_t place;
         uint64_t hole;
 
         (void)state;
@@ -223,9 +228,11 @@ static void test_hole_hides_nobody(void **state)
         assert_take(&lane, 7);
         assert_take(&lane, 8);
         assert_empty(&lane);
-        /* Poisoned: the entry says that its cycle was written, and with nothing.  The late pusher's swap expects
-         * an older cycle and fails. */
-        assert_int_equal(entry_at(&lane, hole), (hole >> lane.size_log2) << 23);
+        /* The late pusher finds its ticket poisoned, and does not put anything where nobody will look. */
+        assert_false(entry_fill(&lane, hole, 9, &place));
+        assert_empty(&lane);
+        assert_true(push(&lane, 9));
+        assert_take(&lane, 9);
         lane_deinit(&lane);
 }
 
@@ -266,19 +273,49 @@ static void test_holes_each_lap(void **state)
 static void test_hole_filled_late(void **state)
 {
         struct lane lane;
-        uint64_t ticket, value;
+        _Atomic uint64_t place;
+        uint64_t ticket;
 
         (void)state;
         new_lane(&lane, 8);
         ticket = draw_ticket(&lane);
         assert_true(push(&lane, 2));
         /* The pusher wakes up before any taker has come: it keeps its place. */
-        value = (ticket >> lane.size_log2) << 23 | (1 + 1);
-        atomic_store(&lane.entries[ticket & ((1ull << lane.size_log2) - 1)], value);
+        assert_true(entry_fill(&lane, ticket, 1, &place));
         assert_take(&lane, 1);
         assert_take(&lane, 2);
         assert_empty(&lane);
         lane_deinit(&lane);
+}
+
+/*
+ * A pusher sleeps between its two steps while the ring goes round, once and more: its entry belongs to another ticket
+ * by then, filled or not.  It must neither believe that it has pushed, nor overwrite the other's.
+ */
+static void test_late_by_laps(void **state)
+{
+        (void)state;
+        for (uint32_t laps = 1; laps <= 3; laps++) {
+                struct lane lane;
+                _Atomic uint64_t place;
+                uint64_t late;
+
+                new_lane(&lane, 2048);
+                late = draw_ticket(&lane);
+                assert_true(push(&lane, 1));
+                assert_take(&lane, 1);
+                for (uint32_t i = 0; i < laps * 2048 - 2; i++) {
+                        assert_true(push(&lane, i));
+                        assert_take(&lane, i);
+                }
+                /* The next ticket is the late one's entry again. */
+                assert_true(push(&lane, 77));
+                assert_false(entry_fill(&lane, late, 66, &place));
+                assert_take(&lane, 77);
+                assert_false(entry_fill(&lane, late, 66, &place));
+                assert_empty(&lane);
+                lane_deinit(&lane);
+        }
 }
 
 /* ---- many threads ---- */
@@ -399,6 +436,7 @@ int main(void)
                 cmocka_unit_test(test_hole_only),
                 cmocka_unit_test(test_holes_each_lap),
                 cmocka_unit_test(test_hole_filled_late),
+                cmocka_unit_test(test_late_by_laps),
                 cmocka_unit_test(test_mpmc),
                 cmocka_unit_test(test_deinit_twice),
                 cmocka_unit_test(test_largest),

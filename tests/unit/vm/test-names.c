@@ -55,7 +55,7 @@ static void test_enumerators(void **state)
                                           "OFF",       "FAILED",       "DESTROYED"};
         static const char *const events[] = {"power_on", "suspend", "resume", "reset", "power_off"};
         static const char *const verdicts[] = {"removed", "running", "finished", "unknown"};
-        static const char *const emts[] = {"awake", "asleep", "running", "parked", "ended"};
+        static const char *const emts[] = {"awake", "asleep", "running", "parked", "guest", "ended"};
 
         (void)state;
         ASSERT_NAMES(vmreq_fate_name, enum vmreq_fate, fates);

@@ -9,9 +9,11 @@ static struct log ran, told;
 static struct gate *told_gate;
 static uint64_t told_gate_for;
 
-static void state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to)
+static void state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to,
+                          const char *reason)
 {
         CHECK(ctx == &told);
+        CHECK(!reason);
         log_add(&told, from * 100u + to);
         if (told_gate && told_gate_for == from * 100u + to)
                 gate_pass(told_gate);

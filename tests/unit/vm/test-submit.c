@@ -42,7 +42,7 @@ static void test_bad_spec(void **state)
         struct hooked hooked;
         struct vmreq_spec good = engine_spec(0, 0, log_callee, &ran), word = VMREQ_SPEC_INIT, bad;
         static const uint64_t args[16];
-        static const uint32_t flags[] = {0x80,
+        static const uint32_t flags[] = {0x100,
                                          0x100,
                                          1u << 31,
                                          VMREQ_VOID, /* a callback always has a status */

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Serving: which request an EMT takes next, and how it runs it.
+ *
+ * Everything that an EMT serves it takes through pick(): the priority lanes of ANY and of its own before the
+ * normal lanes of both, ANY and own by turns; after priority_run priority requests in a row one normal request
+ * goes first, so that neither lane starves.
+ */
+#include "vm/vm-internal.h"
+
+/* Counters written by one EMT and read by snapshots: relaxed, no read-modify-write needed. */
+static void count(_Atomic uint64_t *counter)
+{
+        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+}
+
+/* Bucket i: 2^i up to 2^(i+1) ns. */
+static void count_time(_Atomic uint64_t *histogram, uint64_t ns)
+{
+        unsigned bucket = ns ? 63u - (unsigned)__builtin_clzll(ns) : 0;
+
+        count(&histogram[MIN(bucket, VMREQ_HISTOGRAM_N - 1)]);
+}
+
+/* Takes the oldest live request of a lane and claims it: QUEUED → RUNNING, with a reference of the runner's. */
+static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
+{
+        struct vm *vm = emt->vm;
+        uint32_t index;
+        uint64_t place;
+
+        while (lane_take(lane, &index, &place)) {
+                struct req *req = req_at(vm, index);
+                uint64_t word = req_load(req), next;
+
+                room_made(vm);
+
+                for (;;) {
+                        uint64_t due;
+
+                        /* The word is read before the place, and the swap proves that the generation stood
+                         * all the while: so the place is that generation's.  The due time likewise. */
+                        if (REQ_STATE(word) != VMREQ_REQ_QUEUED ||
+                            atomic_load_explicit(&req->place, memory_order_relaxed) != place)
+                                break;
+                        due = atomic_load_explicit(&vm->due[index], memory_order_relaxed);
+                        if (due && due <= clock_now_ns() &&
+                            req_end_queued(vm, req, word, VMREQ_REQ_EXPIRED))
+                                break; /* its time passed, and the service has not been here yet */
+                        /* Relaxed: the closer kills whatever a late look lets through here; an EMT that it
+                         * nudged out of a callee has seen it. */
+                        if (atomic_load_explicit(&vm->closed, memory_order_relaxed) &&
+                            req_end_queued(vm, req, word, VMREQ_REQ_KILLED))
+                                break;
+                        next = req_with_state(word, VMREQ_REQ_RUNNING) + REQ_REF_ONE;
+                        if (!req_swap(req, &word, next))
+                                continue;
+                        atomic_store_explicit(&req->take_seq, lane_take_seq(lane, place),
+                                              memory_order_relaxed);
+                        *ret_word = next;
+                        return req;
+                }
+                /* Cancelled, expired or killed while it stood here. */
+                count(&emt->skipped);
+                atomic_fetch_add_explicit(&lane->skipped, 1, memory_order_relaxed);
+        }
+        return NULL;
+}
+
+static struct req *take_level(struct emt *emt, unsigned level, uint64_t *ret_word)
+{
+        struct lane *own = &emt->lanes[level], *any = &emt->vm->any[level];
+        struct lane *first = emt->any_first ? any : own, *second = emt->any_first ? own : any;
+        struct req *req = lane_pending(first) ? take(emt, first, ret_word) : NULL;
+
+        if (req) {
+                emt->any_first = !emt->any_first;
+                return req;
+        }
+        return lane_pending(second) ? take(emt, second, ret_word) : NULL;
+}
+
+static struct req *pick(struct emt *emt, bool priority_only, uint64_t *ret_word)
+{
+        struct req *req;
+
+        if (!priority_only && emt->priority_run >= emt->vm->priority_run) {
+                emt->priority_run = 0;
+                req = take_level(emt, LANE_NORMAL, ret_word);
+                if (req)
+                        return req;
+        }
+        req = take_level(emt, LANE_PRIORITY, ret_word);
+        if (req) {
+                emt->priority_run++;
+                return req;
+        }
+        if (priority_only)
+                return NULL;
+        emt->priority_run = 0;
+        return take_level(emt, LANE_NORMAL, ret_word);
+}
+
+/* ---- running ---- */
+
+static void publish_current(struct emt *emt, struct req *req, uint64_t word, uint64_t since_ns)
+{
+        /* Relaxed: snapshots; the generation is compared before it is believed. */
+        atomic_store_explicit(&emt->current_tag, req ? req->tag : 0, memory_order_relaxed);
+        atomic_store_explicit(&emt->current_since_ns, since_ns, memory_order_relaxed);
+        atomic_store_explicit(&emt->current_index, req ? req_index(emt->vm, req) : 0,
+                              memory_order_relaxed);
+        atomic_store_explicit(&emt->current_generation, req ? REQ_GENERATION(word) + 1 : 0,
+                              memory_order_relaxed);
+        atomic_store_explicit(&emt->state, req ? VMREQ_EMT_RUNNING : VMREQ_EMT_AWAKE, memory_order_relaxed);
+}
+
+void emt_run(struct emt *emt, struct req *req, uint64_t word)
+{
+        struct req *outer = emt->current;
+        uint64_t now = clock_now_ns(), end;
+
+        atomic_store_explicit(&req->ran_on, emt->cpu, memory_order_relaxed);
+        atomic_store_explicit(&req->start_ns, now, memory_order_relaxed);
+        emt->current = req;
+        publish_current(emt, req, word, now);
+        emt_pass_wake(emt);
+
+        invoke(req, emt->cpu);
+
+        end = clock_now_ns();
+        atomic_store_explicit(&req->end_ns, end, memory_order_relaxed);
+        count_time(emt->queued_histogram,
+                   now - MIN(now, atomic_load_explicit(&req->queued_ns, memory_order_relaxed)));
+        count_time(emt->run_histogram, end - now);
+        emt->current = outer;
+        publish_current(emt, outer, outer ? req_load(outer) : 0,
+                        outer ? atomic_load_explicit(&outer->start_ns, memory_order_relaxed) : 0);
+        count(&emt->done);
+        req_end_running(emt->vm, req);
+}
+
+uint32_t emt_serve(struct emt *emt, uint32_t max, bool priority_only)
+{
+        uint32_t n = 0;
+
+        while (n < max) {
+                /* Asked each time: the last callee may have waited, and joined a change of state. */
+                bool only = priority_only || emt_priority_only(emt->vm);
+                uint64_t word;
+                struct req *req = pick(emt, only, &word);
+
+                if (!req)
+                        break;
+                emt_run(emt, req, word);
+                n++;
+        }
+        if (n)
+                count(&emt->batches);
+        return n;
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ring of a lane: pushers and takers on tickets, cycles and POISON.
+ *
+ * C: daemon/vm/lane.c
+ *
+ * Each label s_NAME stands where lane.c has VM_STEP(NAME): before the one access to shared memory that follows.
+ *
+ * Checked, as assertions at the step concerned:
+ *   - what is taken was pushed, once, and is taken once; when all is quiet nothing completed is left behind;
+ *   - first-in first-out by take: before[B] is what had been pushed, and returned, when push B began; at the
+ *     take of B all of it has been taken;
+ *   - EMPTY, and "nothing pending", are answered only at an instant at which no completed push stands;
+ *   - FULL is answered only if there was, during the push, an instant without room;
+ *   - head <= tail <= head + CAPACITY; the place in the packet is the ticket it is taken at;
+ *   - with STOP, a pusher that stops for ever with a ticket in its hand blocks no taker: takers that would wait for it are
+ *     an invalid end state.
+ *
+ * Bounds: ITEMS0 + (PUSHERS - 1) x ITEMS pushes, POISONS holes given up on while their pusher still lives (a stopped one's hole is
+ * always given up on; without that bound tickets would grow for ever).  A weak swap's spurious failure is the same as
+ * another turn of its loop and is left out.
+ */
+#ifndef PUSHERS
+#define PUSHERS 2
+#endif
+#ifndef TAKERS
+#define TAKERS 2
+#endif
+#ifndef ITEMS
+#define ITEMS 2 /* of a pusher */
+#endif
+#ifndef ITEMS0
+#define ITEMS0 ITEMS /* of the first one */
+#endif
+#ifndef SIZE
+#define SIZE 2
+#endif
+#ifndef CAPACITY
+#define CAPACITY 2
+#endif
+#ifndef POISONS
+#define POISONS 2
+#endif
+
+/* The last pusher pushes into places that it has reserved. */
+#ifdef RESERVE
+#define RESERVES(p) ((p) == PUSHERS - 1)
+#else
+#define RESERVES(p) (false)
+#endif
+
+#define SLOT(ticket) ((ticket) % SIZE)
+#define CYCLE(ticket) ((ticket) / SIZE)
+#define ENTRY(ticket, what) (CYCLE(ticket) * 8 + (what))
+#define ENTRY_CYCLE(value) ((value) / 8)
+#define ENTRY_WHAT(value) ((value) % 8) /* item + 1; 0 is POISON */
+#define BIT(item) (1 << (item))
+
+/* the lane; tail's two halves are one word, always changed and compared together */
+byte tail = SIZE, reserved, head = SIZE, head_seen = SIZE;
+byte entry[SIZE];
+byte place[PUSHERS * ITEMS];
+
+/* what only the checker sees */
+byte before[PUSHERS * ITEMS]; /* items whose push had returned when this one's began */
+byte returned, taken, filled, refused;
+byte completed; /* filled, not taken */
+byte over;      /* pushers that have ended or stopped */
+byte poisons, takers_over, stop_ticket;
+
+#define FULL_NOW (tail - head + reserved >= CAPACITY)
+#define ROOM(h) (w_tail >= h && w_tail - h + w_reserved < CAPACITY)
+#define BOUNDS assert(head <= tail && tail <= head + CAPACITY)
+
+proctype pusher(byte me)
+{
+        byte n, item, w_tail, w_reserved, h, ticket, old;
+        bit no_room, reserving;
+
+next:
+        if
+        :: n == (me == 0 -> ITEMS0 : ITEMS) -> goto finished
+        :: else
+        fi;
+        d_step {
+                item = me * ITEMS + n;
+                n++;
+                before[item] = returned;
+                reserving = RESERVES(me)
+        }
+
+        /* tail_take */
+s_tail_load:
+        atomic {
+                w_tail = tail;
+                w_reserved = reserved;
+                no_room = FULL_NOW
+        }
+s_room_seen:
+        atomic {
+                h = head_seen;
+                if
+                :: ROOM(h) -> goto s_tail_swap
+                :: else
+                fi
+        }
+s_room_head:
+        h = head;
+s_room_store:
+        atomic {
+                head_seen = h;
+                if
+                :: w_tail < h || ROOM(h) -> goto s_tail_swap
+#ifdef BROKEN_ROOM
+                :: w_tail >= h && w_tail - h + w_reserved == CAPACITY -> goto s_tail_swap
+#endif
+                :: else
+                fi
+        }
+s_tail_again:
+        atomic {
+                if
+                :: tail == w_tail && reserved == w_reserved ->
+                        assert(no_room);
+                        refused = refused | BIT(item);
+                        goto next
+                :: else ->
+                        w_tail = tail;
+                        w_reserved = reserved;
+                        no_room = no_room || FULL_NOW;
+                        goto s_room_seen
+                fi
+        }
+s_tail_swap:
+        atomic {
+                if
+                :: tail == w_tail && reserved == w_reserved && reserving ->
+                        reserved++;
+                        if
+                        :: goto s_tail_add
+                        :: goto s_tail_unreserve /* the broadcast was refused elsewhere */
+                        fi
+                :: tail == w_tail && reserved == w_reserved && !reserving ->
+                        ticket = tail;
+                        tail++;
+                        BOUNDS;
+                        goto drawn
+                :: else ->
+                        w_tail = tail;
+                        w_reserved = reserved;
+                        no_room = no_room || FULL_NOW;
+                        goto s_room_seen
+                fi
+        }
+
+        /* lane_push_reserved */
+s_tail_add:
+        atomic {
+                ticket = tail;
+                tail++;
+                BOUNDS
+        }
+
+drawn:
+#ifdef STOP
+        if
+        :: me == 0 -> goto stop
+        :: true
+        fi;
+#endif
+        /* entry_fill */
+s_fill_load:
+        atomic {
+                old = entry[SLOT(ticket)];
+                if
+#ifdef BROKEN_LAP
+                :: ENTRY_CYCLE(old) == CYCLE(ticket) -> goto redraw
+#else
+                :: ENTRY_CYCLE(old) >= CYCLE(ticket) -> goto redraw
+#endif
+                :: else
+                fi
+        }
+#ifndef BROKEN_PLACE
+s_fill_place:
+        place[item] = ticket;
+#endif
+#ifdef STOP
+        if
+        :: me == 0 -> goto stop
+        :: true
+        fi;
+#endif
+s_fill_swap:
+        atomic {
+                if
+#ifdef BROKEN_FILL
+                :: true ->
+#else
+                :: entry[SLOT(ticket)] == old ->
+#endif
+                        entry[SLOT(ticket)] = ENTRY(ticket, item + 1);
+                        assert(!(filled & BIT(item)));
+                        filled = filled | BIT(item);
+                        completed++;
+                        old = 0
+#ifndef BROKEN_FILL
+                :: else -> goto redraw
+#endif
+                fi
+        }
+#ifdef BROKEN_PLACE
+s_fill_place:
+        place[item] = ticket;
+#endif
+        if
+        :: !reserving -> goto pushed
+        :: else
+        fi;
+s_tail_unreserve:
+        reserved--;
+pushed:
+        atomic {
+                returned = returned | (filled & BIT(item));
+                w_tail = 0; w_reserved = 0; h = 0; ticket = 0; old = 0; no_room = 0
+        }
+        goto next;
+
+redraw:
+        if
+        :: reserving -> goto s_tail_add
+        :: else -> goto s_tail_load
+        fi;
+
+#ifdef STOP
+stop:
+        atomic {
+                stop_ticket = ticket;
+                over++
+        }
+end_stop:
+        false;
+#endif
+
+finished:
+        over++
+}
+
+proctype taker()
+{
+        byte h, t, value;
+        bit quit;
+
+next:
+        quit = (over == PUSHERS);
+
+        /* lane_pending, as an EMT asks */
+s_pending_head:
+        h = head;
+s_pending_tail:
+        atomic {
+                if
+                :: h == tail ->
+                        assert(completed == 0);
+                        if
+                        :: quit -> goto finished
+                        :: else -> h = 0; goto next
+                        fi
+                :: else
+                fi
+        }
+
+        /* lane_take */
+s_take_head:
+        h = head;
+s_take_tail:
+        atomic {
+                t = tail;
+                if
+                :: h == t ->
+                        assert(completed == 0);
+                        h = 0; t = 0;
+                        goto next
+                :: else
+                fi
+        }
+s_take_entry:
+        atomic {
+                value = entry[SLOT(h)];
+                if
+                :: ENTRY_CYCLE(value) == CYCLE(h) -> goto s_take_swap
+                :: ENTRY_CYCLE(value) > CYCLE(h) -> goto s_take_head
+                :: else
+                fi
+        }
+#ifdef BROKEN_EMPTY
+        goto next;
+#endif
+s_hole_look:
+        atomic {
+                if
+                :: entry[SLOT(h)] != value -> goto s_take_head
+#ifndef BROKEN_WAIT
+                :: entry[SLOT(h)] == value && (poisons < POISONS || stop_ticket == h)
+#endif
+                fi
+        }
+s_hole_head:
+        atomic {
+                if
+                :: head != h -> goto s_take_head
+                :: else
+                fi
+        }
+s_hole_poison:
+        atomic {
+                if
+                :: entry[SLOT(h)] == value ->
+                        value = ENTRY(h, 0);
+                        entry[SLOT(h)] = value;
+                        if
+                        :: stop_ticket != h -> poisons++
+                        :: else
+                        fi
+                :: else -> goto s_take_head
+                fi
+        }
+s_take_swap:
+        atomic {
+                if
+                :: head != h -> goto s_take_head
+                :: else
+                fi;
+                head++;
+                BOUNDS;
+                if
+                :: ENTRY_WHAT(value) == 0 -> goto s_take_head
+                :: else
+                fi;
+                assert(!(taken & BIT(ENTRY_WHAT(value) - 1)));
+                assert(filled & BIT(ENTRY_WHAT(value) - 1));
+                assert((before[ENTRY_WHAT(value) - 1] & taken) == before[ENTRY_WHAT(value) - 1]);
+                assert(place[ENTRY_WHAT(value) - 1] == h);
+                taken = taken | BIT(ENTRY_WHAT(value) - 1);
+                completed--;
+                h = 0; t = 0; value = 0;
+                goto next
+        }
+
+finished:
+        takers_over++
+}
+
+init {
+        byte i;
+
+        atomic {
+                do
+                :: i < PUSHERS -> run pusher(i); i++
+                :: else -> break
+                od;
+                i = 0;
+                do
+                :: i < TAKERS -> run taker(); i++
+                :: else -> break
+                od;
+                i = 0
+        }
+        (takers_over == TAKERS);
+        assert(completed == 0 && taken == filled && head == tail && reserved == 0);
+#ifndef STOP
+        assert((taken | refused | (RESERVES(PUSHERS - 1) << 7)) != 0)
+#endif
+}

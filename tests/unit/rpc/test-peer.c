@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One connection: its bytes in, however they are cut; its bytes out, read or not; its end, in all the ways a client can
+ * go.  Whatever goes wrong with one client must stay its own affair.
+ */
+#include "unit/rpc/harness.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "rpc/call.h"
+#include "rpc/peer.h"
+
+#define MIB (1u << 20)
+
+static struct harness h;
+static struct client c, d;
+
+static int start_with(const struct harness_options *options)
+{
+        harness_start(&h, options);
+        client_connect(&c, &h);
+        client_connect(&d, &h);
+        harness_until_peers(&h, 2);
+        return 0;
+}
+
+static int start(void **state)
+{
+        struct harness_options options = HARNESS_OPTIONS_INIT;
+
+        (void)state;
+        return start_with(&options);
+}
+
+static int end(void **state)
+{
+        (void)state;
+        client_close(&c);
+        client_close(&d);
+        harness_until_idle(&h, 0);
+        harness_end(&h);
+        return 0;
+}
+
+/* ---- input ---- */
+
+static void test_frames_split_anywhere(void **state)
+{
+        struct proto_builder bytes;
+
+        (void)state;
+        proto_builder_init(&bytes, MIB);
+        wire_put(&bytes, "[0, 1, 't.add', [70000, -70000]]");
+        wire_put(&bytes, "[2, 't.mark', [4294967296]]");
+        wire_put(&bytes, "[0, 4294967295, 't.echo', [{'key': ['value', nil, true, 2.5]}]]");
+        for (size_t cut = 0; cut <= bytes.len; cut++) {
+                client_send_raw(&c, bytes.data, cut);
+                client_sync(&d);
+                client_send_raw(&c, bytes.data + cut, bytes.len - cut);
+                client_expect(&c, "[1,1,nil,0]");
+                client_expect(&c, "[1,4294967295,nil,{'key':['value',nil,true,2.5]}]");
+        }
+        proto_builder_deinit(&bytes);
+        client_sync(&c);
+        harness_until_calls(&h, 0);
+        assert_true(atomic_load(&n_marks) > 70);
+}
+
+static void test_byte_by_byte(void **state)
+{
+        struct proto_builder bytes;
+
+        (void)state;
+        proto_builder_init(&bytes, MIB);
+        wire_put(&bytes, "[0, 1, 't.echo', ['0123456789012345678901234567890123456789']]");
+        wire_put(&bytes, "[0, 2, 'vmreq.ping', nil]");
+        for (size_t i = 0; i < bytes.len; i++) {
+                client_send_raw(&c, bytes.data + i, 1);
+                client_sync(&d);
+        }
+        client_expect(&c, "[1,1,nil,'0123456789012345678901234567890123456789']");
+        client_expect(&c, "[1,2,nil,'pong']");
+        proto_builder_deinit(&bytes);
+        harness_until_idle(&h, 2); /* an idle connection holds no input buffer */
+}
+
+static void test_pipelined(void **state)
+{
+        (void)state;
+        for (int64_t i = 0; i < 1000; i++)
+                client_put(&c, "[0, %d, 'vmreq.ping', []]", i);
+        client_flush(&c);
+        for (int i = 0; i < 1000; i++) {
+                char shown[64];
+
+                (void)snprintf(shown, sizeof(shown), "[1,%d,nil,'pong']", i);
+                client_expect(&c, shown);
+        }
+}
+
+/* A turn is 128 frames; then the others come first. */
+static void test_turns(void **state)
+{
+        uint32_t i, first = 0;
+
+        (void)state;
+        harness_loop_hold(&h);
+        for (i = 0; i < 2000; i++)
+                client_put(&c, "[2, 'vmreq.ping', []]");
+        for (i = 0; i < 1000; i++)
+                client_put(&c, "[2, 't.mark', [1]]");
+        client_flush(&c);
+        for (i = 0; i < 5; i++)
+                client_put(&d, "[2, 't.mark', [2]]");
+        client_flush(&d);
+        harness_loop_go();
+        client_sync(&c);
+        client_sync(&d);
+        harness_until_calls(&h, 0);
+        assert_int_equal(atomic_load(&n_marks), 1005);
+        for (i = 0; i < 1005; i++)
+                if (atomic_load(&marks[i]) == 2)
+                        first = i + 1;
+        assert_true(first > 0 && first <= 2 * (5 + RPC_FRAMES_PER_TURN)); /* two EMTs may swap neighbours */
+}
+
+/* The largest frame there may be, one call with all of it, twice in a row. */
+static void test_largest_frames(void **state)
+{
+        size_t len = 8 * MIB - 64;
+        char *bytes = calloc(1, len);
+
+        (void)state;
+        assert_non_null(bytes);
+        for (int64_t i = 0; i < 2; i++) {
+                client_put(&c, "[0, %d, 't.size', [%b]]", i, bytes, len);
+                client_flush(&c);
+        }
+        client_expect(&c, "[1,0,nil,8388544]");
+        client_expect(&c, "[1,1,nil,8388544]");
+        client_put(&c, "[0, 3, 't.echo', [%b]]", bytes, len);
+        client_flush(&c);
+        assert_int_equal(client_receive(&c)->items[3].count, len);
+        free(bytes);
+        harness_until_idle(&h, 2);
+}
+
+/* Long arguments of calls that wait count against the connection's share: it is not read from until some end. */
+static void test_long_arguments_in_flight(void **state)
+{
+        size_t len = 6 * MIB;
+        char *bytes = calloc(1, len);
+        struct harness_figures figures;
+
+        (void)state;
+        assert_non_null(bytes);
+        client_send(&d, "[0, 1, 'vmreq.call', ['t.gate', [], {'cpu': 0}]]");
+        gate_wait();
+        for (int64_t i = 0; i < 3; i++) {
+                client_put(&c, "[0, %d, 'vmreq.call', ['t.size', [%b], {'cpu': 0}]]", i, bytes, len);
+                client_flush(&c);
+        }
+        /* More than its share is held now; this comes to nobody's ears before. */
+        client_put(&c, "[0, 4, 'vmreq.call', ['t.size', ['x'], {'cpu': 0}]]");
+        client_flush(&c);
+        client_sync(&d);
+        figures = harness_figures(&h);
+        assert_true(figures.bytes <= 24 * MIB + 2 * 65536);
+        gate_open();
+        client_expect(&d, "[1,1,nil,0]");
+        client_expect(&c, "[1,0,nil,6291456]");
+        client_expect(&c, "[1,1,nil,6291456]");
+        client_expect(&c, "[1,2,nil,6291456]");
+        client_expect(&c, "[1,4,nil,1]");
+        free(bytes);
+}
+
+static void test_oversized(void **state)
+{
+        static const uint8_t huge_bin[] = {0x94, 0x00, 0x07, 0xa1, 'x', 0x91, 0xc6, 0x00, 0x80, 0x00, 0x00};
+        static const uint8_t huge_array[] = {0xdd, 0xff, 0xff, 0xff, 0xff};
+
+        (void)state;
+        client_send_raw(&c, huge_bin, sizeof(huge_bin));
+        client_expect_error(&c, 7, "TOO_LARGE", "no", "the connection is closed");
+        client_expect_end(&c);
+        client_send_raw(&d, huge_array, sizeof(huge_array));
+        assert_non_null(client_receive(&d)); /* one line that cannot be addressed */
+        client_expect_end(&d);
+        harness_until_peers(&h, 0);
+}
+
+static void test_too_deep(void **state)
+{
+        uint8_t bytes[64] = {0x94, 0x00, 0x07, 0xa1, 'x'};
+
+        (void)state;
+        memset(bytes + 5, 0x91, 40);
+        client_send_raw(&c, bytes, 45);
+        client_expect_error(&c, 7, "TOO_LARGE", "no", "deeper than 28");
+        client_expect_end(&c);
+        /* 28 levels, the frame's own array and the params counted, are taken. */
+        memset(bytes + 5, 0x91, 27);
+        bytes[3] = 0xa6;
+        memcpy(bytes + 4, "t.echo", 6);
+        memset(bytes + 10, 0x91, 27);
+        bytes[37] = 0xc0;
+        client_send_raw(&d, bytes, 38);
+        assert_int_equal(client_receive(&d)->items[2].type, PROTO_NIL);
+}
+
+static void test_malformed(void **state)
+{
+        static const uint8_t bytes[] = {0x94, 0x00, 0x07, 0xa1, 'x', 0x91, 0xc1};
+        static const uint8_t nothing_known[] = {0x94, 0xc1};
+
+        (void)state;
+        client_send(&c, "[0, 1, 'vmreq.ping', []]");
+        client_send_raw(&c, bytes, sizeof(bytes));
+        client_expect(&c, "[1,1,nil,'pong']");
+        client_expect_error(&c, 7, "INVALID_REQUEST", "no", "malformed");
+        client_expect_end(&c);
+        client_send_raw(&d, nothing_known, sizeof(nothing_known));
+        assert_non_null(client_receive(&d));
+        client_expect_end(&d);
+}
+
+static void read_to_end(struct client *client, char *text, size_t size)
+{
+        size_t used = 0;
+        ssize_t n;
+
+        while ((n = recv(client->fd, text + used, size - 1 - used, 0)) > 0)
+                used += (size_t)n;
+        text[used] = 0;
+}
+
+static void test_strangers(void **state)
+{
+        char text[1024];
+
+        (void)state;
+        client_send_raw(&c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
+        read_to_end(&c, text, sizeof(text));
+        assert_memory_equal(text, "HTTP/1.1 400 ", 13);
+        assert_int_equal(strlen(strstr(text, "\r\n\r\n") + 4), strtoul(strstr(text, "Content-Length: ") + 16, NULL, 10));
+        client_send_raw(&d, "\x82\xa1x\x01", 4); /* a map header, as another protocol has it */
+        read_to_end(&d, text, sizeof(text));
+        assert_has(text, "vmreqd: this socket speaks msgpack-RPC");
+        assert_int_equal(text[strlen(text) - 1], '\n');
+        harness_until_peers(&h, 0);
+}
+
+/* What was asked before the mistake is answered as far as it is done; what comes behind is not looked at. */
+static void test_nothing_behind_a_mistake(void **state)
+{
+        (void)state;
+        client_put(&c, "[0, 1, 'vmreq.ping', []]");
+        client_put(&c, "[0, 2, 3, []]");
+        client_put(&c, "[0, 3, 't.mark', [1]]");
+        client_flush(&c);
+        client_expect(&c, "[1,1,nil,'pong']");
+        client_expect_error(&c, 2, "INVALID_REQUEST", "no", "method");
+        client_expect_end(&c);
+        harness_until_peers(&h, 1);
+        harness_until_calls(&h, 0);
+        assert_int_equal(atomic_load(&n_marks), 0);
+}
+
+static void test_a_mistake_cancels_what_is_in_flight(void **state)
+{
+        (void)state;
+        client_send(&c, "[0, 1, 't.block', []]");
+        while (atomic_load(&n_blocked) == 0)
+                client_sync(&d);
+        client_send(&c, "[7, 8, 9, 10]");
+        client_expect_end(&c);
+        harness_until_calls(&h, 0);
+}
+
+/* ---- the end ---- */
+
+static void test_half_closed_gets_its_answers(void **state)
+{
+        (void)state;
+        client_send(&c, "[0, 1, 'vmreq.call', ['t.gate', [], {'cpu': 0}]]");
+        client_send(&c, "[0, 2, 'vmreq.call', ['t.add', [1, 2], {'cpu': 0}]]");
+        client_shut(&c);
+        gate_wait();
+        client_sync(&d);
+        harness_until_peers(&h, 2);
+        gate_open();
+        client_expect(&c, "[1,1,nil,0]");
+        client_expect(&c, "[1,2,nil,3]");
+        client_expect_end(&c);
+        harness_until_peers(&h, 1);
+}
+
+static void test_half_closed_with_nothing_to_say(void **state)
+{
+        (void)state;
+        client_shut(&c);
+        client_expect_end(&c);
+        client_send_raw(&d, "\x94\x00\x01", 3); /* a frame that will not be completed */
+        client_shut(&d);
+        client_expect_end(&d);
+        harness_until_idle(&h, 0);
+}
+
+static void test_half_closed_after_many_frames(void **state)
+{
+        (void)state;
+        for (int64_t i = 0; i < 1000; i++)
+                client_put(&c, "[0, %d, 'vmreq.ping', []]", i);
+        client_flush(&c);
+        client_shut(&c);
+        for (int i = 0; i < 1000; i++)
+                assert_non_null(client_receive(&c));
+        client_expect_end(&c);
+}
+
+static void test_half_closed_with_a_waiter(void **state)
+{
+        uint64_t id;
+
+        (void)state;
+        client_send(&c, "[0, 1, 'vmreq.submit', ['t.gate', [], {'cpu': 0}]]");
+        id = client_receive(&c)->items[3].u;
+        gate_wait();
+        client_send(&c, "[0, 2, 'vmreq.wait', [%u]]", id);
+        client_shut(&c);
+        client_sync(&d);
+        gate_open();
+        client_expect(&c, "[1,2,nil,0]");
+        client_expect_end(&c);
+        harness_until_calls(&h, 0);
+}
+
+static void test_half_closed_then_gone(void **state)
+{
+        (void)state;
+        client_send(&c, "[0, 1, 't.block', []]");
+        client_shut(&c);
+        while (atomic_load(&n_blocked) == 0)
+                client_sync(&d);
+        harness_until_peers(&h, 2);
+        client_close(&c);
+        harness_until_peers(&h, 1);
+        harness_until_calls(&h, 0);
+}
+
+/* An answered call whose request still runs does not keep a half-closed connection. */
+static void test_half_closed_after_a_timeout(void **state)
+{
+        (void)state;
+        client_send(&c, "[0, 1, 'vmreq.call', ['t.gate', [], {'timeout_ms': 5}]]");
+        client_shut(&c);
+        gate_wait();
+        client_expect_error(&c, 1, "TIMEOUT", "yes", "");
+        client_expect_end(&c);
+        harness_until_peers(&h, 1);
+        assert_int_equal(harness_figures(&h).n_calls, 1);
+        gate_open();
+        harness_until_calls(&h, 0);
+}
+
+/* What a client sent before it went is processed, also when it went with answers unread. */
+static void test_gone_with_notifications_under_way(void **state)
+{
+        (void)state;
+        for (int unread = 0; unread < 2; unread++) {
+                struct client e;
+
+                client_connect(&e, &h);
+                if (unread) { /* an answer stands in its socket: its end is then an error of ours */
+                        client_send(&e, "[0, 1, 'vmreq.ping', []]");
+                        while (recv(e.fd, (char[1]){0}, 1, MSG_PEEK) != 1)
+                                ;
+                }
+                harness_loop_hold(&h);
+                client_put(&e, "[0, 2, 'vmreq.ping', []]"); /* its answer finds nobody */
+                for (int i = 0; i < 1000; i++)
+                        client_put(&e, "[2, 't.mark', [1]]");
+                client_flush(&e);
+                client_close(&e);
+                harness_loop_go();
+                harness_until_peers(&h, 2);
+                harness_until_calls(&h, 0);
+                assert_int_equal(atomic_load(&n_marks), 1000 * (unread + 1));
+        }
+}
+
+static void test_gone_while_its_frames_wait_for_a_turn(void **state)
+{
+        (void)state;
+        for (int round = 0; round < 20; round++) {
+                struct client e;
+
+                client_connect(&e, &h);
+                for (int64_t i = 0; i < 500; i++)
+                        client_put(&e, "[0, %d, 't.add', [1, 1]]", i);
+                client_flush(&e);
+                client_close(&e);
+        }
+        harness_until_peers(&h, 2);
+        harness_until_calls(&h, 0);
+}
+
+/* ---- output ---- */
+
+struct held {
+        uint64_t out, results;
+        uint32_t n_calls;
+};
+
+static void held_job(struct rpc_server *server, void *ctx)
+{
+        struct held *held = ctx;
+        const struct rpc_peer *peer;
+        const struct rpc_call *call;
+
+        memset(held, 0, sizeof(*held));
+        TAILQ_FOREACH (peer, &server->peers, link)
+                held->out += peer->out.cap;
+        TAILQ_FOREACH (call, &server->calls, server_link) {
+                held->n_calls++;
+                for (uint32_t i = 0; call->finished && i < call->n_writers; i++)
+                        held->results += call->writers[i].value.cap;
+        }
+}
+
+static struct held held_by_server(void)
+{
+        struct held held;
+
+        harness_on_loop(&h, held_job, &held);
+        return held;
+}
+
+static void test_who_does_not_read_gets_notices(void **state)
+{
+        unsigned results = 0, notices = 0;
+
+        (void)state;
+        for (int64_t i = 0; i < 20; i++)
+                client_send(&c, "[0, %d, 'vmreq.call', ['t.big', [4000000], {'cpu': 0}]]", i);
+        harness_until_calls(&h, 0);
+        assert_true(held_by_server().out <= 40 * MIB);
+        client_sync(&d); /* the others do not notice */
+        for (int i = 0; i < 20; i++) {
+                const struct proto_value *root = client_receive(&c);
+
+                assert_non_null(root);
+                if (root->items[2].type == PROTO_NIL) {
+                        assert_int_equal(root->items[3].count, 4000000);
+                        results++;
+                } else {
+                        char text[1024];
+
+                        wire_show(&root->items[2], text, sizeof(text));
+                        assert_memory_equal(text, "'BUSY: the result was dropped", 29);
+                        assert_has(text, "(ran: yes)");
+                        notices++;
+                }
+        }
+        assert_true(results >= 5 && notices > 0);
+        client_sync(&c); /* it is read from again */
+        harness_until_idle(&h, 2);
+}
+
+static bool is_paused(struct rpc_server *server, void *ctx)
+{
+        const struct rpc_peer *peer;
+
+        (void)ctx;
+        TAILQ_FOREACH (peer, &server->peers, link)
+                if (peer->paused)
+                        return true;
+        return false;
+}
+
+static void test_who_does_not_read_is_not_read_from(void **state)
+{
+        (void)state;
+        for (int64_t i = 0; i < 5; i++)
+                client_send(&c, "[0, %d, 't.big', [4000000]]", i);
+        harness_until(&h, is_paused, NULL);
+        client_send(&c, "[0, 6, 't.mark', [1]]");
+        client_sync(&d);
+        harness_until_calls(&h, 0);
+        assert_int_equal(atomic_load(&n_marks), 0);
+        for (int i = 0; i < 6; i++)
+                assert_non_null(client_receive(&c));
+        assert_int_equal(atomic_load(&n_marks), 1);
+}
+
+static void test_gone_while_not_read_from(void **state)
+{
+        (void)state;
+        for (int64_t i = 0; i < 5; i++)
+                client_send(&c, "[0, %d, 't.big', [4000000]]", i);
+        harness_until(&h, is_paused, NULL);
+        client_send(&c, "[2, 't.mark', [1]]");
+        client_close(&c);
+        harness_until_peers(&h, 1);
+        harness_until_calls(&h, 0);
+        assert_int_equal(atomic_load(&n_marks), 1);
+}
+
+/* Kept results count against the connection's share too. */
+static void test_kept_results_are_bounded(void **state)
+{
+        struct held held;
+        unsigned results = 0, notices = 0;
+        uint64_t ids[20];
+
+        (void)state;
+        for (int64_t i = 0; i < 20; i++) {
+                client_send(&c, "[0, %d, 'vmreq.submit', ['t.big', [4000000]]]", i);
+                ids[i] = client_receive(&c)->items[3].u;
+        }
+        for (int64_t i = 0; i < 20; i++) {
+                const struct proto_value *root;
+
+                client_send(&c, "[0, 99, 'vmreq.wait', [%u]]", ids[i]);
+                root = client_receive(&c);
+                if (root->items[2].type == PROTO_NIL)
+                        results++;
+                else
+                        notices++;
+        }
+        held = held_by_server();
+        assert_true(held.results <= 16 * MIB + 65536);
+        assert_true(results >= 2 && notices > 0);
+        for (int64_t i = 0; i < 20; i++) {
+                client_send(&c, "[0, 98, 'vmreq.release', [%u]]", ids[i]);
+                client_expect(&c, "[1,98,nil,nil]");
+        }
+        harness_until_idle(&h, 2);
+}
+
+/* Also the broker's own answers, of many connections of one uid that do not read. */
+static int start_narrow(void **state)
+{
+        struct harness_options options = HARNESS_OPTIONS_INIT;
+
+        (void)state;
+        options.limits.bytes_per_uid = 4 * MIB;
+        options.limits.bytes = 8 * MIB;
+        return start_with(&options);
+}
+
+#define N_GREEDY 12
+
+static void test_unread_answers_of_many_connections(void **state)
+{
+        struct client greedy[N_GREEDY];
+        struct held held;
+
+        (void)state;
+        for (int i = 0; i < N_GREEDY; i++) {
+                client_connect(&greedy[i], &h);
+                for (int64_t k = 0; k < 1500; k++)
+                        client_put(&greedy[i], "[0, %d, 'nvim_get_api_info', []]", k);
+                client_flush(&greedy[i]);
+        }
+        for (int i = 0; i < 50; i++)
+                client_sync(&d); /* the broker's own methods work all the same */
+        held = held_by_server();
+        if (held.out > 16 * MIB)
+                fail_msg("%llu bytes held", (unsigned long long)held.out);
+        for (int i = 0; i < N_GREEDY; i++)
+                client_close(&greedy[i]);
+        harness_until_peers(&h, 2);
+}
+
+static int start_few_calls(void **state)
+{
+        struct harness_options options = HARNESS_OPTIONS_INIT;
+
+        (void)state;
+        options.limits.frame_bytes = 65536;
+        options.limits.bytes_per_connection = 65536;
+        return start_with(&options);
+}
+
+/* Small shares: the same machinery, at the edge where not even notices fit. */
+static void test_small_shares(void **state)
+{
+        const struct proto_value *root;
+        unsigned n = 0;
+
+        (void)state;
+        for (int64_t i = 0; i < 3000; i++)
+                client_put(&c, "[0, %d, 't.nowhere', []]", i);
+        client_flush(&c);
+        client_shut(&c);
+        while ((root = client_receive(&c))) {
+                assert_int_equal(root->items[1].u, n);
+                n++;
+        }
+        assert_int_equal(n, 3000);
+        for (int64_t i = 0; i < 50; i++)
+                client_send(&d, "[0, %d, 't.big', [60000]]", i);
+        for (int i = 0; i < 50; i++)
+                assert_non_null(client_receive(&d));
+        client_sync(&d);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define TEST_WITH(name, start) cmocka_unit_test_setup_teardown(name, start, end)
+        const struct CMUnitTest tests[] = {
+                TEST(test_frames_split_anywhere),
+                TEST(test_byte_by_byte),
+                TEST(test_pipelined),
+                TEST(test_turns),
+                TEST(test_largest_frames),
+                TEST(test_long_arguments_in_flight),
+                TEST(test_oversized),
+                TEST(test_too_deep),
+                TEST(test_malformed),
+                TEST(test_strangers),
+                TEST(test_nothing_behind_a_mistake),
+                TEST(test_a_mistake_cancels_what_is_in_flight),
+                TEST(test_half_closed_gets_its_answers),
+                TEST(test_half_closed_with_nothing_to_say),
+                TEST(test_half_closed_after_many_frames),
+                TEST(test_half_closed_with_a_waiter),
+                TEST(test_half_closed_then_gone),
+                TEST(test_half_closed_after_a_timeout),
+                TEST(test_gone_with_notifications_under_way),
+                TEST(test_gone_while_its_frames_wait_for_a_turn),
+                TEST(test_who_does_not_read_gets_notices),
+                TEST(test_who_does_not_read_is_not_read_from),
+                TEST(test_gone_while_not_read_from),
+                TEST(test_kept_results_are_bounded),
+                TEST_WITH(test_unread_answers_of_many_connections, start_narrow),
+                TEST_WITH(test_small_shares, start_few_calls),
+        };
+
+        return HARNESS_RUN("peer", tests);
+}
