@@ -20,18 +20,10 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "proto/names.h"
+#include "rpc/busy.h"
 #include "rpc/peer.h"
 #include "rpc/reply.h"
-
-/* Somebody who waits for a submitted call. */
-struct rpc_waiter {
-        struct rpc_waiter *next;
-        struct rpc_call *call;
-        struct rpc_peer *peer;
-        uint32_t msgid;
-        uv_timer_t timer;
-        bool has_timer;
-};
+#include "rpc/waiter.h"
 
 /* ---- the engine's side ---- */
 
@@ -139,68 +131,11 @@ static bool writers_new(struct rpc_call *call)
 
 /* ---- begin ---- */
 
-/* What a client is told when a bound is reached. */
-static void refuse_busy(struct rpc_error *error, enum rpc_resource resource, const struct rpc_account *over)
-{
-        static const char *const names[_RPC_RESOURCE_N] = {"connections", "calls", "bytes"};
-
-        rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO, "too many %s of this %s: %llu of %llu",
-                      names[resource], over->what, (unsigned long long)over->used[resource],
-                      (unsigned long long)over->max[resource]);
-        rpc_error_add_word(error, "limit", names[resource]);
-        rpc_error_add_word(error, "of", over->what);
-        rpc_error_add_number(error, "usage", (int64_t)over->used[resource]);
-        rpc_error_add_number(error, "max", (int64_t)over->max[resource]);
-}
-
-/* What an EMT is running, for a refusal: the name of the symbol, or NULL. */
-static const struct rpc_call *running_on(struct rpc_server *server, uint32_t cpu, uint64_t *ret_ms)
-{
-        struct vmreq_emt_info info;
-
-        if (vmreq_emt_info(server->config.vm, cpu, &info) || info.state != VMREQ_EMT_RUNNING)
-                return NULL;
-        *ret_ms = (clock_now_ns() - MIN(info.since_ns, clock_now_ns())) / CLOCK_NS_PER_MS;
-        return rpc_call_find(server, info.tag);
-}
-
-/* The engine said BUSY: which of its bounds, and what keeps it busy. */
-static void refuse_engine_busy(struct rpc_error *error, struct rpc_call *call)
-{
-        struct rpc_server *server = call->server;
-        const struct rpc_call *running;
-        uint32_t cpu = call->options.cpu, level = call->options.flags & VMREQ_PRIORITY ? 1 : 0, depth = 0;
-        struct vmreq_stats stats = {0};
-        struct vmreq_emt_info info;
-        uint64_t ms = 0;
-
-        (void)vmreq_vm_stats(server->config.vm, &stats);
-        if (cpu < vmreq_vm_cpus(server->config.vm) && vmreq_emt_info(server->config.vm, cpu, &info) == 0)
-                depth = info.depth[level];
-        else
-                depth = stats.any_depth[level];
-        running = running_on(server, cpu < vmreq_vm_cpus(server->config.vm) ? cpu : 0, &ms);
-        if (depth >= stats.lane_capacity)
-                rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO, "the lane of its EMT is full: %u of %u%s%s",
-                              depth, stats.lane_capacity, running ? "; the EMT runs " : "",
-                              running ? running->symbol->def->name : "");
-        else
-                rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO, "no request packet is free: %u of %u in use",
-                              stats.in_use, stats.slab);
-        rpc_error_add_word(error, "limit", depth >= stats.lane_capacity ? "lane" : "slab");
-        rpc_error_add_number(error, "usage", depth >= stats.lane_capacity ? depth : stats.in_use);
-        rpc_error_add_number(error, "max", depth >= stats.lane_capacity ? stats.lane_capacity : stats.slab);
-        if (running) {
-                rpc_error_add_word(error, "running", running->symbol->def->name);
-                rpc_error_add_number(error, "running_ms", (int64_t)ms);
-        }
-}
-
 static void refuse_submission(struct rpc_error *error, struct rpc_call *call, int r)
 {
         switch (r) {
         case VMREQ_E_BUSY:
-                refuse_engine_busy(error, call);
+                rpc_busy_engine(error, call);
                 break;
         case VMREQ_E_CLOSED:
         case VMREQ_E_HANDLE:
@@ -252,12 +187,12 @@ static bool charge(struct rpc_call *call, struct rpc_error *error)
         const struct rpc_account *over;
 
         if (!rpc_account_charge(call->account, RPC_CALLS, 1, &over)) {
-                refuse_busy(error, RPC_CALLS, over);
+                rpc_busy_account(error, RPC_CALLS, over);
                 return false;
         }
         call->bytes = bytes_of(call);
         if (!rpc_account_charge(call->account, RPC_BYTES, call->bytes, &over)) {
-                refuse_busy(error, RPC_BYTES, over);
+                rpc_busy_account(error, RPC_BYTES, over);
                 rpc_account_release(call->account, RPC_CALLS, 1);
                 return false;
         }
@@ -451,34 +386,9 @@ bool rpc_call_begin(struct rpc_peer *peer, const struct rpc_call_spec *spec, uin
 
 /* ---- end ---- */
 
-static void waiter_closed(uv_handle_t *handle)
-{
-        free(handle->data);
-}
-
-static void waiter_unlink(struct rpc_waiter *waiter)
-{
-        struct rpc_waiter **at = &waiter->call->waiters;
-
-        while (*at != waiter)
-                at = &(*at)->next;
-        *at = waiter->next;
-        waiter->peer->n_unanswered--;
-        rpc_account_release(&waiter->peer->account, RPC_CALLS, 1);
-        if (waiter->has_timer)
-                uv_close((uv_handle_t *)&waiter->timer, waiter_closed);
-        else
-                free(waiter);
-}
-
 static void answer(struct rpc_call *call)
 {
-        while (call->waiters) {
-                struct rpc_waiter *waiter = call->waiters;
-
-                rpc_reply_call(waiter->peer, waiter->msgid, call);
-                waiter_unlink(waiter);
-        }
+        rpc_waiters_answer(call, NULL);
         if (call->kind != RPC_CALL_REQUEST || call->answered)
                 return;
         call->answered = true;
@@ -533,12 +443,7 @@ void rpc_call_fail(struct rpc_call *call, enum proto_code code, enum proto_ran r
         va_start(args, format);
         rpc_error_vset(&error, code, ran, format, args);
         va_end(args);
-        while (call->waiters) {
-                struct rpc_waiter *waiter = call->waiters;
-
-                rpc_reply_error_full(waiter->peer, waiter->msgid, &error);
-                waiter_unlink(waiter);
-        }
+        rpc_waiters_answer(call, &error);
         if (call->kind != RPC_CALL_REQUEST || call->answered)
                 return;
         call->answered = true;
@@ -591,7 +496,7 @@ void rpc_calls_abandon(struct rpc_peer *peer)
 {
         struct rpc_call *call, *next;
 
-        rpc_calls_forget_waiters(peer);
+        rpc_waiters_forget(peer);
         cancel_calls(peer);
         TAILQ_FOREACH_SAFE (call, &peer->calls, peer_link, next) {
                 leave_peer(call);
@@ -638,78 +543,8 @@ const char *rpc_call_cancel(struct rpc_call *call, const char *by)
         }
 }
 
-static void on_wait_over(uv_timer_t *timer)
-{
-        struct rpc_waiter *waiter = timer->data;
-        struct rpc_error error;
-
-        rpc_error_set(&error, PROTO_TIMEOUT, PROTO_RAN_MAYBE,
-                      "request %llu has not ended within the wait; it goes on",
-                      (unsigned long long)waiter->call->id);
-        rpc_error_add_word(&error, "scope", "wait");
-        rpc_reply_error_full(waiter->peer, waiter->msgid, &error);
-        waiter_unlink(waiter);
-}
-
-void rpc_call_wait(struct rpc_call *call, struct rpc_peer *peer, uint32_t msgid, uint64_t wait_ms)
-{
-        const struct rpc_account *over;
-        struct rpc_waiter *waiter;
-        struct rpc_error error;
-
-        if (call->finished) {
-                rpc_reply_call(peer, msgid, call);
-                return;
-        }
-        /* A wait counts like a call: it has an answer to come. */
-        if (!rpc_account_charge(&peer->account, RPC_CALLS, 1, &over)) {
-                refuse_busy(&error, RPC_CALLS, over);
-                error.ran = PROTO_RAN_MAYBE;
-                rpc_reply_error_full(peer, msgid, &error);
-                return;
-        }
-        waiter = calloc(1, sizeof(*waiter));
-        if (!waiter) {
-                rpc_account_release(&peer->account, RPC_CALLS, 1);
-                rpc_reply_error(peer, msgid, PROTO_INTERNAL, PROTO_RAN_MAYBE, "out of memory");
-                return;
-        }
-        waiter->call = call;
-        waiter->peer = peer;
-        waiter->msgid = msgid;
-        waiter->next = call->waiters;
-        call->waiters = waiter;
-        peer->n_unanswered++;
-        if (wait_ms == UINT64_MAX)
-                return;
-        waiter->has_timer = true;
-        CHECK(uv_timer_init(&call->server->loop, &waiter->timer) == 0);
-        waiter->timer.data = waiter;
-        if (wait_ms == 0)
-                on_wait_over(&waiter->timer);
-        else
-                CHECK(uv_timer_start(&waiter->timer, on_wait_over, wait_ms, 0) == 0);
-}
-
 void rpc_call_release(struct rpc_call *call)
 {
         call->abandoned = true;
         settle(call);
-}
-
-void rpc_calls_forget_waiters(struct rpc_peer *peer)
-{
-        struct rpc_call *call;
-
-        if (peer->n_unanswered == 0)
-                return;
-        TAILQ_FOREACH (call, &peer->server->calls, server_link) {
-                struct rpc_waiter *waiter = call->waiters, *next;
-
-                for (; waiter; waiter = next) {
-                        next = waiter->next;
-                        if (waiter->peer == peer)
-                                waiter_unlink(waiter);
-                }
-        }
 }

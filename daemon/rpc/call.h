@@ -115,10 +115,5 @@ struct rpc_call *rpc_call_find_msgid(struct rpc_peer *peer, uint32_t msgid);
 /* Cancels; returns the verdict word of the protocol.  `by` is for the text. */
 const char *rpc_call_cancel(struct rpc_call *call, const char *by);
 
-/* SUBMIT: somebody waits.  Answers at once if it is finished or wait_ms is 0; else when it ends or after
- * wait_ms (UINT64_MAX: no limit). */
-void rpc_call_wait(struct rpc_call *call, struct rpc_peer *peer, uint32_t msgid, uint64_t wait_ms);
 /* SUBMIT: the result is not wanted any more. */
 void rpc_call_release(struct rpc_call *call);
-/* The peer goes: it waits for nothing any more. */
-void rpc_calls_forget_waiters(struct rpc_peer *peer);

@@ -13,6 +13,7 @@
 #include "rpc/reply.h"
 #include "rpc/session.h"
 #include "rpc/status.h"
+#include "rpc/waiter.h"
 
 #define PROTOCOL_VERSION 1
 
@@ -258,7 +259,7 @@ static void method_wait(const struct rpc_request *request)
         else if (!call)
                 no_such_request(request);
         else
-                rpc_call_wait(call, request->peer, request->msgid, ms ? ms->u : UINT64_MAX);
+                rpc_waiter_add(call, request->peer, request->msgid, ms ? ms->u : UINT64_MAX);
 }
 
 static void method_release(const struct rpc_request *request)

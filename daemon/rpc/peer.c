@@ -9,10 +9,12 @@
  *
  * Out: answers are appended to one buffer and written once per turn.  What a client does not read is bounded: over
  * its share of bytes its reads stop; a result that does not fit either is dropped and said so (BUSY, ran: yes);
- * that notice is small, and there are at most calls_per_connection of them.
+ * that notice is small, and there are at most calls_per_connection of them.  Over its uid's share or the daemon's, a
+ * connection with unread answers is treated alike, but for a reserve that keeps the broker's own methods working.
  *
  * The end: after end of file and all its bytes, a hung-up socket means that the peer is gone, and its calls are
- * cancelled; one that is only half closed (`socat -t`, `printf | nc`) gets its answers first.
+ * cancelled; one that is only half closed (`socat -t`, `printf | nc`) gets its answers first.  A client may be gone
+ * while bytes of it stand unread: then it is not polled any more, and read to the end in turns, without answers.
  *
  * libuv's stream is not used for the bytes: it would read up to 32 buffers from one peer in one turn, and allocates
  * per write.  uv_poll leaves both to us.
@@ -35,6 +37,9 @@
 /* A buffer that grew beyond this is given back when it is empty. */
 #define KEEP_BYTES 4096u
 
+/* Unread answers that a connection may have whatever its uid and the daemon hold. */
+#define RESERVE_BYTES (64u << 10)
+
 /* What is thrown away of the input of a peer that is being closed for an error, so that it can read why. */
 #define DISCARD_BYTES (1u << 20)
 
@@ -56,7 +61,7 @@ static void set_events(struct rpc_peer *peer)
         /* PRIORITIZED never comes on a Unix socket: it keeps hang-ups reported while nothing else is wanted. */
         int events = UV_PRIORITIZED;
 
-        if (peer->state == RPC_PEER_CLOSING)
+        if (peer->state == RPC_PEER_CLOSING || peer->gone)
                 return;
         if (peer->state == RPC_PEER_OPEN && !peer->paused && !peer->is_ready)
                 events |= UV_READABLE;
@@ -204,52 +209,134 @@ void rpc_peer_settle(struct rpc_peer *peer)
 
 void rpc_peer_touch(struct rpc_peer *peer)
 {
-        if (peer->is_dirty || peer->state == RPC_PEER_CLOSING)
+        if (peer->state == RPC_PEER_CLOSING)
+                return;
+        recharge_output(peer);
+        if (peer->is_dirty)
                 return;
         peer->is_dirty = true;
         TAILQ_INSERT_TAIL(&peer->server->dirty, peer, dirty_link);
 }
 
-bool rpc_peer_has_room(const struct rpc_peer *peer, size_t n)
+static bool has_unread(const struct rpc_peer *peer)
 {
-        const struct rpc_limits *limits = &peer->server->config.limits;
+        return peer->out.len > peer->out_sent;
+}
 
-        return peer->out.len - peer->out_sent + n <=
-               limits->bytes_per_connection + limits->frame_bytes;
+const struct rpc_account *rpc_peer_over(const struct rpc_peer *peer, size_t n)
+{
+        uint64_t more = peer->out.cap - MIN(peer->out.cap, peer->out_charged) + n;
+        uint64_t unread = peer->out.len - peer->out_sent + n;
+
+        if (unread > peer->account.max[RPC_BYTES])
+                return &peer->account;
+        if (unread <= RESERVE_BYTES)
+                return NULL;
+        for (const struct rpc_account *a = peer->account.parent; a; a = a->parent)
+                if (a->used[RPC_BYTES] + more > a->max[RPC_BYTES])
+                        return a;
+        return NULL;
+}
+
+static void drop_output(struct rpc_peer *peer)
+{
+        proto_builder_deinit(&peer->out);
+        peer->out_sent = 0;
+        recharge_output(peer);
+}
+
+/* Gives back what a large answer, sent in part or dropped, has left unused. */
+static void shrink_output(struct rpc_peer *peer)
+{
+        struct proto_builder *out = &peer->out;
+        uint8_t *data;
+
+        if (out->cap <= KEEP_BYTES || out->cap / 4 <= out->len)
+                return;
+        data = realloc(out->data, MAX(out->len, (size_t)KEEP_BYTES));
+        if (!data)
+                return; /* the larger block is still good */
+        out->data = data;
+        out->cap = MAX(out->len, (size_t)KEEP_BYTES);
 }
 
 static void output_sent(struct rpc_peer *peer)
 {
-        if (peer->out_sent == peer->out.len) {
-                if (peer->out.cap > KEEP_BYTES) {
-                        size_t max = peer->out.bytes_max;
+        size_t left = peer->out.len - peer->out_sent;
 
-                        proto_builder_deinit(&peer->out);
-                        proto_builder_init(&peer->out, max);
-                } else {
-                        proto_builder_reset(&peer->out);
-                }
-                peer->out_sent = 0;
-        } else if (peer->out_sent > peer->out.len / 2 && peer->out_sent > KEEP_BYTES) {
-                size_t left = peer->out.len - peer->out_sent;
-
-                memmove(peer->out.data, peer->out.data + peer->out_sent, left);
+        if (left == 0 && peer->out.cap > KEEP_BYTES) {
+                drop_output(peer);
+                return;
+        }
+        if (peer->out_sent >= left && (left == 0 || peer->out_sent > KEEP_BYTES)) {
+                if (left)
+                        memmove(peer->out.data, peer->out.data + peer->out_sent, left);
                 proto_builder_rollback(&peer->out, left);
                 peer->out_sent = 0;
         }
+        shrink_output(peer);
+        recharge_output(peer);
 }
 
-/* Over its share of bytes a connection is not read from until it has read. */
+/* Will some of what it holds be given back without its being read from? */
+static bool awaits_relief(const struct rpc_peer *peer)
+{
+        const struct rpc_call *call;
+
+        if (has_unread(peer))
+                return true;
+        TAILQ_FOREACH (call, &peer->calls, peer_link)
+                if (!call->finished)
+                        return true;
+        return false;
+}
+
+static bool is_over(const struct rpc_account *account)
+{
+        return account && account->used[RPC_BYTES] > account->max[RPC_BYTES];
+}
+
+/* Over its share of bytes a connection is not read from until it has read, or calls of it have ended; over the
+ * others' shares, until it has read. */
 static void update_pause(struct rpc_peer *peer)
 {
-        bool over = peer->account.used[RPC_BYTES] >
-                    peer->server->config.limits.bytes_per_connection;
+        const struct rpc_account *uid = peer->account.parent;
 
-        peer->paused = over && peer->out.len > peer->out_sent;
+        if (peer->account.used[RPC_BYTES] > peer->server->config.limits.bytes_per_connection)
+                peer->paused = !peer->gone && awaits_relief(peer);
+        else
+                peer->paused = !peer->gone && has_unread(peer) && (is_over(uid) || is_over(uid->parent));
+}
+
+/* A turn is over and bytes are left that may hold whole frames: come back after the others. */
+static void enlist_ready(struct rpc_peer *peer)
+{
+        if (peer->is_ready)
+                return;
+        peer->is_ready = true;
+        TAILQ_INSERT_TAIL(&peer->server->ready, peer, ready_link);
+}
+
+/* The client reads nothing any more.  What it sent before is still to be handled, in turns; see rpc_peer_resume. */
+static void lose(struct rpc_peer *peer)
+{
+        if (peer->state != RPC_PEER_OPEN) {
+                rpc_peer_close(peer);
+                return;
+        }
+        if (peer->gone)
+                return;
+        peer->gone = true;
+        peer->paused = false;
+        (void)uv_poll_stop(&peer->poll);
+        drop_output(peer);
+        enlist_ready(peer);
 }
 
 void rpc_peer_flush(struct rpc_peer *peer)
 {
+        if (peer->gone)
+                drop_output(peer);
         while (peer->out_sent < peer->out.len) {
                 ssize_t n = send(peer->fd, peer->out.data + peer->out_sent,
                                  peer->out.len - peer->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -259,13 +346,12 @@ void rpc_peer_flush(struct rpc_peer *peer)
                 if (n < 0 && errno == EAGAIN)
                         break;
                 if (n < 0) {
-                        rpc_peer_close(peer);
+                        lose(peer);
                         return;
                 }
                 peer->out_sent += (size_t)n;
         }
         output_sent(peer);
-        recharge_output(peer);
         update_pause(peer);
         set_events(peer);
         rpc_peer_settle(peer);
@@ -341,9 +427,27 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
         return used;
 }
 
+/* Its bytes cannot be kept: `over` names the account that is full, NULL means memory. */
+static void reject_unkept(struct rpc_peer *peer, const struct rpc_account *over)
+{
+        const struct proto_frame *frame = &peer->frame;
+
+        if (frame->has_msgid && frame->has_type && frame->type == PROTO_REQUEST && over)
+                rpc_reply_error(peer, (uint32_t)frame->msgid, PROTO_BUSY, PROTO_RAN_NO,
+                                "too many bytes of this %s: %llu of %llu; the connection is closed", over->what,
+                                (unsigned long long)over->used[RPC_BYTES],
+                                (unsigned long long)over->max[RPC_BYTES]);
+        else if (frame->has_msgid && frame->has_type && frame->type == PROTO_REQUEST)
+                rpc_reply_error(peer, (uint32_t)frame->msgid, PROTO_INTERNAL, PROTO_RAN_NO,
+                                "out of memory; the connection is closed");
+        end(peer);
+}
+
+/* Room for `need` bytes: by doubling, but not beyond what a frame and a read can fill.  False: the peer is ending. */
 static bool grow_input(struct rpc_peer *peer, size_t need)
 {
         size_t cap = peer->in_cap ? peer->in_cap : 1024;
+        size_t most = peer->server->config.limits.frame_bytes + RPC_READ_BYTES;
         const struct rpc_account *over;
         uint8_t *in;
 
@@ -351,25 +455,20 @@ static bool grow_input(struct rpc_peer *peer, size_t need)
                 return true;
         while (cap < need)
                 cap *= 2;
-        if (!rpc_account_charge(&peer->account, RPC_BYTES, cap - peer->in_cap, &over))
+        cap = MAX(need, MIN(cap, most));
+        if (!rpc_account_charge(&peer->account, RPC_BYTES, cap - peer->in_cap, &over)) {
+                reject_unkept(peer, over);
                 return false;
+        }
         in = realloc(peer->in, cap);
         if (!in) {
                 rpc_account_release(&peer->account, RPC_BYTES, cap - peer->in_cap);
+                reject_unkept(peer, NULL);
                 return false;
         }
         peer->in = in;
         peer->in_cap = cap;
         return true;
-}
-
-/* A turn is over and bytes are left that may hold whole frames: come back after the others. */
-static void enlist_ready(struct rpc_peer *peer)
-{
-        if (peer->is_ready)
-                return;
-        peer->is_ready = true;
-        TAILQ_INSERT_TAIL(&peer->server->ready, peer, ready_link);
 }
 
 /* Keeps data[0..len), which may stand in `in` itself. */
@@ -382,14 +481,13 @@ static void keep_input(struct rpc_peer *peer, const uint8_t *data, size_t len)
                 return;
         }
         if (peer->in && data >= peer->in && data < peer->in + peer->in_cap) {
-                memmove(peer->in, data, len);
+                if (data > peer->in) /* else a byte more of a long frame would cost its whole length */
+                        memmove(peer->in, data, len);
                 peer->in_len = len;
                 return;
         }
-        if (!grow_input(peer, len)) {
-                rpc_peer_close(peer);
+        if (!grow_input(peer, len))
                 return;
-        }
         memcpy(peer->in, data, len);
         peer->in_len = len;
 }
@@ -407,7 +505,7 @@ static void input_ended(struct rpc_peer *peer)
 {
         if (peer->state != RPC_PEER_OPEN)
                 return;
-        if (is_hung_up(peer)) {
+        if (peer->gone || is_hung_up(peer)) {
                 rpc_peer_close(peer);
                 return;
         }
@@ -433,15 +531,10 @@ static void handle_input(struct rpc_peer *peer, uint8_t *data, size_t len)
                 enlist_ready(peer);
         else if (peer->eof)
                 input_ended(peer);
-        if (peer->state != RPC_PEER_CLOSING)
-                set_events(peer);
-}
-
-void rpc_peer_resume(struct rpc_peer *peer)
-{
-        TAILQ_REMOVE(&peer->server->ready, peer, ready_link);
-        peer->is_ready = false;
-        handle_input(peer, peer->in, peer->in_len);
+        if (peer->state == RPC_PEER_CLOSING)
+                return;
+        update_pause(peer);
+        set_events(peer);
 }
 
 /* One read.  False: nothing more to be had now. */
@@ -452,17 +545,15 @@ static bool read_some(struct rpc_peer *peer)
         ssize_t n;
 
         if (before) {
-                if (!grow_input(peer, MIN(before + RPC_READ_BYTES, MAX(before * 2, (size_t)1024)))) {
-                        rpc_peer_close(peer);
+                if (!grow_input(peer, MIN(before + RPC_READ_BYTES, MAX(before * 2, (size_t)1024))))
                         return false;
-                }
                 data = peer->in;
                 room = MIN(peer->in_cap - before, (size_t)RPC_READ_BYTES);
         }
         do {
                 n = recv(peer->fd, data + before, room, MSG_DONTWAIT);
         } while (n < 0 && errno == EINTR);
-        if (n < 0 && errno == EAGAIN)
+        if (n < 0 && errno == EAGAIN && !peer->gone)
                 return false;
         if (n < 0) {
                 rpc_peer_close(peer);
@@ -474,31 +565,37 @@ static bool read_some(struct rpc_peer *peer)
         return n > 0;
 }
 
+void rpc_peer_resume(struct rpc_peer *peer)
+{
+        TAILQ_REMOVE(&peer->server->ready, peer, ready_link);
+        peer->is_ready = false;
+        handle_input(peer, peer->in, peer->in_len);
+        if (peer->gone && peer->state == RPC_PEER_OPEN && !peer->is_ready) {
+                (void)read_some(peer);
+                if (peer->state == RPC_PEER_OPEN)
+                        enlist_ready(peer);
+        }
+        if (peer->state != RPC_PEER_CLOSING && !peer->is_dirty)
+                rpc_peer_settle(peer);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
         struct rpc_peer *peer = poll->data;
 
-        if (status < 0) {
-                rpc_peer_close(peer);
+        if (status < 0) { /* it went with answers unread, or worse */
+                lose(peer);
                 return;
         }
         if (events & UV_WRITABLE)
                 rpc_peer_flush(peer);
-        if (peer->state == RPC_PEER_OPEN && (events & UV_READABLE))
+        if (peer->state == RPC_PEER_OPEN && !peer->gone && (events & UV_READABLE))
                 (void)read_some(peer);
-        if (peer->state == RPC_PEER_CLOSING || (events & (UV_READABLE | UV_WRITABLE)))
+        if (peer->state == RPC_PEER_CLOSING || peer->gone || (events & (UV_READABLE | UV_WRITABLE)))
                 return;
-        /* A hang-up and nothing else. */
-        if (!is_hung_up(peer))
-                return;
-        if (peer->state != RPC_PEER_OPEN) {
-                rpc_peer_close(peer);
-                return;
-        }
-        /* Its reads had stopped.  It reads nothing any more; what it sent before is still to be handled. */
-        proto_builder_reset(&peer->out);
-        peer->out_sent = 0;
-        rpc_peer_flush(peer);
+        /* Neither is asked for, so this may be a hang-up. */
+        if (is_hung_up(peer))
+                lose(peer);
 }
 
 void rpc_peer_drain_input(struct rpc_peer *peer)

@@ -44,7 +44,8 @@ struct rpc_peer {
         size_t in_len, in_cap;  /* in_cap is charged */
         struct proto_frame frame; /* of what stands in `in` */
         bool eof;    /* the client sends no more */
-        bool paused; /* over its share of bytes: not read from */
+        bool gone;   /* nothing can be told to it; what it sent before it went is still handled */
+        bool paused; /* over a share of bytes: not read from until some are given back */
 
         /* output */
         struct proto_builder out;
@@ -75,7 +76,8 @@ void rpc_peer_resume(struct rpc_peer *peer);
 /* Going down: takes what has arrived, then reads no more. */
 void rpc_peer_drain_input(struct rpc_peer *peer);
 
-/* May `n` more bytes be held for this peer's answer?  See the head of peer.c. */
-bool rpc_peer_has_room(const struct rpc_peer *peer, size_t n);
+/* May `n` more bytes be held for this peer's answers?  NULL: yes; else the account whose share is used up.  See the
+ * head of peer.c. */
+const struct rpc_account *rpc_peer_over(const struct rpc_peer *peer, size_t n);
 /* A call of it was answered or has gone: it may be time to close. */
 void rpc_peer_settle(struct rpc_peer *peer);

@@ -148,21 +148,40 @@ static bool is_too_deep(const struct proto_builder *out, size_t mark)
         return proto_frame_scan(&frame, out->data + mark, out->len - mark) == PROTO_FRAME_E_DEPTH;
 }
 
+/* A result that may not be held until the client reads it. */
+static void reply_dropped(struct rpc_peer *peer, uint32_t msgid, enum proto_ran ran, const struct rpc_account *over)
+{
+        struct rpc_error error;
+
+        rpc_error_set(&error, PROTO_BUSY, ran,
+                      "the result was dropped: too many bytes of this %s: %llu of %llu; %llu are answers that this "
+                      "connection has not read",
+                      over->what, (unsigned long long)over->used[RPC_BYTES],
+                      (unsigned long long)over->max[RPC_BYTES],
+                      (unsigned long long)(peer->out.len - peer->out_sent));
+        rpc_error_add_word(&error, "limit", "bytes");
+        rpc_error_add_word(&error, "of", over->what);
+        rpc_error_add_number(&error, "usage", (int64_t)over->used[RPC_BYTES]);
+        rpc_error_add_number(&error, "max", (int64_t)over->max[RPC_BYTES]);
+        rpc_reply_error_full(peer, msgid, &error);
+}
+
 void rpc_reply_end(struct rpc_peer *peer, uint32_t msgid, size_t mark, enum proto_ran ran)
 {
         const struct rpc_limits *limits = &peer->server->config.limits;
         struct proto_builder *out = &peer->out;
+        const struct rpc_account *over = rpc_peer_over(peer, 0);
         size_t len = out->len - mark;
 
         if (out->error == PROTO_BUILDER_OK && len <= limits->frame_bytes &&
-            rpc_peer_has_room(peer, 0) && !is_too_deep(out, mark)) {
+            !over && !is_too_deep(out, mark)) {
                 rpc_peer_touch(peer);
                 return;
         }
         if (out->error == PROTO_BUILDER_E_MEMORY) {
                 proto_builder_rollback(out, mark);
                 rpc_reply_error(peer, msgid, PROTO_INTERNAL, ran, "out of memory for the answer");
-        } else if (len > limits->frame_bytes || (out->error == 0 && rpc_peer_has_room(peer, 0))) {
+        } else if (len > limits->frame_bytes || (out->error == 0 && !over)) {
                 proto_builder_rollback(out, mark);
                 rpc_reply_error(peer, msgid, PROTO_TOO_LARGE, ran,
                                 "the result is larger than a frame may be (%llu bytes), or nested deeper "
@@ -170,11 +189,7 @@ void rpc_reply_end(struct rpc_peer *peer, uint32_t msgid, size_t mark, enum prot
                                 (unsigned long long)limits->frame_bytes, PROTO_DEPTH_MAX);
         } else {
                 proto_builder_rollback(out, mark);
-                rpc_reply_error(peer, msgid, PROTO_BUSY, ran,
-                                "the result was dropped: this connection has not read %llu bytes of answers "
-                                "(limit bytes_per_connection %llu)",
-                                (unsigned long long)(mark - peer->out_sent),
-                                (unsigned long long)limits->bytes_per_connection);
+                reply_dropped(peer, msgid, ran, over ? over : &peer->account);
         }
 }
 

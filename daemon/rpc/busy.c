@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "rpc/busy.h"
+
+#include "base/clock.h"
+#include "base/macros.h"
+#include "rpc/call.h"
+#include "rpc/peer.h"
+
+void rpc_busy_account(struct rpc_error *error, enum rpc_resource resource, const struct rpc_account *over)
+{
+        static const char *const names[_RPC_RESOURCE_N] = {"connections", "calls", "bytes"};
+
+        rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO, "too many %s of this %s: %llu of %llu",
+                      names[resource], over->what, (unsigned long long)over->used[resource],
+                      (unsigned long long)over->max[resource]);
+        rpc_error_add_word(error, "limit", names[resource]);
+        rpc_error_add_word(error, "of", over->what);
+        rpc_error_add_number(error, "usage", (int64_t)over->used[resource]);
+        rpc_error_add_number(error, "max", (int64_t)over->max[resource]);
+}
+
+/* What an EMT is running, for a refusal: the name of the symbol, or NULL. */
+static const struct rpc_call *running_on(struct rpc_server *server, uint32_t cpu, uint64_t *ret_ms)
+{
+        struct vmreq_emt_info info;
+
+        if (vmreq_emt_info(server->config.vm, cpu, &info) || info.state != VMREQ_EMT_RUNNING)
+                return NULL;
+        *ret_ms = (clock_now_ns() - MIN(info.since_ns, clock_now_ns())) / CLOCK_NS_PER_MS;
+        return rpc_call_find(server, info.tag);
+}
+
+void rpc_busy_engine(struct rpc_error *error, struct rpc_call *call)
+{
+        struct rpc_server *server = call->server;
+        const struct rpc_call *running;
+        uint32_t cpu = call->options.cpu, level = call->options.flags & VMREQ_PRIORITY ? 1 : 0, depth = 0;
+        struct vmreq_stats stats = {0};
+        struct vmreq_emt_info info;
+        uint64_t ms = 0;
+
+        (void)vmreq_vm_stats(server->config.vm, &stats);
+        if (cpu < vmreq_vm_cpus(server->config.vm) && vmreq_emt_info(server->config.vm, cpu, &info) == 0)
+                depth = info.depth[level];
+        else
+                depth = stats.any_depth[level];
+        running = running_on(server, cpu < vmreq_vm_cpus(server->config.vm) ? cpu : 0, &ms);
+        if (depth >= stats.lane_capacity)
+                rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO, "the lane of its EMT is full: %u of %u%s%s",
+                              depth, stats.lane_capacity, running ? "; the EMT runs " : "",
+                              running ? running->symbol->def->name : "");
+        else
+                rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO, "no request packet is free: %u of %u in use",
+                              stats.in_use, stats.slab);
+        rpc_error_add_word(error, "limit", depth >= stats.lane_capacity ? "lane" : "slab");
+        rpc_error_add_number(error, "usage", depth >= stats.lane_capacity ? depth : stats.in_use);
+        rpc_error_add_number(error, "max", depth >= stats.lane_capacity ? stats.lane_capacity : stats.slab);
+        if (running) {
+                rpc_error_add_word(error, "running", running->symbol->def->name);
+                rpc_error_add_number(error, "running_ms", (int64_t)ms);
+        }
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* What a client is told when a bound is reached: which one, how far, and what keeps it there. */
+
+#include "rpc/quota.h"
+#include "rpc/reply.h"
+
+struct rpc_call;
+
+/* An account's bound. */
+void rpc_busy_account(struct rpc_error *error, enum rpc_resource resource, const struct rpc_account *over);
+/* The engine refused `call` with BUSY: its slab or a lane is full. */
+void rpc_busy_engine(struct rpc_error *error, struct rpc_call *call);

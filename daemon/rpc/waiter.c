@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waits for submitted calls.  Each stands in the list of its call, holds a place in its peer's account, and is
+ * unlinked by whatever comes first: the end of the call, its own time, the end of its peer.
+ */
+#include "rpc/waiter.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "rpc/busy.h"
+#include "rpc/call.h"
+#include "rpc/peer.h"
+#include "rpc/reply.h"
+
+struct rpc_waiter {
+        struct rpc_waiter *next;
+        struct rpc_call *call;
+        struct rpc_peer *peer;
+        uint32_t msgid;
+        uv_timer_t timer;
+        bool has_timer;
+};
+
+static void waiter_closed(uv_handle_t *handle)
+{
+        free(handle->data);
+}
+
+static void waiter_unlink(struct rpc_waiter *waiter)
+{
+        struct rpc_waiter **at = &waiter->call->waiters;
+
+        while (*at != waiter)
+                at = &(*at)->next;
+        *at = waiter->next;
+        waiter->peer->n_unanswered--;
+        rpc_account_release(&waiter->peer->account, RPC_CALLS, 1);
+        if (waiter->has_timer)
+                uv_close((uv_handle_t *)&waiter->timer, waiter_closed);
+        else
+                free(waiter);
+}
+
+void rpc_waiters_answer(struct rpc_call *call, const struct rpc_error *error)
+{
+        while (call->waiters) {
+                struct rpc_waiter *waiter = call->waiters;
+
+                if (error)
+                        rpc_reply_error_full(waiter->peer, waiter->msgid, error);
+                else
+                        rpc_reply_call(waiter->peer, waiter->msgid, call);
+                waiter_unlink(waiter);
+        }
+}
+
+static void on_wait_over(uv_timer_t *timer)
+{
+        struct rpc_waiter *waiter = timer->data;
+        struct rpc_error error;
+
+        rpc_error_set(&error, PROTO_TIMEOUT, PROTO_RAN_MAYBE,
+                      "request %llu has not ended within the wait; it goes on",
+                      (unsigned long long)waiter->call->id);
+        rpc_error_add_word(&error, "scope", "wait");
+        rpc_reply_error_full(waiter->peer, waiter->msgid, &error);
+        waiter_unlink(waiter);
+}
+
+void rpc_waiter_add(struct rpc_call *call, struct rpc_peer *peer, uint32_t msgid, uint64_t wait_ms)
+{
+        const struct rpc_account *over;
+        struct rpc_waiter *waiter;
+        struct rpc_error error;
+
+        if (call->finished) {
+                rpc_reply_call(peer, msgid, call);
+                return;
+        }
+        /* A wait counts like a call: it has an answer to come. */
+        if (!rpc_account_charge(&peer->account, RPC_CALLS, 1, &over)) {
+                rpc_busy_account(&error, RPC_CALLS, over);
+                error.ran = PROTO_RAN_MAYBE;
+                rpc_reply_error_full(peer, msgid, &error);
+                return;
+        }
+        waiter = calloc(1, sizeof(*waiter));
+        if (!waiter) {
+                rpc_account_release(&peer->account, RPC_CALLS, 1);
+                rpc_reply_error(peer, msgid, PROTO_INTERNAL, PROTO_RAN_MAYBE, "out of memory");
+                return;
+        }
+        waiter->call = call;
+        waiter->peer = peer;
+        waiter->msgid = msgid;
+        waiter->next = call->waiters;
+        call->waiters = waiter;
+        peer->n_unanswered++;
+        if (wait_ms == UINT64_MAX)
+                return;
+        waiter->has_timer = true;
+        CHECK(uv_timer_init(&call->server->loop, &waiter->timer) == 0);
+        waiter->timer.data = waiter;
+        if (wait_ms == 0)
+                on_wait_over(&waiter->timer);
+        else
+                CHECK(uv_timer_start(&waiter->timer, on_wait_over, wait_ms, 0) == 0);
+}
+
+void rpc_waiters_forget(struct rpc_peer *peer)
+{
+        struct rpc_call *call;
+
+        if (peer->n_unanswered == 0)
+                return;
+        TAILQ_FOREACH (call, &peer->server->calls, server_link) {
+                struct rpc_waiter *waiter = call->waiters, *next;
+
+                for (; waiter; waiter = next) {
+                        next = waiter->next;
+                        if (waiter->peer == peer)
+                                waiter_unlink(waiter);
+                }
+        }
+}
