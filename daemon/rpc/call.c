@@ -260,6 +260,8 @@ static void delist(struct rpc_call *call)
         call->server->n_calls--;
         sym_symbol_unpin(call->symbol);
         uncharge(call);
+        if (peer && peer->paused)
+                rpc_peer_touch(peer); /* it may be read from again */
         if (peer && peer->state != RPC_PEER_CLOSING && !peer->is_dirty)
                 rpc_peer_settle(peer);
 }
@@ -404,15 +406,71 @@ static bool is_kept(const struct rpc_call *call)
         return call->kind == RPC_CALL_SUBMIT && !call->abandoned && call->peer;
 }
 
+/* Has the vCPU's part ended, so that its writer is not written to any more? */
+static bool is_written(const struct rpc_call *call, uint32_t i)
+{
+        return call->n_rows == 0 || call->rows[i].fate != VMREQ_FATE_RUNNING;
+}
+
+static void drop_results(struct rpc_call *call)
+{
+        for (uint32_t i = 0; i < call->n_writers; i++)
+                if (is_written(call, i))
+                        proto_builder_deinit(&call->writers[i].value);
+}
+
+/* Finished, and whoever waited has been answered.  A kept result counts against its connection's share; what does
+ * not fit is dropped, and said so to who asks.  Nobody asks for the others. */
+static void keep_result(struct rpc_call *call)
+{
+        const struct rpc_account *over;
+        uint64_t n = 0, texts = 0;
+
+        for (uint32_t i = 0; i < call->n_writers; i++) {
+                if (!is_written(call, i))
+                        continue;
+                n += call->writers[i].value.cap;
+                texts += call->writers[i].failure ? sizeof(*call->writers[i].failure) : 0;
+        }
+        if (!is_kept(call)) {
+                drop_results(call);
+                return;
+        }
+        if (call->account->used[RPC_BYTES] + n > call->server->config.limits.bytes_per_connection ||
+            !rpc_account_charge(call->account, RPC_BYTES, n, &over)) {
+                drop_results(call);
+                call->dropped = true;
+                n = 0;
+        }
+        rpc_account_force(call->account, RPC_BYTES, texts);
+        call->bytes += n + texts;
+}
+
+/* A kept call's request is over: its arguments go, and what was written after its rows were final. */
+static void drop_leftovers(struct rpc_call *call)
+{
+        for (uint32_t i = 0; i < call->n_writers; i++)
+                if (!is_written(call, i))
+                        proto_builder_deinit(&call->writers[i].value);
+        rpc_account_release(call->account, RPC_BYTES, call->args.n_bytes);
+        call->bytes -= call->args.n_bytes;
+        call->args.n_bytes = 0;
+        rpc_args_deinit(&call->args);
+}
+
 static void settle(struct rpc_call *call)
 {
         /* Acquire: pairs with post. */
         uint32_t events = atomic_load_explicit(&call->events, memory_order_acquire);
 
-        if ((events & RPC_CALL_RELEASED) && !(events & RPC_CALL_PUSHED) && !is_kept(call)) {
-                delist(call);
-                call_free(call);
+        if (!(events & RPC_CALL_RELEASED) || (events & RPC_CALL_PUSHED))
+                return;
+        if (is_kept(call)) {
+                drop_leftovers(call);
+                return;
         }
+        delist(call);
+        call_free(call);
 }
 
 void rpc_calls_drain(struct rpc_server *server)
@@ -429,6 +487,9 @@ void rpc_calls_drain(struct rpc_server *server)
                         call->finished = true;
                         server->n_open--;
                         answer(call);
+                        keep_result(call);
+                        if (call->peer && call->peer->paused)
+                                rpc_peer_touch(call->peer); /* it may be read from again */
                 }
                 if (events & RPC_CALL_RELEASED)
                         settle(call);

@@ -46,6 +46,7 @@ struct rpc_call {
         bool answered;  /* the client has had its answer: never a second one */
         bool finished;  /* SUBMIT: DONE has been seen on the loop */
         bool abandoned; /* SUBMIT: release was asked for */
+        bool dropped;   /* SUBMIT: its result was over the connection's share of bytes */
         bool killed;    /* the drain is over: what fails now fails because of that */
         uint64_t id;
         pid_t caller_pid;

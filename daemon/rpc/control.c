@@ -98,7 +98,7 @@ static void put_limit(struct proto_builder *out, const char *name, uint64_t valu
 static void put_limits(struct proto_builder *out, const struct rpc_limits *limits)
 {
         proto_put_text(out, "limits");
-        proto_put_map(out, 13);
+        proto_put_map(out, 14);
         put_limit(out, "frame_bytes", limits->frame_bytes);
         put_limit(out, "depth", PROTO_DEPTH_MAX);
         put_limit(out, "connections", limits->connections);
@@ -110,6 +110,7 @@ static void put_limits(struct proto_builder *out, const struct rpc_limits *limit
         put_limit(out, "bytes_per_connection", limits->bytes_per_connection);
         put_limit(out, "bytes_per_uid", limits->bytes_per_uid);
         put_limit(out, "timeout_ms", limits->timeout_ms);
+        put_limit(out, "frame_stall_ms", limits->frame_stall_ms);
         put_limit(out, "drain_ms", limits->drain_ms);
         put_limit(out, "arguments", PROTO_ARITY_MAX);
 }

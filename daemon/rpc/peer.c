@@ -29,7 +29,9 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/macros.h"
+#include "proto/message.h"
 #include "rpc/call.h"
 #include "rpc/reply.h"
 #include "rpc/session.h"
@@ -516,6 +518,41 @@ static void input_ended(struct rpc_peer *peer)
                 rpc_peer_settle(peer);
 }
 
+/* A frame has begun, or gone on, or ended: keeps the clock that bounds how long it may take. */
+static void watch_frame(struct rpc_peer *peer)
+{
+        if (peer->in_len == 0 || peer->is_ready || peer->state != RPC_PEER_OPEN) {
+                peer->stall_ns = 0;
+        } else if (peer->stall_ns == 0 || peer->in_len < peer->stall_len) {
+                peer->stall_ns = clock_now_ns();
+                peer->stall_len = peer->in_len;
+                rpc_server_watch_frames(peer->server);
+        }
+}
+
+uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns)
+{
+        uint64_t limit_ms = peer->server->config.limits.frame_stall_ms, limit_ns = limit_ms * CLOCK_NS_PER_MS;
+
+        if (peer->stall_ns == 0)
+                return UINT64_MAX;
+        if (now_ns < peer->stall_ns + limit_ns)
+                return peer->stall_ns + limit_ns;
+        /* Whom we do not read from cannot get on. */
+        if (!peer->paused && peer->in_len - peer->stall_len < RPC_STALL_BYTES) {
+                if (peer->frame.has_msgid && peer->frame.has_type && peer->frame.type == PROTO_REQUEST)
+                        rpc_reply_error(peer, (uint32_t)peer->frame.msgid, PROTO_INVALID_REQUEST, PROTO_RAN_NO,
+                                        "the frame was not completed: it gained less than %u bytes in %llu ms; the "
+                                        "connection is closed",
+                                        RPC_STALL_BYTES, (unsigned long long)limit_ms);
+                end(peer);
+                return UINT64_MAX;
+        }
+        peer->stall_ns = now_ns;
+        peer->stall_len = peer->in_len;
+        return now_ns + limit_ns;
+}
+
 static void handle_input(struct rpc_peer *peer, uint8_t *data, size_t len)
 {
         size_t used = handle_frames(peer, data, len);
@@ -533,6 +570,7 @@ static void handle_input(struct rpc_peer *peer, uint8_t *data, size_t len)
                 input_ended(peer);
         if (peer->state == RPC_PEER_CLOSING)
                 return;
+        watch_frame(peer);
         update_pause(peer);
         set_events(peer);
 }

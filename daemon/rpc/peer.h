@@ -43,6 +43,8 @@ struct rpc_peer {
         uint8_t *in;
         size_t in_len, in_cap;  /* in_cap is charged */
         struct proto_frame frame; /* of what stands in `in` */
+        uint64_t stall_ns;        /* when it was last looked whether a started frame gets on; 0: none is */
+        size_t stall_len;         /* and how much of it was there */
         bool eof;    /* the client sends no more */
         bool gone;   /* nothing can be told to it; what it sent before it went is still handled */
         bool paused; /* over a share of bytes: not read from until some are given back */
@@ -75,6 +77,11 @@ void rpc_peer_flush(struct rpc_peer *peer);
 void rpc_peer_resume(struct rpc_peer *peer);
 /* Going down: takes what has arrived, then reads no more. */
 void rpc_peer_drain_input(struct rpc_peer *peer);
+
+/* A started frame must gain RPC_STALL_BYTES, or end, every limits.frame_stall_ms; else the connection is closed.  Returns when to
+ * look again, UINT64_MAX if no frame is started. */
+#define RPC_STALL_BYTES (64u << 10)
+uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns);
 
 /* May `n` more bytes be held for this peer's answers?  NULL: yes; else the account whose share is used up.  See the
  * head of peer.c. */

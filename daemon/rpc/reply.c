@@ -370,6 +370,14 @@ static void put_timed(struct proto_builder *out, const struct rpc_call *call)
         put_value(out, call, &call->row);
 }
 
+static void dropped_error(struct rpc_error *error, const struct rpc_call *call)
+{
+        rpc_error_set(error, PROTO_BUSY, PROTO_RAN_YES,
+                      "%s: the result was dropped: it was over this connection's share of bytes when it came",
+                      call->symbol->def->name);
+        rpc_error_add_word(error, "limit", "bytes");
+}
+
 /* What became of a call that is no broadcast; false: `error` says it. */
 static bool call_succeeded(const struct rpc_call *call, struct rpc_error *error)
 {
@@ -381,6 +389,10 @@ static bool call_succeeded(const struct rpc_call *call, struct rpc_error *error)
         }
         if (is_failure(call, &call->row)) {
                 failure_error(error, call, &call->row);
+                return false;
+        }
+        if (call->dropped) {
+                dropped_error(error, call);
                 return false;
         }
         written = check_value(call, &call->row);
@@ -397,6 +409,11 @@ void rpc_reply_call(struct rpc_peer *peer, uint32_t msgid, struct rpc_call *call
 
         if (peer->state == RPC_PEER_CLOSING)
                 return;
+        if (call->n_rows && call->dropped) {
+                dropped_error(&error, call);
+                rpc_reply_error_full(peer, msgid, &error);
+                return;
+        }
         if (!call->n_rows && !call_succeeded(call, &error)) {
                 rpc_reply_error_full(peer, msgid, &error);
                 return;

@@ -45,6 +45,7 @@ struct rpc_server {
         uv_idle_t idle;       /* runs while some peer has input left over from its turn */
         uv_timer_t service_timer;
         uv_timer_t drain_timer;
+        uv_timer_t stall_timer;  /* runs while some peer has a frame under way */
         uv_timer_t accept_timer; /* accepting pauses after descriptors ran out */
         struct rpc_bridge bridge;
         struct rpc_service *service;
@@ -79,3 +80,5 @@ void rpc_drain_on_timer(uv_timer_t *timer);
 /* server.c */
 void rpc_server_rearm(struct rpc_server *server, uint64_t due_ns);
 void rpc_server_flush(struct rpc_server *server);
+/* Some peer has begun a frame: it must not take for ever. */
+void rpc_server_watch_frames(struct rpc_server *server);

@@ -93,6 +93,29 @@ void rpc_server_set_service(struct rpc_server *server, struct rpc_service *servi
         atomic_store_explicit(&service->server, server, memory_order_release);
 }
 
+/* ---- frames under way ---- */
+
+static void on_stall(uv_timer_t *timer)
+{
+        struct rpc_server *server = timer->data;
+        uint64_t now = clock_now_ns(), next = UINT64_MAX;
+        struct rpc_peer *peer;
+
+        TAILQ_FOREACH (peer, &server->peers, link) {
+                uint64_t due = rpc_peer_check_stall(peer, now);
+
+                next = MIN(next, due);
+        }
+        if (next != UINT64_MAX)
+                (void)uv_timer_start(timer, on_stall, (next - now) / CLOCK_NS_PER_MS + 1, 0);
+}
+
+void rpc_server_watch_frames(struct rpc_server *server)
+{
+        if (!uv_is_active((uv_handle_t *)&server->stall_timer))
+                (void)uv_timer_start(&server->stall_timer, on_stall, server->config.limits.frame_stall_ms, 0);
+}
+
 /* ---- turns ---- */
 
 static void on_bridge(uv_async_t *async)
@@ -193,6 +216,7 @@ static int init_handles(struct rpc_server *server)
         r = r ? r : uv_timer_init(loop, &server->service_timer);
         r = r ? r : uv_timer_init(loop, &server->drain_timer);
         r = r ? r : uv_timer_init(loop, &server->accept_timer);
+        r = r ? r : uv_timer_init(loop, &server->stall_timer);
         r = r ? r : uv_signal_init(loop, &server->sigterm);
         r = r ? r : uv_signal_init(loop, &server->sigint);
         r = r ? r : rpc_bridge_init(&server->bridge, loop, on_bridge);
@@ -200,6 +224,7 @@ static int init_handles(struct rpc_server *server)
                 return r;
         server->prepare.data = server->check.data = server->idle.data = server;
         server->service_timer.data = server->drain_timer.data = server->accept_timer.data = server;
+        server->stall_timer.data = server;
         server->sigterm.data = server->sigint.data = server;
         r = uv_prepare_start(&server->prepare, on_prepare);
         r = r ? r : uv_check_start(&server->check, on_check);

@@ -19,6 +19,7 @@ struct rpc_limits {
         uint64_t calls, calls_per_connection, calls_per_uid;
         uint64_t bytes, bytes_per_connection, bytes_per_uid;
         uint64_t timeout_ms; /* of a call that says nothing, whose symbol and connection say nothing */
+        uint64_t frame_stall_ms; /* in which a started frame must gain 64 KiB, or end */
         uint64_t drain_ms;   /* how long accepted calls may go on after SIGTERM */
 };
 
@@ -27,7 +28,7 @@ struct rpc_limits {
                 .frame_bytes = 8u << 20, .connections = 4096, .connections_per_uid = 256,          \
                 .calls = 16384, .calls_per_connection = 1024, .calls_per_uid = 4096,               \
                 .bytes = 256u << 20, .bytes_per_connection = 16u << 20,                            \
-                .bytes_per_uid = 64u << 20, .timeout_ms = 30000, .drain_ms = 10000,                \
+                .bytes_per_uid = 64u << 20, .timeout_ms = 30000, .frame_stall_ms = 10000, .drain_ms = 10000,                \
         }
 
 struct rpc_config {

@@ -155,6 +155,7 @@ static bool child_skip(struct vm *vm, struct req *parent, struct req *child)
                 next = req_with_state(word, REQ_SKIPPED) + REQ_REF_ONE;
         } while (!req_swap(child, &word, next));
         lane_unreserve(child_lane(vm, child));
+        room_made(vm);
         /* Relaxed: statistics. */
         atomic_fetch_add_explicit(&vm->stripes[vm_stripe()].fates[VMREQ_FATE_SKIPPED], 1,
                                   memory_order_relaxed);

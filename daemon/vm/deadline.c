@@ -185,7 +185,7 @@ static void expire(struct vm *vm, uint32_t index, uint64_t due_ns)
 
 static uint64_t service_turn(struct vm *vm, uint64_t now_ns)
 {
-        uint64_t left = UINT64_MAX;
+        uint64_t left = UINT64_MAX, lazy;
         uint32_t n;
 
         /* seq_cst: the argument at the top. */
@@ -204,7 +204,8 @@ static uint64_t service_turn(struct vm *vm, uint64_t now_ns)
                 if (due)
                         left = MIN(left, due);
         }
-        left = MIN(left, guest_service(vm, now_ns));
+        lazy = guest_service(vm, now_ns);
+        left = MIN(left, lazy);
         (void)lower(vm, left);
         return atomic_load_explicit(&vm->earliest, memory_order_seq_cst);
 }

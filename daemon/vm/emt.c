@@ -257,34 +257,46 @@ void *emt_main(void *arg)
 
 /* ---- EMTs of the embedder's own ---- */
 
+/* The calling thread is this EMT no longer, and another may be. */
+static void let_go(struct emt *emt)
+{
+        /* seq_cst: pairs with vmreq_vm_stop, which tells EMTs to stop, then looks who is attached: either it finds
+         * nobody, or it is told here.  Release is in it: pairs with the next attach. */
+        atomic_store_explicit(&emt->attached, 0, memory_order_seq_cst);
+        if (atomic_load_explicit(&emt->stop, memory_order_seq_cst))
+                tell_ended(emt);
+}
+
+/* The calling thread becomes this EMT, unless another is. */
+static int take_on(struct emt *emt)
+{
+        uint32_t nobody = 0;
+        int r;
+
+        /* Acquire: pairs with let_go; what the last thread left is visible. */
+        if (!atomic_compare_exchange_strong_explicit(&emt->attached, &nobody, 1, memory_order_seq_cst,
+                                                     memory_order_relaxed))
+                return VMREQ_E_STATE;
+        /* seq_cst: as in let_go, the other way round. */
+        r = atomic_load_explicit(&emt->stop, memory_order_seq_cst) ? VMREQ_E_CLOSED : begin(emt);
+        if (r)
+                let_go(emt);
+        return r;
+}
+
 int vmreq_emt_attach(vmreq_vm id, uint32_t cpu)
 {
         struct vm *vm = vm_pin(id.id);
-        uint32_t nobody = 0;
-        struct emt *emt;
-        int r = 0;
+        int r;
 
         if (!vm)
                 return VMREQ_E_HANDLE;
-        emt = cpu < vm->cpus ? &vm->emts[cpu] : NULL;
-        if (!emt)
+        if (cpu >= vm->cpus)
                 r = VMREQ_E_INVALID;
-        else if (emt_self || !(vm->config.flags & VMREQ_CONFIG_ATTACH) ||
-                 /* Acquire: pairs with the release in detach; what the last thread left is visible. */
-                 !atomic_compare_exchange_strong_explicit(&emt->attached, &nobody, 1, memory_order_seq_cst,
-                                                          memory_order_relaxed))
+        else if (emt_self || !(vm->config.flags & VMREQ_CONFIG_ATTACH))
                 r = VMREQ_E_STATE;
-        /* seq_cst: pairs with vmreq_vm_stop, which tells EMTs to stop, then looks who is attached. */
-        else if (atomic_load_explicit(&emt->stop, memory_order_seq_cst))
-                r = VMREQ_E_CLOSED;
         else
-                r = begin(emt);
-        if (r && emt && !nobody && r != VMREQ_E_STATE && r != VMREQ_E_INVALID) {
-                atomic_store_explicit(&emt->attached, 0, memory_order_release);
-                tell_ended(emt);
-                if (r != VMREQ_E_CLOSED)
-                        atomic_store_explicit(&emt->ended, 0, memory_order_relaxed);
-        }
+                r = take_on(&vm->emts[cpu]);
         vm_unpin(vm);
         return r;
 }
@@ -292,16 +304,20 @@ int vmreq_emt_attach(vmreq_vm id, uint32_t cpu)
 int vmreq_emt_detach(vmreq_vm id)
 {
         struct emt *emt = emt_self;
+        struct vm *vm;
 
         if (!emt || emt->vm->id != id.id || !(emt->vm->config.flags & VMREQ_CONFIG_ATTACH))
                 return VMREQ_E_NOT_EMT;
-        if (emt->current || emt->in_rendezvous)
+        if (emt->current || emt->in_rendezvous ||
+            atomic_load_explicit(&emt->state, memory_order_relaxed) == VMREQ_EMT_GUEST)
                 return VMREQ_E_STATE;
+        /* Once it is let go the VM may be stopped and freed: pinned until nothing of it is touched any more.  It
+         * cannot be gone yet, since it has an EMT. */
+        vm = vm_pin(id.id);
+        CHECK(vm);
         end(emt);
-        /* Release: pairs with the next attach.  Before the futex: vmreq_vm_stop may free the VM right after. */
-        atomic_store_explicit(&emt->attached, 0, memory_order_release);
-        if (atomic_load_explicit(&emt->stop, memory_order_seq_cst))
-                tell_ended(emt);
+        let_go(emt);
+        vm_unpin(vm);
         return 0;
 }
 
@@ -332,6 +348,7 @@ int vmreq_halt(vmreq_vm id, uint64_t deadline_ns)
 
         if (!emt || emt->vm->id != id.id)
                 return VMREQ_E_NOT_EMT;
-        emt_halt(emt, wants_guest, emt, deadline_ns);
+        /* A callee cannot run the guest, so that it wants to is no reason to go on. */
+        emt_halt(emt, emt->current ? NULL : wants_guest, emt, deadline_ns);
         return 0;
 }

@@ -54,11 +54,11 @@ bool guest_lazy(struct emt *emt)
         due = clock_add(clock_now_ns(), vm->lazy_poke_ns);
         /* seq_cst: as a deadline, deadline.c: noted before `earliest` is looked at. */
         if (atomic_compare_exchange_strong_explicit(&emt->lazy_ns, &none, due, memory_order_seq_cst,
-                                                    memory_order_relaxed))
-                (void)deadline_arm(vm, due); /* without a service thread the next exit must do */
+                                                    memory_order_relaxed) &&
+            deadline_arm(vm, due))
+                (void)guest_kick(emt); /* nobody would come later */
         return true;
 }
-
 
 uint64_t guest_service(struct vm *vm, uint64_t now_ns)
 {
@@ -143,7 +143,9 @@ int vmreq_guest_enter(vmreq_vm id)
 
         if (!emt || emt->vm->id != id.id)
                 return VMREQ_E_NOT_EMT;
-        if (atomic_load_explicit(&emt->vm->state, memory_order_seq_cst) != VMREQ_VM_RUNNING)
+        emt->halted = false; /* it wants to run */
+        if (emt->current || emt->in_rendezvous ||
+            atomic_load_explicit(&emt->vm->state, memory_order_seq_cst) != VMREQ_VM_RUNNING)
                 return VMREQ_E_STATE;
         event_guest_prepare(&emt->event);
         if (emt_has_work(emt) ||
@@ -151,6 +153,8 @@ int vmreq_guest_enter(vmreq_vm id)
                 event_guest_leave(&emt->event);
                 return VMREQ_E_STATE;
         }
+        /* Relaxed: as in guest_run. */
+        atomic_store_explicit(&emt->interrupt, 0, memory_order_relaxed);
         set_state(emt, VMREQ_EMT_GUEST);
         return 0;
 }
@@ -165,6 +169,8 @@ int vmreq_guest_leave(vmreq_vm id)
                 return VMREQ_E_STATE;
         set_state(emt, VMREQ_EMT_AWAKE);
         leave(emt);
+        /* If its owner calls vmreq_halt next, and not vmreq_guest_enter, then for an interrupt. */
+        emt->halted = true;
         return 0;
 }
 

@@ -130,7 +130,9 @@ static bool tail_take(struct lane *lane, bool reserve, uint64_t *ret_ticket)
         for (;;) {
                 if (!has_room(lane, word) ||
                     (reserve && word >> LANE_TICKET_BITS >= LANE_RESERVED_MAX)) {
-                        uint64_t again = atomic_load_explicit(&lane->tail, memory_order_relaxed);
+                        /* seq_cst: who waits for room announces that, then looks here; pairs with
+                         * lane_unreserve. */
+                        uint64_t again = atomic_load_explicit(&lane->tail, memory_order_seq_cst);
 
                         if (again == word) {
                                 atomic_fetch_add_explicit(&lane->refused, 1, memory_order_relaxed);
@@ -188,8 +190,8 @@ bool lane_reserve(struct lane *lane)
 
 void lane_unreserve(struct lane *lane)
 {
-        /* Relaxed: only a count of free room; nothing is published by it. */
-        atomic_fetch_sub_explicit(&lane->tail, 1ull << LANE_TICKET_BITS, memory_order_relaxed);
+        /* seq_cst: who gives a place back looks next whether somebody waits for room; pairs with tail_take. */
+        atomic_fetch_sub_explicit(&lane->tail, 1ull << LANE_TICKET_BITS, memory_order_seq_cst);
 }
 
 void lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *place)

@@ -176,20 +176,30 @@ static bool nobody_holds(void *ctx)
         bool holds;
 
         lock(&vm->listeners);
-        holds = somebody_holds(&vm->listeners);
+        holds = somebody_holds(&vm->listeners) && !vm->listeners.refused;
         unlock(&vm->listeners);
         return !holds;
 }
 
-/* Waits until no listener holds the state between.  False: the time is over. */
-static bool wait_listeners(struct vm *vm, uint64_t deadline_ns)
+void listeners_refuse(struct vm *vm)
+{
+        struct listeners *listeners = &vm->listeners;
+
+        lock(listeners);
+        listeners->refused = true;
+        CHECK(pthread_cond_broadcast(&listeners->cond) == 0);
+        unlock(listeners);
+        emt_wake_all(vm);
+}
+
+/* Waits until no listener holds the state between.  0; TIMEOUT; CLOSED: the VM is stopping. */
+static int wait_listeners(struct vm *vm, uint64_t deadline_ns)
 {
         struct listeners *listeners = &vm->listeners;
         struct timespec ts = {.tv_sec = (time_t)(deadline_ns / CLOCK_NS_PER_S),
                               .tv_nsec = (long)(deadline_ns % CLOCK_NS_PER_S)};
         struct emt *emt = emt_self_of(vm);
-        int error = 0;
-        bool holds;
+        int error = 0, r;
 
         /* An EMT serves its priority lanes meanwhile: what the listener waits for may need it. */
         while (emt && !nobody_holds(vm) && clock_now_ns() < deadline_ns) {
@@ -198,18 +208,18 @@ static bool wait_listeners(struct vm *vm, uint64_t deadline_ns)
                         emt_halt(emt, nobody_holds, vm, deadline_ns);
         }
         lock(listeners);
-        while (somebody_holds(listeners) && error == 0 && !emt)
+        while (somebody_holds(listeners) && !listeners->refused && error == 0 && !emt)
                 error = pthread_cond_timedwait(&listeners->cond, &listeners->lock, &ts);
-        holds = somebody_holds(listeners);
+        r = !somebody_holds(listeners) ? 0 : listeners->refused ? VMREQ_E_CLOSED : VMREQ_E_TIMEOUT;
         for (uint32_t i = 0; i < listeners->n; i++)
                 listeners->list[i].pending = false;
         unlock(listeners);
-        return !holds;
+        return r;
 }
 
 /* ---- changes ---- */
 
-/* The only writer of vm->state. */
+/* Besides put_back the only writer of vm->state. */
 static bool state_swap(struct vm *vm, enum vmreq_vm_state from, enum vmreq_vm_state to, const char *reason)
 {
         uint32_t expected = from;
@@ -270,6 +280,15 @@ static int32_t complete(void *ctx, uint32_t cpu)
         return 0;
 }
 
+/* The change has failed.  Outside of a rendezvous, so the listeners are told first: once the old state stands the
+ * guest may run and end, or another change begin, and they would be told of that by another thread. */
+static void put_back(struct vm *vm, const struct change *change)
+{
+        tell_listeners(vm, change->transition->between, change->from, NULL);
+        /* seq_cst: as in state_swap.  Between, nobody else changes it. */
+        atomic_store_explicit(&vm->state, change->from, memory_order_seq_cst);
+}
+
 static int change_run(struct vm *vm, struct change *change, uint64_t timeout_ns)
 {
         uint64_t deadline_ns = clock_add(clock_now_ns(), timeout_ns ? timeout_ns : TIMEOUT_NS_DEFAULT), now;
@@ -279,13 +298,13 @@ static int change_run(struct vm *vm, struct change *change, uint64_t timeout_ns)
 
         if (r || !change->entered)
                 return r;
-        r = wait_listeners(vm, deadline_ns) ? 0 : VMREQ_E_TIMEOUT;
+        r = wait_listeners(vm, deadline_ns);
         now = clock_now_ns();
         if (r == 0)
                 r = vmreq_rendezvous(id, VMREQ_RENDEZVOUS_DESCENDING, VMREQ_RENDEZVOUS_STOP,
                                      deadline_ns > now ? deadline_ns - now : 1, complete, change, NULL, 0);
         if (r)
-                (void)state_swap(vm, change->transition->between, change->from, NULL);
+                put_back(vm, change);
         /* Normal lanes are served again; an EMT may have gone to sleep on a full one. */
         emt_wake_all(vm);
         return r;

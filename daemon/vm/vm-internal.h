@@ -97,6 +97,7 @@ struct listeners {
         pthread_cond_t cond;  /* CLOCK_MONOTONIC; pending fell */
         struct listener list[VMREQ_LISTENERS_MAX];
         uint32_t n;
+        bool refused; /* the VM is stopping: nobody waits for them any more */
 };
 
 struct stripe {
@@ -257,6 +258,8 @@ int room_wait(struct vm *vm, uint32_t seen, uint64_t deadline_ns);
 
 int listeners_init(struct listeners *listeners);
 void listeners_deinit(struct listeners *listeners);
+/* Ends the wait of a change that a listener holds. */
+void listeners_refuse(struct vm *vm);
 /* The guest ended by itself: RUNNING → `to`. */
 void state_guest_ended(struct vm *vm, enum vmreq_vm_state to, const char *reason);
 

@@ -325,8 +325,10 @@ static void name_stuck(struct vm *vm, uint32_t *ret_stuck, uint32_t n_stuck)
         for (uint32_t cpu = 0; cpu < vm->cpus && n < n_stuck; cpu++) {
                 struct emt *emt = &vm->emts[cpu];
                 bool told = atomic_load_explicit(&emt->stop, memory_order_relaxed);
+                bool nobody = (vm->config.flags & VMREQ_CONFIG_ATTACH) &&
+                              !atomic_load_explicit(&emt->attached, memory_order_relaxed);
 
-                if (!atomic_load_explicit(&emt->ended, memory_order_acquire) &&
+                if (!nobody && !atomic_load_explicit(&emt->ended, memory_order_acquire) &&
                     (told || atomic_load_explicit(&emt->state, memory_order_relaxed) == VMREQ_EMT_RUNNING))
                         ret_stuck[n++] = cpu;
         }
@@ -366,6 +368,7 @@ int vmreq_vm_stop(vmreq_vm id, uint64_t deadline_ns, uint32_t *ret_stuck, uint32
         }
         close_vm(vm);
         rendezvous_refuse(vm);
+        listeners_refuse(vm);
         r = VMREQ_E_TIMEOUT;
         if (stop_begin(vm, deadline_ns)) {
                 if (stop_locked(vm, deadline_ns)) {

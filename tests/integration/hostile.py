@@ -206,6 +206,36 @@ class Hostile(vmreqtest.SharedDaemon):
     slow.close()
 
 
+class Stalled(vmreqtest.SharedDaemon):
+  """A frame that was begun must get on: the daemon closes who holds one open, and says why."""
+
+  CONFIG = "[limits]\nframe_stall_ms = 100\n"
+
+  def test_a_frame_that_does_not_end(self):
+    client = self.daemon.client()
+    _, data = client.pack("debug.echo", "x" * 1000)
+    client.send(data[:50])
+    self.assertIn(b"not completed", client.raw_until_eof())
+    client.close()
+    self.assertEqual(self.client.call("debug.add", 40, 2), 42)
+
+  def test_a_slow_frame_that_gets_on(self):
+    # Each piece is answered for by a call on another connection, so the pace is the daemon's own.
+    client = self.daemon.client()
+    msgid, data = client.pack("debug.echo", "x" * 3_000_000)
+    for at in range(0, len(data), 300_000):
+      client.send(data[at:at + 300_000])
+      self.client.call("debug.sleep", 30)
+    self.assertEqual(len(client.result(msgid)), 3_000_000)
+    client.close()
+
+  def test_an_idle_connection_is_left_alone(self):
+    client = self.daemon.client()
+    self.client.call("debug.sleep", 400)
+    self.assertEqual(client.call("debug.add", 40, 2), 42)
+    client.close()
+
+
 class Mutated(vmreqtest.SharedDaemon):
   """Here no EMT is blocked: a mutated call may be a good one, and then has its answer at once."""
 
