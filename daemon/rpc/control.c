@@ -49,43 +49,41 @@ static void method_ping(const struct rpc_request *request)
 
 /* ---- hello ---- */
 
-static bool read_style(struct rpc_peer *peer, const struct proto_value *value)
+static bool read_style(const struct proto_value *value, enum rpc_style *ret_style)
 {
         if (proto_value_is_text(value, "text"))
-                peer->style = RPC_STYLE_TEXT;
+                *ret_style = RPC_STYLE_TEXT;
         else if (proto_value_is_text(value, "pair"))
-                peer->style = RPC_STYLE_PAIR;
+                *ret_style = RPC_STYLE_PAIR;
         else if (proto_value_is_text(value, "map"))
-                peer->style = RPC_STYLE_MAP;
+                *ret_style = RPC_STYLE_MAP;
         else
                 return false;
         return true;
 }
 
-static bool read_timeout(struct rpc_peer *peer, const struct proto_value *value)
-{
-        if (value->type != PROTO_UINT || value->u > WAIT_MS_MAX)
-                return false;
-        peer->timeout_ms = value->u;
-        peer->timeout_set = true;
-        return true;
-}
-
-/* NULL: all wishes are understood; else what was expected.  Unknown ones are for newer servers. */
+/* NULL: all wishes are understood, and taken; else what was expected, and none is.  Unknown ones are for newer
+ * servers. */
 static const char *read_wishes(struct rpc_peer *peer, const struct proto_value *map)
 {
         const struct proto_value *value;
+        enum rpc_style style = peer->style;
 
         if (!map)
                 return NULL;
         if (map->type != PROTO_MAP)
                 return "a map of wishes: client, version, errors, completed, stream, timeout_ms";
         value = proto_value_map_get(map, "errors");
-        if (value && !read_style(peer, value))
+        if (value && !read_style(value, &style))
                 return "errors: \"text\", \"pair\" or \"map\"";
         value = proto_value_map_get(map, "timeout_ms");
-        if (value && !read_timeout(peer, value))
+        if (value && (value->type != PROTO_UINT || value->u > WAIT_MS_MAX))
                 return "timeout_ms: milliseconds 0..10^12, 0 for none";
+        peer->style = style;
+        if (value) {
+                peer->timeout_ms = value->u;
+                peer->timeout_set = true;
+        }
         return NULL;
 }
 
@@ -279,10 +277,12 @@ static void method_release(const struct rpc_request *request)
         }
 }
 
-/* May this peer cancel it?  What is not its own is unknown to it, unless it has the right to others'. */
+/* May this peer cancel it?  What is not its own is unknown to it, unless it has the right to others'.  A call that
+ * nobody collects belongs to its uid. */
 static bool may_cancel(const struct rpc_peer *peer, const struct rpc_call *call)
 {
-        return call->peer == peer || (peer->rights & RPC_RIGHT_CONTROL);
+        return call->peer == peer || (peer->rights & RPC_RIGHT_CONTROL) ||
+               (call->kind == RPC_CALL_NO_WAIT && call->caller_uid == peer->identity.uid);
 }
 
 static void method_cancel(const struct rpc_request *request)

@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+/* Without this it would end the process for lack of memory. */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "base/check.h"
@@ -60,6 +62,10 @@ static struct rpc_uid_account *uid_account(struct rpc_quota *quota, uid_t uid)
         for (unsigned i = 0; i < _RPC_RESOURCE_N; i++)
                 found->account.max[i] = quota->uid_max[i];
         HASH_ADD(hh, quota->uids, uid, sizeof(uid), found);
+        if (!found->hh.tbl) { /* no memory for the table */
+                free(found);
+                return NULL;
+        }
         return found;
 }
 

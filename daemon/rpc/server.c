@@ -83,6 +83,10 @@ void rpc_server_rearm(struct rpc_server *server, uint64_t due_ns)
 
         /* libuv counts from the loop's cached time, which may be old by now. */
         uv_update_time(&server->loop);
+        /* Another thread's due time may be later than one of this thread's that came meanwhile. */
+        if (uv_is_active((uv_handle_t *)&server->service_timer) &&
+            uv_timer_get_due_in(&server->service_timer) <= ms)
+                return;
         (void)uv_timer_start(&server->service_timer, on_service, ms, 0);
 }
 
@@ -166,8 +170,9 @@ static void on_prepare(uv_prepare_t *prepare)
 {
         struct rpc_server *server = prepare->data;
 
-        rpc_server_flush(server);
+        /* In this order: what the end of a drain has to say must not wait for the next event. */
         rpc_drain_check(server);
+        rpc_server_flush(server);
 }
 
 static void on_check(uv_check_t *check)

@@ -78,6 +78,7 @@ static int make_children(struct vm *vm, struct req *parent)
                         break;
                 child_fill(child, parent, req_index(vm, parent), cpu);
                 if (!lane_reserve(child_lane(vm, child))) {
+                        room_hush(); /* start_refused follows */
                         req_unref(vm, child);
                         break;
                 }
@@ -266,13 +267,15 @@ void broadcast_child_ended(struct vm *vm, struct req *child, uint64_t word)
 }
 
 /* Undoes what broadcast_start did, before any child was queued. */
-static int start_refused(struct vm *vm, struct req *parent, int result)
+static int start_refused(struct vm *vm, struct req *parent, uint32_t try, int result)
 {
         struct req *child;
 
+        room_hush();
         for (child = child_first(vm, parent); child; child = child_next(vm, child))
                 lane_unreserve(child_lane(vm, child));
         broadcast_drop_children(vm, parent);
+        room_tried(vm, try);
         parent->first_child = 0;
         atomic_store_explicit(&parent->uses, 0, memory_order_release);
         return result;
@@ -280,7 +283,7 @@ static int start_refused(struct vm *vm, struct req *parent, int result)
 
 int broadcast_start(struct vm *vm, struct req *parent)
 {
-        uint32_t unused = 0;
+        uint32_t unused = 0, try;
         struct req *child, *next;
         uint64_t word;
         int r;
@@ -296,6 +299,7 @@ int broadcast_start(struct vm *vm, struct req *parent)
                 atomic_store_explicit(&parent->uses, 0, memory_order_release);
                 return VMREQ_E_STATE;
         }
+        try = room_try(vm);
         r = make_children(vm, parent);
         if (r == 0 && parent->deadline_ns)
                 r = deadline_set(vm, req_index(vm, parent), parent->deadline_ns);
@@ -306,7 +310,7 @@ int broadcast_start(struct vm *vm, struct req *parent)
                 r = VMREQ_E_CLOSED;
         }
         if (r)
-                return start_refused(vm, parent, r);
+                return start_refused(vm, parent, try, r);
         atomic_store_explicit(&parent->start_ns,
                               atomic_load_explicit(&parent->queued_ns, memory_order_relaxed),
                               memory_order_relaxed);

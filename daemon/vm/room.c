@@ -3,6 +3,15 @@
  * Waiting for room, for submitters that asked to (VMREQ_WAIT_ROOM).  Who frees a packet or a place looks whether
  * somebody waits, and only then bumps the futex.  Everybody tries again: which of them gets it is decided by the
  * lane and the slab, not here.
+ *
+ * A try that fails must not wake the others, who would fail and wake this one: so a submitter keeps its packet from
+ * try to try, and a broadcast, which has to give its children back, does so silently, unless somebody else has
+ * tried while it held them:
+ *
+ *   broadcast: tries++; takes; fails; gives back; is tries what it was?  no: bump
+ *   waiter:    tries++; finds nothing; sleeps until a bump
+ *
+ * Argument: both sides write, then read, all seq_cst: either the waiter finds what was given back, or it is seen.
  */
 #include "vm/vm-internal.h"
 
@@ -10,8 +19,31 @@
 
 #include "vm/futex.h"
 
+/* What this thread gives back is what its own try has taken. */
+static _Thread_local bool hushed;
+
+uint32_t room_try(struct vm *vm)
+{
+        /* seq_cst: the argument at the top. */
+        return atomic_fetch_add_explicit(&vm->room_tries, 1, memory_order_seq_cst) + 1;
+}
+
+void room_hush(void)
+{
+        hushed = true;
+}
+
+void room_tried(struct vm *vm, uint32_t try)
+{
+        hushed = false;
+        if (atomic_load_explicit(&vm->room_tries, memory_order_seq_cst) != try)
+                room_made(vm);
+}
+
 void room_made(struct vm *vm)
 {
+        if (hushed)
+                return;
         /* seq_cst: pairs with submit_when_room; the freeing stands before this look. */
         if (!atomic_load_explicit(&vm->room_waiters, memory_order_seq_cst))
                 return;
@@ -58,8 +90,12 @@ static int wait_emt(struct vm *vm, struct emt *emt, uint32_t seen, uint64_t dead
 int room_wait(struct vm *vm, uint32_t seen, uint64_t deadline_ns)
 {
         struct emt *emt = emt_self_of(vm);
+        struct awaited awaited = {vm, seen};
 
         if (emt)
                 return wait_emt(vm, emt, seen, deadline_ns);
-        return futex_wait(&vm->room, seen, deadline_ns) ? VMREQ_E_TIMEOUT : 0;
+        while (!has_changed(&awaited))
+                if (futex_wait(&vm->room, seen, deadline_ns))
+                        return VMREQ_E_TIMEOUT;
+        return 0;
 }

@@ -213,46 +213,56 @@ static bool disown(struct vm *vm, struct req *req, uint64_t word)
         return true;
 }
 
-static int submit_once(struct vm *vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
+/* One try.  *req: NULL, or the packet of the last one; it stays the caller's for submit_end.  With it goes a
+ * reference of the call's own, beside the one of the handle's owner: a packet that is killed or runs during the push,
+ * and whose hook gives the handle back, is not recycled under our feet. */
+static int submit_try(struct vm *vm, const struct vmreq_spec *spec, struct req **req)
 {
-        uint64_t owned = spec->flags & VMREQ_NO_WAIT ? 0 : REQ_F_OWNED | REQ_REF_ONE, word;
-        struct req *req;
-        int r = alloc(vm, spec, owned, &req);
+        int r = 0;
 
-        if (r)
+        if (*req)
+                atomic_store_explicit(&(*req)->queued_ns, clock_now_ns(), memory_order_relaxed);
+        else
+                r = alloc(vm, spec, spec->flags & VMREQ_NO_WAIT ? 0 : REQ_F_OWNED | REQ_REF_ONE, req);
+        return r ? r : start(vm, *req);
+}
+
+static int submit_end(struct vm *vm, struct req *req, int r, vmreq_handle *ret_handle)
+{
+        uint64_t word;
+
+        if (!req)
                 return r;
         word = req_load(req);
-        /* This reference is the call's own, beside the one of the handle's owner: a packet that is killed or runs
-         * during the push, and whose hook gives the handle back, is not recycled under our feet. */
-        r = start(vm, req);
         if (r == 0 && ret_handle)
                 *ret_handle = req_handle(vm, req, word);
-        if (r && owned)
+        if (r)
                 (void)disown(vm, req, word);
         req_unref(vm, req);
         return r;
 }
 
-/* Again and again, until there was room. */
-static int submit_when_room(struct vm *vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
+/* Again and again, until there was room.  The packet is kept meanwhile: room.c. */
+static int submit_when_room(struct vm *vm, const struct vmreq_spec *spec, struct req **req)
 {
         uint64_t until_ns = spec->deadline_ns ? spec->deadline_ns : UINT64_MAX;
         int r;
 
+        if (emt_self_of(vm) && (spec->flags & VMREQ_NO_NEST))
+                return VMREQ_E_DEADLOCK;
         /* seq_cst: pairs with room_made: announced, then looked; freed, then looked whether announced. */
         atomic_fetch_add_explicit(&vm->room_waiters, 1, memory_order_seq_cst);
         for (;;) {
-                uint32_t seen = atomic_load_explicit(&vm->room, memory_order_seq_cst);
-                int w;
+                uint32_t seen;
 
-                r = submit_once(vm, spec, ret_handle);
+                (void)room_try(vm);
+                seen = atomic_load_explicit(&vm->room, memory_order_seq_cst);
+                r = submit_try(vm, spec, req);
                 if (r != VMREQ_E_BUSY)
                         break;
-                w = room_wait(vm, seen, until_ns);
-                if (w) {
-                        r = w;
+                r = room_wait(vm, seen, until_ns);
+                if (r)
                         break;
-                }
         }
         atomic_fetch_sub_explicit(&vm->room_waiters, 1, memory_order_relaxed);
         return r;
@@ -260,6 +270,7 @@ static int submit_when_room(struct vm *vm, const struct vmreq_spec *spec, vmreq_
 
 int vmreq_submit(vmreq_vm id, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
 {
+        struct req *req = NULL;
         struct vm *vm;
         int r;
 
@@ -270,9 +281,10 @@ int vmreq_submit(vmreq_vm id, const struct vmreq_spec *spec, vmreq_handle *ret_h
         vm = vm_pin(id.id);
         if (!vm)
                 return VMREQ_E_HANDLE;
-        r = submit_once(vm, spec, ret_handle);
+        r = submit_try(vm, spec, &req);
         if (r == VMREQ_E_BUSY && (spec->flags & VMREQ_WAIT_ROOM))
-                r = submit_when_room(vm, spec, ret_handle);
+                r = submit_when_room(vm, spec, &req);
+        r = submit_end(vm, req, r, ret_handle);
         submit_count(vm, r);
         vm_unpin(vm);
         return r;

@@ -136,6 +136,7 @@ struct vm {
         /* Submitters that wait for room, and a futex that is bumped when some has come. */
         _Alignas(CACHE_PAIR) _Atomic uint32_t room_waiters;
         _Atomic uint32_t room;
+        _Atomic uint32_t room_tries; /* bumped before each try of theirs, and of each broadcast */
         /* EMTs that sleep, or are about to: a hint for ANY; and EMTs inside a nested wait. */
         _Alignas(CACHE_PAIR) _Atomic uint64_t asleep[CPUSET_WORDS];
         _Atomic uint64_t nested[CPUSET_WORDS];
@@ -251,6 +252,12 @@ bool guest_kick(struct emt *emt);
 
 /* Room has come, in a lane or in the slab.  Cheap when nobody waits. */
 void room_made(struct vm *vm);
+/* Announces a try that may take room and give it back; its number. */
+uint32_t room_try(struct vm *vm);
+/* Between the two this thread gives back only what its try has taken: no news to anybody, unless others have tried
+ * meanwhile and not found it. */
+void room_hush(void);
+void room_tried(struct vm *vm, uint32_t try);
 /* Waits for it from `seen` on, until deadline_ns; an EMT serves meanwhile.  0, TIMEOUT or DEADLOCK. */
 int room_wait(struct vm *vm, uint32_t seen, uint64_t deadline_ns);
 

@@ -12,7 +12,6 @@
 #include "vm/vm-internal.h"
 
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include <sys/mman.h>
 
 #include "vm/futex.h"
+#include "vm/processors.h"
 
 #define SLAB_DEFAULT 8192u
 #define LANE_DEFAULT 4096u
@@ -42,11 +42,7 @@ static int config_check(const struct vmreq_config *config)
 /* Spinning takes a processor from somebody unless there is one for each EMT and one for a submitter. */
 static bool spinning_can_pay(uint32_t cpus)
 {
-        cpu_set_t set;
-
-        if (sched_getaffinity(0, sizeof(set), &set))
-                return false;
-        return (uint32_t)CPU_COUNT(&set) >= cpus + 1;
+        return processors_usable("/proc/self/cgroup", "/sys/fs/cgroup") >= cpus + 1;
 }
 
 static void *map_pages(size_t bytes)
