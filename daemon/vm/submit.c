@@ -220,10 +220,14 @@ static int submit_try(struct vm *vm, const struct vmreq_spec *spec, struct req *
 {
         int r = 0;
 
-        if (*req)
+        if (*req) {
+                /* seq_cst: as in submit_single; for a broadcast, which finds its places taken first. */
+                if (atomic_load_explicit(&vm->closed, memory_order_seq_cst))
+                        return VMREQ_E_CLOSED;
                 atomic_store_explicit(&(*req)->queued_ns, clock_now_ns(), memory_order_relaxed);
-        else
+        } else {
                 r = alloc(vm, spec, spec->flags & VMREQ_NO_WAIT ? 0 : REQ_F_OWNED | REQ_REF_ONE, req);
+        }
         return r ? r : start(vm, *req);
 }
 

@@ -76,10 +76,12 @@ static void d01_free_list_loses_nothing(void **state)
 
 static int32_t count_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
 {
+        _Atomic uint32_t *n = ctx;
+
         (void)args;
         (void)argc;
         (void)reply;
-        atomic_fetch_add(ctx, 1);
+        atomic_fetch_add(n, 1);
         return 0;
 }
 

@@ -8,6 +8,7 @@
  * A test that fails leaves its VM as it is: an EMT may be held in a callee, and would not end.
  */
 
+#include <errno.h>
 #include <time.h>
 
 #include "lib/engine.h"
@@ -46,6 +47,20 @@ static inline int defects_run(int argc, char **argv, const struct CMUnitTest *te
         if (argc > 1)
                 cmocka_set_test_filter(argv[1]);
         return _cmocka_run_group_tests("defects", tests, n, NULL, NULL);
+}
+
+/* False: nobody posted it. */
+static inline bool sem_soon(sem_t *sem)
+{
+        struct timespec until;
+        int r;
+
+        CHECK(clock_gettime(CLOCK_REALTIME, &until) == 0);
+        until.tv_sec += (time_t)(defects_soon_ns() / CLOCK_NS_PER_S);
+        do {
+                r = sem_timedwait(sem, &until);
+        } while (r && errno == EINTR);
+        return r == 0;
 }
 
 /* ---- on an EMT ---- */

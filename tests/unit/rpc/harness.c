@@ -14,6 +14,7 @@
 #include <sys/un.h>
 
 #include "base/check.h"
+#include "base/macros.h"
 #include "rpc/peer.h"
 #include "unit/rpc/module.h"
 
@@ -33,11 +34,13 @@ static void *loop_main(void *arg)
 static void on_job(uv_async_t *async)
 {
         struct harness *harness = async->data;
+        /* Acquire: pairs with post_job. */
+        void (*job)(struct rpc_server *, void *) = atomic_exchange_explicit(&harness->job, NULL,
+                                                                            memory_order_acquire);
 
-        if (!harness->job)
+        if (!job)
                 return;
-        harness->job(harness->server, harness->job_ctx);
-        harness->job = NULL;
+        job(harness->server, harness->job_ctx);
         CHECK(sem_post(&harness->job_done) == 0);
 }
 
@@ -156,7 +159,7 @@ void harness_end(struct harness *harness)
 static void post_job(struct harness *harness, void (*job)(struct rpc_server *, void *), void *ctx)
 {
         harness->job_ctx = ctx;
-        harness->job = job;
+        atomic_store_explicit(&harness->job, job, memory_order_release);
         assert_int_equal(uv_async_send(&harness->job_async), 0);
 }
 
@@ -275,6 +278,22 @@ void harness_until_calls(struct harness *harness, uint32_t n_calls)
         harness_until(harness, has_calls, &n_calls);
 }
 
+static bool has_begun(struct rpc_server *server, void *ctx)
+{
+        const struct rpc_peer *peer;
+        uint64_t last_peer = 0;
+
+        /* Connections draw their numbers from the same counter. */
+        TAILQ_FOREACH (peer, &server->peers, link)
+                last_peer = MAX(last_peer, peer->number);
+        return server->n_calls == 0 && server->next_id - last_peer >= *(uint64_t *)ctx;
+}
+
+void harness_until_begun(struct harness *harness, uint64_t n)
+{
+        harness_until(harness, has_begun, &n);
+}
+
 static bool has_peers(struct rpc_server *server, void *ctx)
 {
         return server->n_peers == *(uint32_t *)ctx;
@@ -319,8 +338,14 @@ void client_send_raw(struct client *client, const void *data, size_t len)
 
                 if (n < 0 && errno == EINTR)
                         continue;
-                if (n < 0)
-                        fail_msg("send: %s", strerror(errno));
+                if (n < 0) {
+                        const struct proto_value *root = client_receive(client);
+                        char text[1024] = "";
+
+                        if (root)
+                                wire_show(root, text, sizeof(text));
+                        fail_msg("send: %s; next answer: %s", strerror(errno), text);
+                }
                 sent += (size_t)n;
         }
 }

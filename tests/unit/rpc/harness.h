@@ -13,7 +13,7 @@
 #include "rpc/server-internal.h"
 #include "unit/rpc/wire.h"
 
-#define HARNESS_ALARM_S 110u
+#define HARNESS_ALARM_S 50u
 
 struct harness_options {
         uint32_t cpus, slab, lane;
@@ -36,7 +36,7 @@ struct harness {
 
         /* a function for the loop thread */
         uv_async_t job_async;
-        void (*job)(struct rpc_server *server, void *ctx);
+        void (*_Atomic job)(struct rpc_server *server, void *ctx);
         void *job_ctx;
         sem_t job_done;
 };
@@ -69,6 +69,8 @@ struct harness_figures harness_figures(struct harness *harness);
 /* Waits until nothing is in flight: no call, no byte charged but what `n_peers` connections hold when idle. */
 void harness_until_idle(struct harness *harness, uint32_t n_peers);
 void harness_until_calls(struct harness *harness, uint32_t n_calls);
+/* Waits until `n` calls have begun since the last connection came, and none is in flight any more. */
+void harness_until_begun(struct harness *harness, uint64_t n);
 void harness_until_peers(struct harness *harness, uint32_t n_peers);
 
 /* ---- the module "t" ----
@@ -97,6 +99,8 @@ void harness_until_peers(struct harness *harness, uint32_t n_peers);
 void gate_wait(void);
 /* Lets one t.gate go. */
 void gate_open(void);
+/* Lets all go from here on: for the end of a test that may have failed. */
+void gates_open(void);
 
 #define MARKS_MAX 8192
 extern _Atomic uint32_t n_marks;

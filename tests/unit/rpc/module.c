@@ -33,6 +33,12 @@ void gate_open(void)
         CHECK(sem_post(&gate_out) == 0);
 }
 
+void gates_open(void)
+{
+        for (unsigned i = 0; i < 1000; i++)
+                gate_open();
+}
+
 void test_module_reset(void)
 {
         if (has_gates) {

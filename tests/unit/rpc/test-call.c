@@ -29,6 +29,7 @@ static int start(void **state)
 static int end(void **state)
 {
         (void)state;
+        gates_open();
         client_close(&c);
         harness_until_idle(&h, 0);
         harness_end(&h);

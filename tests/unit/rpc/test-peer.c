@@ -5,9 +5,10 @@
  */
 #include "unit/rpc/harness.h"
 
-#include <errno.h>
+#include <pthread.h>
 #include <sys/socket.h>
 
+#include "base/check.h"
 #include "rpc/call.h"
 #include "rpc/peer.h"
 
@@ -36,6 +37,7 @@ static int start(void **state)
 static int end(void **state)
 {
         (void)state;
+        gates_open();
         client_close(&c);
         client_close(&d);
         harness_until_idle(&h, 0);
@@ -69,19 +71,25 @@ static void test_frames_split_anywhere(void **state)
 
 static void test_byte_by_byte(void **state)
 {
-        struct proto_builder bytes;
+        static const char *const frames[][2] = {
+                {"[0, 1, 't.echo', ['0123456789012345678901234567890123456789']]",
+                 "[1,1,nil,'0123456789012345678901234567890123456789']"},
+                {"[0, 2, 'vmreq.ping', nil]", "[1,2,nil,'pong']"},
+        };
 
         (void)state;
-        proto_builder_init(&bytes, MIB);
-        wire_put(&bytes, "[0, 1, 't.echo', ['0123456789012345678901234567890123456789']]");
-        wire_put(&bytes, "[0, 2, 'vmreq.ping', nil]");
-        for (size_t i = 0; i < bytes.len; i++) {
-                client_send_raw(&c, bytes.data + i, 1);
-                client_sync(&d);
+        for (size_t f = 0; f < 2; f++) {
+                struct proto_builder bytes;
+
+                proto_builder_init(&bytes, MIB);
+                wire_put(&bytes, frames[f][0]);
+                for (size_t i = 0; i < bytes.len; i++) {
+                        client_send_raw(&c, bytes.data + i, 1);
+                        client_sync(&d);
+                }
+                client_expect(&c, frames[f][1]);
+                proto_builder_deinit(&bytes);
         }
-        client_expect(&c, "[1,1,nil,'0123456789012345678901234567890123456789']");
-        client_expect(&c, "[1,2,nil,'pong']");
-        proto_builder_deinit(&bytes);
         harness_until_idle(&h, 2); /* an idle connection holds no input buffer */
 }
 
@@ -146,48 +154,145 @@ static void test_largest_frames(void **state)
         harness_until_idle(&h, 2);
 }
 
+/* Sends until there is nobody to send to. */
+static void *send_some(void *arg)
+{
+        const struct client *client = arg;
+        size_t sent = 0;
+        ssize_t n;
+
+        do {
+                n = send(client->fd, client->out.data + sent, client->out.len - sent, MSG_NOSIGNAL);
+                sent += n > 0 ? (size_t)n : 0;
+        } while (n > 0 && sent < client->out.len);
+        return NULL;
+}
+
+static void *send_all(void *arg)
+{
+        struct client *client = arg;
+
+        CHECK(client->out.error == PROTO_BUILDER_OK);
+        for (size_t sent = 0; sent < client->out.len;) {
+                ssize_t n = send(client->fd, client->out.data + sent, client->out.len - sent, MSG_NOSIGNAL);
+
+                CHECK(n > 0);
+                sent += (size_t)n;
+        }
+        return NULL;
+}
+
+static bool is_paused(struct rpc_server *server, void *ctx)
+{
+        const struct rpc_peer *peer;
+
+        (void)ctx;
+        TAILQ_FOREACH (peer, &server->peers, link)
+                if (peer->paused)
+                        return true;
+        return false;
+}
+
 /* Long arguments of calls that wait count against the connection's share: it is not read from until some end. */
 static void test_long_arguments_in_flight(void **state)
 {
         size_t len = 6 * MIB;
         char *bytes = calloc(1, len);
-        struct harness_figures figures;
+        pthread_t sender;
 
         (void)state;
         assert_non_null(bytes);
         client_send(&d, "[0, 1, 'vmreq.call', ['t.gate', [], {'cpu': 0}]]");
         gate_wait();
-        for (int64_t i = 0; i < 3; i++) {
+        for (int64_t i = 0; i < 4; i++)
                 client_put(&c, "[0, %d, 'vmreq.call', ['t.size', [%b], {'cpu': 0}]]", i, bytes, len);
-                client_flush(&c);
-        }
-        /* More than its share is held now; this comes to nobody's ears before. */
         client_put(&c, "[0, 4, 'vmreq.call', ['t.size', ['x'], {'cpu': 0}]]");
-        client_flush(&c);
+        assert_int_equal(pthread_create(&sender, NULL, send_all, &c), 0);
+        harness_until(&h, is_paused, NULL);
         client_sync(&d);
-        figures = harness_figures(&h);
-        assert_true(figures.bytes <= 24 * MIB + 2 * 65536);
+        assert_true(harness_figures(&h).bytes <= 24 * MIB + 2 * 65536);
         gate_open();
         client_expect(&d, "[1,1,nil,0]");
-        client_expect(&c, "[1,0,nil,6291456]");
-        client_expect(&c, "[1,1,nil,6291456]");
-        client_expect(&c, "[1,2,nil,6291456]");
+        for (int i = 0; i < 4; i++)
+                assert_int_equal(client_receive(&c)->items[3].u, len);
         client_expect(&c, "[1,4,nil,1]");
+        assert_int_equal(pthread_join(sender, NULL), 0);
         free(bytes);
+}
+
+/* A frame that cannot be kept because the uid holds too much is answered, and ends its connection. */
+static int start_one_frame(void **state)
+{
+        struct harness_options options = HARNESS_OPTIONS_INIT;
+
+        (void)state;
+        options.limits.bytes_per_uid = 3 * MIB;
+        return start_with(&options);
+}
+
+static void test_frame_over_the_share_of_its_uid(void **state)
+{
+        size_t len = 2 * MIB - 200;
+        char *bytes = calloc(1, len);
+        struct client e;
+
+        (void)state;
+        assert_non_null(bytes);
+        client_send(&d, "[0, 1, 'vmreq.call', ['t.gate', [], {'cpu': 0}]]");
+        gate_wait();
+        for (int64_t i = 2; i < 5; i++) {
+                client_put(&d, "[0, %d, 'vmreq.call', ['t.size', [%b], {'cpu': 0}]]", i, bytes, (size_t)600000);
+                client_flush(&d);
+                client_sync(&d);
+        }
+        client_connect(&e, &h);
+        client_put(&e, "[0, 3, 't.size', [%b]]", bytes, len);
+        e.out.len -= 1; /* the last byte never comes */
+        {
+                pthread_t sender;
+                char text[256];
+                void *unused;
+
+                /* The sender may find the connection closed in the middle: that is its trouble. */
+                assert_int_equal(pthread_create(&sender, NULL, send_some, &e), 0);
+                wire_show(client_receive(&e), text, sizeof(text));
+                assert_has(text, "[1,3,'BUSY: too many bytes of this uid: ");
+                client_expect_end(&e);
+                assert_int_equal(pthread_join(sender, &unused), 0);
+        }
+        client_close(&e);
+        client_sync(&d); /* nobody else is touched */
+        gate_open();
+        client_expect(&d, "[1,1,nil,0]");
+        client_expect(&d, "[1,2,nil,600000]");
+        client_expect(&d, "[1,3,nil,600000]");
+        client_expect(&d, "[1,4,nil,600000]");
+        free(bytes);
+}
+
+static void read_to_end(struct client *client, char *text, size_t size)
+{
+        size_t used = 0;
+        ssize_t n;
+
+        while ((n = recv(client->fd, text + used, size - 1 - used, 0)) > 0)
+                used += (size_t)n;
+        text[used] = 0;
 }
 
 static void test_oversized(void **state)
 {
         static const uint8_t huge_bin[] = {0x94, 0x00, 0x07, 0xa1, 'x', 0x91, 0xc6, 0x00, 0x80, 0x00, 0x00};
         static const uint8_t huge_array[] = {0xdd, 0xff, 0xff, 0xff, 0xff};
+        char text[256];
 
         (void)state;
         client_send_raw(&c, huge_bin, sizeof(huge_bin));
         client_expect_error(&c, 7, "TOO_LARGE", "no", "the connection is closed");
         client_expect_end(&c);
         client_send_raw(&d, huge_array, sizeof(huge_array));
-        assert_non_null(client_receive(&d)); /* one line that cannot be addressed */
-        client_expect_end(&d);
+        read_to_end(&d, text, sizeof(text)); /* one line that cannot be addressed */
+        assert_has(text, "vmreqd: frame larger than the limit");
         harness_until_peers(&h, 0);
 }
 
@@ -214,6 +319,7 @@ static void test_malformed(void **state)
 {
         static const uint8_t bytes[] = {0x94, 0x00, 0x07, 0xa1, 'x', 0x91, 0xc1};
         static const uint8_t nothing_known[] = {0x94, 0xc1};
+        char text[256];
 
         (void)state;
         client_send(&c, "[0, 1, 'vmreq.ping', []]");
@@ -222,18 +328,8 @@ static void test_malformed(void **state)
         client_expect_error(&c, 7, "INVALID_REQUEST", "no", "malformed");
         client_expect_end(&c);
         client_send_raw(&d, nothing_known, sizeof(nothing_known));
-        assert_non_null(client_receive(&d));
-        client_expect_end(&d);
-}
-
-static void read_to_end(struct client *client, char *text, size_t size)
-{
-        size_t used = 0;
-        ssize_t n;
-
-        while ((n = recv(client->fd, text + used, size - 1 - used, 0)) > 0)
-                used += (size_t)n;
-        text[used] = 0;
+        read_to_end(&d, text, sizeof(text));
+        assert_has(text, "vmreqd: malformed frame");
 }
 
 static void test_strangers(void **state)
@@ -445,7 +541,7 @@ static void test_who_does_not_read_gets_notices(void **state)
         (void)state;
         for (int64_t i = 0; i < 20; i++)
                 client_send(&c, "[0, %d, 'vmreq.call', ['t.big', [4000000], {'cpu': 0}]]", i);
-        harness_until_calls(&h, 0);
+        harness_until_begun(&h, 20);
         assert_true(held_by_server().out <= 40 * MIB);
         client_sync(&d); /* the others do not notice */
         for (int i = 0; i < 20; i++) {
@@ -467,17 +563,6 @@ static void test_who_does_not_read_gets_notices(void **state)
         assert_true(results >= 5 && notices > 0);
         client_sync(&c); /* it is read from again */
         harness_until_idle(&h, 2);
-}
-
-static bool is_paused(struct rpc_server *server, void *ctx)
-{
-        const struct rpc_peer *peer;
-
-        (void)ctx;
-        TAILQ_FOREACH (peer, &server->peers, link)
-                if (peer->paused)
-                        return true;
-        return false;
 }
 
 static void test_who_does_not_read_is_not_read_from(void **state)
@@ -619,6 +704,7 @@ int main(void)
                 TEST(test_turns),
                 TEST(test_largest_frames),
                 TEST(test_long_arguments_in_flight),
+                TEST_WITH(test_frame_over_the_share_of_its_uid, start_one_frame),
                 TEST(test_oversized),
                 TEST(test_too_deep),
                 TEST(test_malformed),

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Interleavings, one at a time: the thread that is "preempted" is this one.  The linker puts a wrapper in front of the
+ * engine's own steps (the push, the take, the noting of a deadline, ...), and a test does in the wrapper what
+ * another thread might do just then.  So every race here is lost, or won, each time.
+ */
+#include "lib/engine.h"
+
+/* What happens before the real step, and after it; each once, on the thread that armed it or, for the EMT's own
+ * steps, on the EMT. */
+struct step {
+        void (*_Atomic before)(void);
+        void (*_Atomic after)(void);
+};
+
+static struct step push, push_reserved, note, queue_broadcast, take;
+
+static void fire(void (*_Atomic *at)(void))
+{
+        void (*fn)(void) = atomic_exchange(at, NULL);
+
+        if (fn)
+                fn();
+}
+
+bool __real_lane_push(struct lane *lane, uint32_t index, _Atomic uint64_t *place);
+void __real_lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *place);
+bool __real_lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place);
+int __real_deadline_set(struct vm *vm, uint32_t index, uint64_t deadline_ns);
+int __real_broadcast_start(struct vm *vm, struct req *parent);
+bool __wrap_lane_push(struct lane *lane, uint32_t index, _Atomic uint64_t *place);
+void __wrap_lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *place);
+bool __wrap_lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place);
+int __wrap_deadline_set(struct vm *vm, uint32_t index, uint64_t deadline_ns);
+int __wrap_broadcast_start(struct vm *vm, struct req *parent);
+
+bool __wrap_lane_push(struct lane *lane, uint32_t index, _Atomic uint64_t *place)
+{
+        bool pushed;
+
+        fire(&push.before);
+        pushed = __real_lane_push(lane, index, place);
+        fire(&push.after);
+        return pushed;
+}
+
+void __wrap_lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *place)
+{
+        fire(&push_reserved.before);
+        __real_lane_push_reserved(lane, index, place);
+        fire(&push_reserved.after);
+}
+
+bool __wrap_lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
+{
+        bool taken = __real_lane_take(lane, ret_index, ret_place);
+
+        if (taken)
+                fire(&take.after);
+        return taken;
+}
+
+int __wrap_deadline_set(struct vm *vm, uint32_t index, uint64_t deadline_ns)
+{
+        int r;
+
+        fire(&note.before);
+        r = __real_deadline_set(vm, index, deadline_ns);
+        fire(&note.after);
+        return r;
+}
+
+int __wrap_broadcast_start(struct vm *vm, struct req *parent)
+{
+        fire(&queue_broadcast.before);
+        return __real_broadcast_start(vm, parent);
+}
+
+/* ---- the scene ---- */
+
+#define CPUS 3u
+
+static vmreq_vm id;
+static struct log ran;
+static struct hooked hooked;
+static struct gate gates[CPUS];
+static uint64_t due;
+
+static void service_wake(void *ctx, uint64_t due_ns)
+{
+        (void)ctx;
+        (void)due_ns;
+}
+
+static int setup(void **state)
+{
+        struct vmreq_config config = VMREQ_CONFIG_INIT;
+
+        (void)state;
+        config.cpus = CPUS;
+        config.service_wake = service_wake;
+        id = engine_new_with(&config);
+        memset(&ran, 0, sizeof(ran));
+        due = clock_now_ns() + ENGINE_FAR_NS;
+        return 0;
+}
+
+/* No place may stay set aside, no due time noted. */
+static int teardown(void **state)
+{
+        struct vm *vm = engine_inside(id);
+
+        (void)state;
+        assert_int_equal(vmreq_vm_stop(id, VMREQ_FOREVER, NULL, 0), 0);
+        for (unsigned level = 0; level < LANE_LEVELS; level++) {
+                assert_int_equal(atomic_load(&vm->any[level].tail) >> LANE_TICKET_BITS, 0);
+                for (uint32_t cpu = 0; cpu < CPUS; cpu++)
+                        assert_int_equal(atomic_load(&vm->emts[cpu].lanes[level].tail) >> LANE_TICKET_BITS, 0);
+        }
+        for (uint32_t i = 0; i < pool_high_water(&vm->pool); i++)
+                assert_int_equal(atomic_load(&vm->due[i]), 0);
+        engine_end(id);
+        return 0;
+}
+
+static void hold_all(void)
+{
+        for (uint32_t cpu = 0; cpu < CPUS; cpu++)
+                engine_hold(id, cpu, &gates[cpu]);
+}
+
+static void release_all(void)
+{
+        for (uint32_t cpu = 0; cpu < CPUS; cpu++)
+                gate_open(&gates[cpu]);
+}
+
+static void do_close(void)
+{
+        CHECK(vmreq_vm_close(id) == 0);
+}
+
+static void do_expire(void)
+{
+        (void)vmreq_vm_service(id, due);
+}
+
+/* ---- a submitter, preempted in front of its push ---- */
+
+static void free_in_hook(void *user, const struct vmreq_result *result)
+{
+        hooked_complete(user, result);
+        CHECK(vmreq_free(result->handle) == 0);
+}
+
+static vmreq_handle other;
+
+static void expire_and_submit(void)
+{
+        struct vmreq_spec spec = engine_spec(1, 0, log_callee, &ran);
+
+        do_expire();
+        CHECK(vmreq_submit(id, &spec, &other) == 0);
+}
+
+/*
+ * It expires, and its hook gives the handle back; another request is submitted.  The packet must not be the other's
+ * while the first submitter still holds it in its hands: its push would put the other on the wrong lane.
+ */
+static void test_gone_before_the_push(void **state)
+{
+        struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
+        vmreq_handle handle;
+
+        (void)state;
+        hold_all();
+        hooked_on(&hooked, &spec);
+        spec.complete = free_in_hook;
+        spec.deadline_ns = due;
+        atomic_store(&push.before, expire_and_submit);
+        handle = engine_submit(id, &spec);
+        assert_hooked(&hooked, VMREQ_FATE_EXPIRED);
+        assert_int_not_equal(other.index, handle.index);
+        assert_int_equal(vmreq_free(handle), VMREQ_E_HANDLE);
+        release_all();
+        assert_int_equal(engine_finish(other).cpu, 1);
+        assert_log(&ran, (uint64_t[]){1}, 1);
+        UNTIL(engine_emt(id, 0).skipped == 1);
+}
+
+/* The same with nobody's handle. */
+static void test_gone_before_the_push_no_wait(void **state)
+{
+        struct vmreq_spec spec = engine_spec(0, VMREQ_NO_WAIT, log_callee, &ran);
+        vmreq_handle handle;
+
+        (void)state;
+        hold_all();
+        hooked_on(&hooked, &spec);
+        spec.deadline_ns = due;
+        atomic_store(&push.before, expire_and_submit);
+        handle = engine_submit(id, &spec);
+        assert_hooked(&hooked, VMREQ_FATE_EXPIRED);
+        assert_int_not_equal(other.index, handle.index);
+        release_all();
+        assert_int_equal(engine_finish(other).cpu, 1);
+        assert_log(&ran, (uint64_t[]){1}, 1);
+}
+
+/* The VM closes: accepted, and killed.  Exactly one of submission's error and a fate. */
+static void test_closed_before_the_push(void **state)
+{
+        struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
+        vmreq_handle handle;
+
+        (void)state;
+        hold_all();
+        hooked_on(&hooked, &spec);
+        atomic_store(&push.before, do_close);
+        handle = engine_submit(id, &spec);
+        assert_hooked(&hooked, VMREQ_FATE_KILLED);
+        assert_int_equal(vmreq_free(handle), 0);
+        release_all();
+        assert_int_equal(atomic_load(&ran.n), 0);
+}
+
+/* Killed before its deadline was noted: the deadline must not outlive it and hit the packet's next owner. */
+static void test_closed_before_the_deadline(void **state)
+{
+        struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
+        vmreq_handle handle;
+
+        (void)state;
+        hold_all();
+        hooked_on(&hooked, &spec);
+        spec.deadline_ns = due;
+        atomic_store(&note.before, do_close);
+        handle = engine_submit(id, &spec);
+        assert_hooked(&hooked, VMREQ_FATE_KILLED);
+        assert_int_equal(vmreq_free(handle), 0);
+        assert_int_equal(vmreq_vm_service(id, due), UINT64_MAX);
+        assert_hooked(&hooked, VMREQ_FATE_KILLED);
+        release_all();
+}
+
+/* The service is faster than the push. */
+static void test_expired_after_the_deadline_is_noted(void **state)
+{
+        struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
+        vmreq_handle handle;
+
+        (void)state;
+        hold_all();
+        hooked_on(&hooked, &spec);
+        spec.deadline_ns = due;
+        atomic_store(&note.after, do_expire);
+        handle = engine_submit(id, &spec);
+        assert_hooked(&hooked, VMREQ_FATE_EXPIRED);
+        assert_int_equal(engine_state(handle), VMREQ_REQ_EXPIRED);
+        assert_int_equal(vmreq_free(handle), 0);
+        release_all();
+}
+
+/* ---- a submitter, preempted behind its push ---- */
+
+static void until_over(void)
+{
+        /* Whoever is awake takes it without being woken: EMT 0 comes out of its gate. */
+        gate_open(&gates[0]);
+        sem_down(&hooked.released);
+}
+
+/* It ran, and its owner gave it back, before the submitter has its handle. */
+static void test_over_before_the_push_returns(void **state)
+{
+        struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
+        vmreq_handle handle;
+
+        (void)state;
+        engine_hold(id, 0, &gates[0]);
+        hooked_on(&hooked, &spec);
+        spec.complete = free_in_hook;
+        atomic_store(&push.after, until_over);
+        handle = engine_submit(id, &spec);
+        assert_hooked(&hooked, VMREQ_FATE_DONE);
+        UNTIL(engine_stats(id).in_use == 0);
+        assert_int_equal(vmreq_wait(handle, VMREQ_FOREVER), VMREQ_E_HANDLE);
+}
+
+/* ---- a taker, preempted between the take and the claim ---- */
+
+static vmreq_handle victim;
+static struct vmreq_spec again;
+
+static void cancel_and_reuse(void)
+{
+        CHECK(vmreq_cancel(victim) == VMREQ_VERDICT_REMOVED);
+        CHECK(vmreq_free(victim) == 0);
+        CHECK(vmreq_submit(id, &again, &other) == 0);
+}
+
+/* Its packet is cancelled, freed, and somebody else's by the time of the claim: on the same lane, and on another. */
+static void test_reused_before_the_claim(void **state)
+{
+        static const uint32_t cpus[] = {0, 1, VMREQ_CPU_ANY_QUEUE};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(cpus); i++) {
+                struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
+
+                memset(&ran, 0, sizeof(ran));
+                hold_all();
+                victim = engine_submit(id, &spec);
+                again = engine_spec(cpus[i], 0, log_callee, &ran);
+                atomic_store(&take.after, cancel_and_reuse);
+                gate_open(&gates[0]);
+                UNTIL(atomic_load(&take.after) == NULL && engine_emt(id, 0).skipped == i + 1);
+                for (uint32_t cpu = 1; cpu < CPUS; cpu++)
+                        gate_open(&gates[cpu]);
+                assert_int_equal(other.index, victim.index);
+                if (cpus[i] < CPUS)
+                        assert_int_equal(engine_finish(other).cpu, cpus[i]);
+                else
+                        (void)engine_finish(other);
+                assert_int_equal(atomic_load(&ran.n), 1);
+        }
+}
+
+static void do_cancel(void)
+{
+        CHECK(vmreq_cancel(victim) == VMREQ_VERDICT_REMOVED);
+}
+
+static void test_cancelled_before_the_claim(void **state)
+{
+        struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
+
+        (void)state;
+        hold_all();
+        hooked_on(&hooked, &spec);
+        victim = engine_submit(id, &spec);
+        atomic_store(&take.after, do_cancel);
+        release_all();
+        assert_int_equal(engine_finish(victim).fate, VMREQ_FATE_CANCELLED);
+        sem_down(&hooked.released);
+        assert_hooked(&hooked, VMREQ_FATE_CANCELLED);
+        UNTIL(engine_emt(id, 0).skipped == 1);
+        assert_int_equal(atomic_load(&ran.n), 0);
+}
+
+/* ---- broadcasts ---- */
+
+static void do_queue(void)
+{
+        CHECK(vmreq_queue(victim, VMREQ_FOREVER) == 0);
+}
+
+/* Two threads queue one broadcast; the slower one wakes up when the whole of it is over. */
+static void test_queued_again_when_over(void **state)
+{
+        struct vmreq_spec spec = engine_spec(VMREQ_CPU_ALL, 0, log_callee, &ran);
+
+        (void)state;
+        hooked_on(&hooked, &spec);
+        assert_int_equal(vmreq_alloc(id, &spec, &victim), 0);
+        atomic_store(&queue_broadcast.before, do_queue);
+        assert_int_equal(vmreq_queue(victim, VMREQ_FOREVER), VMREQ_E_STATE);
+        sem_down(&hooked.released);
+        assert_hooked(&hooked, VMREQ_FATE_DONE);
+        assert_int_equal(atomic_load(&ran.n), CPUS);
+        assert_int_equal(vmreq_free(victim), 0);
+        UNTIL(engine_stats(id).in_use == 0);
+}
+
+static void do_cancel_broadcast(void)
+{
+        CHECK(vmreq_cancel(victim) == VMREQ_VERDICT_REMOVED);
+}
+
+#define D VMREQ_FATE_DONE
+#define C VMREQ_FATE_CANCELLED
+#define E VMREQ_FATE_EXPIRED
+#define K VMREQ_FATE_KILLED
+#define S VMREQ_FATE_SKIPPED
+
+/* Ended while the first child is QUEUED but not on its lane yet. */
+static void test_broadcast_ended_before_the_push(void **state)
+{
+        static const struct {
+                void (*fn)(void);
+                uint32_t flags;
+                enum vmreq_fate fates[CPUS];
+        } rows[] = {
+                {do_cancel_broadcast, 0, {C, S, S}}, {do_cancel_broadcast, VMREQ_PARALLEL, {C, S, S}},
+                {do_expire, 0, {E, S, S}},           {do_expire, VMREQ_PARALLEL, {E, S, S}},
+                {do_close, 0, {K, S, S}},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct vmreq_spec spec = engine_spec(VMREQ_CPU_ALL, rows[i].flags, log_callee, &ran);
+
+                hold_all();
+                hooked_on(&hooked, &spec);
+                spec.deadline_ns = due;
+                assert_int_equal(vmreq_alloc(id, &spec, &victim), 0);
+                atomic_store(&push_reserved.before, rows[i].fn);
+                assert_int_equal(vmreq_queue(victim, 0), 0);
+                assert_hooked(&hooked, VMREQ_FATE_DONE);
+                assert_int_equal(hooked.rows, CPUS);
+                for (uint32_t cpu = 0; cpu < CPUS; cpu++)
+                        assert_int_equal(hooked.row[cpu].fate, rows[i].fates[cpu]);
+                assert_int_equal(vmreq_free(victim), 0);
+                release_all();
+        }
+        assert_int_equal(atomic_load(&ran.n), 0);
+}
+
+/* Ended on the way from the first EMT to the second: the pass is on the first EMT. */
+static void test_broadcast_ended_while_passing_on(void **state)
+{
+        static const struct {
+                void (*fn)(void);
+                enum vmreq_fate fates[CPUS];
+        } rows[] = {
+                {do_cancel_broadcast, {D, C, S}},
+                {do_expire, {D, E, S}},
+                {do_close, {D, K, S}},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct vmreq_spec spec = engine_spec(VMREQ_CPU_ALL, 0, log_callee, &ran);
+
+                memset(&ran, 0, sizeof(ran));
+                engine_hold(id, 0, &gates[0]);
+                hooked_on(&hooked, &spec);
+                spec.deadline_ns = due;
+                victim = engine_submit(id, &spec);
+                /* The first child stands on its lane; the next push is the second one's. */
+                atomic_store(&push_reserved.before, rows[i].fn);
+                gate_open(&gates[0]);
+                sem_down(&hooked.released);
+                assert_hooked(&hooked, VMREQ_FATE_DONE);
+                for (uint32_t cpu = 0; cpu < CPUS; cpu++)
+                        assert_int_equal(hooked.row[cpu].fate, rows[i].fates[cpu]);
+                assert_int_equal(atomic_load(&ran.n), 1);
+                assert_int_equal(vmreq_free(victim), 0);
+        }
+}
+
+/* Closed after the broadcast has looked whether it may start, before its first child looks. */
+static void test_broadcast_closed_while_starting(void **state)
+{
+        static const uint32_t forms[] = {0, VMREQ_PARALLEL};
+
+        (void)state;
+        for (size_t f = 0; f < 2; f++) {
+                struct vmreq_spec spec = engine_spec(VMREQ_CPU_ALL, forms[f], log_callee, &ran);
+                vmreq_handle handle = {0};
+                int r;
+
+                hooked_on(&hooked, &spec);
+                spec.deadline_ns = due;
+                atomic_store(&note.after, do_close);
+                r = vmreq_submit(id, &spec, &handle);
+                /* Refused without a hook, or accepted with all of them. */
+                if (r == 0) {
+                        assert_hooked(&hooked, VMREQ_FATE_DONE);
+                        assert_int_equal(vmreq_free(handle), 0);
+                } else {
+                        assert_int_equal(r, VMREQ_E_CLOSED);
+                        assert_int_equal(hooked.completes + hooked.releases + hooked.rows, 0);
+                }
+                teardown(NULL);
+                setup(NULL);
+        }
+        assert_int_equal(atomic_load(&ran.n), 0);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_gone_before_the_push, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_gone_before_the_push_no_wait, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_closed_before_the_push, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_closed_before_the_deadline, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_expired_after_the_deadline_is_noted, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_over_before_the_push_returns, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_reused_before_the_claim, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_cancelled_before_the_claim, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_queued_again_when_over, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_broadcast_ended_before_the_push, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_broadcast_ended_while_passing_on, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_broadcast_closed_while_starting, setup, teardown),
+        };
+
+        return engine_run(tests, ARRAY_SIZE(tests));
+}
