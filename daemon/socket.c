@@ -132,8 +132,14 @@ static bool bind_own(struct listening *listening, const struct config *config, c
         old = umask(0177);
         r = bind(listening->fd, (const struct sockaddr *)&address, sizeof(address));
         (void)umask(old);
-        if (r)
-                return fail(text, size, listening->path, "cannot bind", errno);
+        if (r) {
+                int error = errno;
+
+                /* What stands there is not ours to remove. */
+                (void)close(listening->fd);
+                listening->fd = -1;
+                return fail(text, size, listening->path, "cannot bind", error);
+        }
         if (listen(listening->fd, BACKLOG))
                 return fail(text, size, listening->path, "cannot listen", errno);
         if (chmod(listening->path, config->socket_mode))

@@ -30,6 +30,21 @@ static const struct rpc_call *running_on(struct rpc_server *server, uint32_t cpu
         return rpc_call_find(server, info.tag);
 }
 
+/* A broadcast needs a place on every EMT: the one whose lane is fullest. */
+static uint32_t fullest(vmreq_vm vm, uint32_t level)
+{
+        uint32_t found = 0, most = 0;
+        struct vmreq_emt_info info;
+
+        for (uint32_t cpu = 0; cpu < vmreq_vm_cpus(vm); cpu++) {
+                if (vmreq_emt_info(vm, cpu, &info) == 0 && info.depth[level] > most) {
+                        most = info.depth[level];
+                        found = cpu;
+                }
+        }
+        return found;
+}
+
 void rpc_busy_engine(struct rpc_error *error, struct rpc_call *call)
 {
         struct rpc_server *server = call->server;
@@ -40,6 +55,8 @@ void rpc_busy_engine(struct rpc_error *error, struct rpc_call *call)
         uint64_t ms = 0;
 
         (void)vmreq_vm_stats(server->config.vm, &stats);
+        if (call->n_rows)
+                cpu = fullest(server->config.vm, level);
         if (cpu < vmreq_vm_cpus(server->config.vm) && vmreq_emt_info(server->config.vm, cpu, &info) == 0)
                 depth = info.depth[level];
         else

@@ -52,19 +52,27 @@ static void on_release(void *user)
         post(user, RPC_CALL_RELEASED, true);
 }
 
+void rpc_call_overdue_error(const struct rpc_call *call, struct rpc_error *ret_error)
+{
+        rpc_error_set(ret_error, PROTO_TIMEOUT, PROTO_RAN_YES, "%s: its time limit of %llu ms passed while it runs; %s",
+                      call->symbol->def->name, (unsigned long long)call->options.timeout_ms,
+                      call->kind == RPC_CALL_SUBMIT ? "it goes on, and its result is kept"
+                                                    : "it goes on, its result is dropped");
+        rpc_error_add_word(ret_error, "scope", "request");
+        rpc_error_add_word(ret_error, "state", "running");
+}
+
 /* On the loop thread: the deadline service is this loop's timer. */
 static void on_overdue(void *user)
 {
         struct rpc_call *call = user;
         struct rpc_error error;
 
+        call->overdue = true;
+        rpc_call_overdue_error(call, &error);
+        rpc_waiters_answer(call, &error);
         if (call->kind != RPC_CALL_REQUEST || call->answered || !call->peer)
                 return;
-        rpc_error_set(&error, PROTO_TIMEOUT, PROTO_RAN_YES,
-                      "%s: its time limit of %llu ms passed while it runs; it goes on, its result is dropped",
-                      call->symbol->def->name, (unsigned long long)call->options.timeout_ms);
-        rpc_error_add_word(&error, "scope", "request");
-        rpc_error_add_word(&error, "state", "running");
         call->answered = true;
         call->peer->n_unanswered--;
         rpc_reply_error_full(call->peer, call->msgid, &error);
@@ -77,17 +85,48 @@ static int32_t run_function(void *ctx, const uint64_t *args, uint32_t argc, stru
         const struct vmreq_symbol *def = call->symbol->def;
         struct rpc_writer *writer = &call->writers[call->n_writers > 1 ? reply->cpu : 0];
 
+        _Atomic uint64_t *held = &call->server->results_held;
+        int32_t status;
+
         (void)args;
         (void)argc;
-        return def->function(def->ctx, call->args.value, call->args.n, &writer->base);
+        /* Relaxed: a bound on memory, no order. */
+        if (atomic_load_explicit(held, memory_order_relaxed) > call->server->config.limits.bytes) {
+                writer->refused = true;
+                return VMREQ_E_BUSY;
+        }
+        status = def->function(def->ctx, call->args.value, call->args.n, &writer->base);
+        if (writer->value.cap > RPC_RESULT_LARGE) {
+                writer->held = writer->value.cap;
+                atomic_fetch_add_explicit(held, writer->held, memory_order_relaxed);
+        }
+        return status;
 }
 
 /* ---- memory ---- */
 
+/* It is no result on its way any more: charged, or dropped. */
+static void unhold(struct rpc_call *call, struct rpc_writer *writer)
+{
+        if (!writer->held)
+                return;
+        /* Relaxed: as in run_function. */
+        atomic_fetch_sub_explicit(&call->server->results_held, writer->held, memory_order_relaxed);
+        writer->held = 0;
+}
+
+static void drop_value(struct rpc_call *call, struct rpc_writer *writer)
+{
+        proto_builder_deinit(&writer->value);
+        unhold(call, writer);
+}
+
 static void writers_free(struct rpc_call *call)
 {
-        for (uint32_t i = 0; i < call->n_writers; i++)
+        for (uint32_t i = 0; i < call->n_writers; i++) {
+                drop_value(call, &call->writers[i]);
                 rpc_writer_deinit(&call->writers[i]);
+        }
         if (call->writers != &call->one_writer)
                 free(call->writers);
         call->n_writers = 0;
@@ -416,7 +455,7 @@ static void drop_results(struct rpc_call *call)
 {
         for (uint32_t i = 0; i < call->n_writers; i++)
                 if (is_written(call, i))
-                        proto_builder_deinit(&call->writers[i].value);
+                        drop_value(call, &call->writers[i]);
 }
 
 /* Finished, and whoever waited has been answered.  A kept result counts against its connection's share; what does
@@ -442,6 +481,9 @@ static void keep_result(struct rpc_call *call)
                 call->dropped = true;
                 n = 0;
         }
+        for (uint32_t i = 0; i < call->n_writers; i++)
+                if (is_written(call, i))
+                        unhold(call, &call->writers[i]);
         rpc_account_force(call->account, RPC_BYTES, texts);
         call->bytes += n + texts;
 }
@@ -451,7 +493,7 @@ static void drop_leftovers(struct rpc_call *call)
 {
         for (uint32_t i = 0; i < call->n_writers; i++)
                 if (!is_written(call, i))
-                        proto_builder_deinit(&call->writers[i].value);
+                        drop_value(call, &call->writers[i]);
         rpc_account_release(call->account, RPC_BYTES, call->args.n_bytes);
         call->bytes -= call->args.n_bytes;
         call->args.n_bytes = 0;

@@ -21,6 +21,7 @@
 
 struct rpc_server;
 struct rpc_peer;
+struct rpc_error;
 
 enum rpc_call_kind {
         RPC_CALL_REQUEST, /* a response with its msgid is due */
@@ -47,6 +48,7 @@ struct rpc_call {
         bool finished;  /* SUBMIT: DONE has been seen on the loop */
         bool abandoned; /* SUBMIT: release was asked for */
         bool dropped;   /* SUBMIT: its result was over the connection's share of bytes */
+        bool overdue;   /* its time limit passed while it runs */
         bool killed;    /* the drain is over: what fails now fails because of that */
         uint64_t id;
         pid_t caller_pid;
@@ -110,6 +112,8 @@ void rpc_call_fail(struct rpc_call *call, enum proto_code code, enum proto_ran r
 
 /* The call of that id, if it is in flight or kept; NULL. */
 struct rpc_call *rpc_call_find(struct rpc_server *server, uint64_t id);
+/* What is said of a call whose time limit passed while it runs. */
+void rpc_call_overdue_error(const struct rpc_call *call, struct rpc_error *ret_error);
 /* The newest call of the peer with that msgid that is not answered; NULL. */
 struct rpc_call *rpc_call_find_msgid(struct rpc_peer *peer, uint32_t msgid);
 

@@ -381,7 +381,9 @@ static void reject_stranger(struct rpc_peer *peer, const uint8_t *data, size_t l
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
                 if (len >= strlen(verbs[i]) && memcmp(data, verbs[i], strlen(verbs[i])) == 0)
                         answer = http;
-        proto_put_raw(&peer->out, answer, strlen(answer));
+        /* In the middle of a conversation that would be noise between frames. */
+        if (peer->out.len == 0 && peer->n_unanswered == 0)
+                proto_put_raw(&peer->out, answer, strlen(answer));
         end(peer);
 }
 
@@ -518,12 +520,13 @@ static void input_ended(struct rpc_peer *peer)
                 rpc_peer_settle(peer);
 }
 
-/* A frame has begun, or gone on, or ended: keeps the clock that bounds how long it may take. */
-static void watch_frame(struct rpc_peer *peer)
+/* A frame has begun, or gone on, or (`is_new`) another one has ended before it: keeps the clock that bounds how long
+ * it may take. */
+static void watch_frame(struct rpc_peer *peer, bool is_new)
 {
         if (peer->in_len == 0 || peer->is_ready || peer->state != RPC_PEER_OPEN) {
                 peer->stall_ns = 0;
-        } else if (peer->stall_ns == 0 || peer->in_len < peer->stall_len) {
+        } else if (peer->stall_ns == 0 || is_new) {
                 peer->stall_ns = clock_now_ns();
                 peer->stall_len = peer->in_len;
                 rpc_server_watch_frames(peer->server);
@@ -545,6 +548,7 @@ uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns)
                                         "the frame was not completed: it gained less than %u bytes in %llu ms; the "
                                         "connection is closed",
                                         RPC_STALL_BYTES, (unsigned long long)limit_ms);
+                peer->stall_ns = 0; /* once */
                 end(peer);
                 return UINT64_MAX;
         }
@@ -570,7 +574,7 @@ static void handle_input(struct rpc_peer *peer, uint8_t *data, size_t len)
                 input_ended(peer);
         if (peer->state == RPC_PEER_CLOSING)
                 return;
-        watch_frame(peer);
+        watch_frame(peer, used > 0);
         update_pause(peer);
         set_events(peer);
 }

@@ -241,13 +241,22 @@ static void failure_error(struct rpc_error *error, const struct rpc_call *call, 
         const char *text = failure && failure->text[0] ? failure->text : NULL;
         enum proto_code code = PROTO_FAILED;
 
+        if (writer && writer->refused) {
+                rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO,
+                              "%s: not run: more than %llu bytes of results are on their way to their clients",
+                              call->symbol->def->name,
+                              (unsigned long long)call->server->config.limits.bytes);
+                rpc_error_add_word(error, "limit", "bytes");
+                rpc_error_add_word(error, "of", "daemon");
+                return;
+        }
         /* It was asked to end early, and says that it did. */
         if (call->killed) {
                 rpc_error_set(error, PROTO_KILLED, PROTO_RAN_MAYBE, "%s: the daemon goes down while it runs",
                               call->symbol->def->name);
                 return;
         }
-        if (call->cancelled_by[0]) {
+        if (call->cancelled_by[0] && (call->symbol->def->flags & VMREQ_SYM_CANCELLABLE)) {
                 rpc_error_set(error, PROTO_CANCELLED, PROTO_RAN_YES, "%s: cancelled by %s while it ran",
                               call->symbol->def->name, call->cancelled_by);
                 rpc_error_add_number(error, "status", row->status);

@@ -65,6 +65,10 @@ struct rpc_server {
         uint8_t *scratch;         /* RPC_READ_BYTES, shared by all peers whose input is whole */
         struct log_limit refused_log;
         uint64_t refused_notifications;
+
+        /* Bytes of large results that EMTs have written and the loop has neither charged nor dropped.  Over
+         * limits.bytes, functions are refused instead of run. */
+        _Atomic uint64_t results_held;
 };
 
 /* listener.c */

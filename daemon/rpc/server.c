@@ -320,6 +320,7 @@ struct rpc_server *rpc_server_free(struct rpc_server *server)
                 CHECK(uv_loop_close(&server->loop) == 0);
         }
         CHECK(TAILQ_EMPTY(&server->peers) && TAILQ_EMPTY(&server->calls));
+        CHECK(atomic_load_explicit(&server->results_held, memory_order_relaxed) == 0);
         rpc_quota_deinit(&server->quota);
         proto_arena_deinit(&server->arena);
         free(server->scratch);

@@ -78,6 +78,11 @@ void rpc_waiter_add(struct rpc_call *call, struct rpc_peer *peer, uint32_t msgid
                 rpc_reply_call(peer, msgid, call);
                 return;
         }
+        if (call->overdue) {
+                rpc_call_overdue_error(call, &error);
+                rpc_reply_error_full(peer, msgid, &error);
+                return;
+        }
         /* A wait counts like a call: it has an answer to come. */
         if (!rpc_account_charge(&peer->account, RPC_CALLS, 1, &over)) {
                 rpc_busy_account(&error, RPC_CALLS, over);

@@ -96,6 +96,8 @@ void rpc_writer_init(struct rpc_writer *writer, size_t bytes_max)
 {
         writer->base.ops = &writer_ops;
         writer->failure = NULL;
+        writer->held = 0;
+        writer->refused = false;
         proto_builder_init(&writer->value, bytes_max);
 }
 

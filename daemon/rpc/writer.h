@@ -12,6 +12,9 @@
 #define RPC_FAILURE_NAME_MAX 64
 #define RPC_FAILURE_TEXT_MAX 1024
 
+/* Results beyond this count while they are on their way to the loop; smaller ones are bounded by the number of calls. */
+#define RPC_RESULT_LARGE 4096u
+
 struct rpc_failure {
         char name[RPC_FAILURE_NAME_MAX];
         char text[RPC_FAILURE_TEXT_MAX];
@@ -21,6 +24,8 @@ struct rpc_writer {
         struct vmreq_writer base;
         struct proto_builder value;
         struct rpc_failure *failure; /* allocated when something failed and said so */
+        uint64_t held; /* call.c: how much of it counts as a result on its way */
+        bool refused;  /* call.c: the function was not run, too many results were on their way */
 };
 
 void rpc_writer_init(struct rpc_writer *writer, size_t bytes_max);

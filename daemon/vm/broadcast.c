@@ -267,7 +267,7 @@ void broadcast_child_ended(struct vm *vm, struct req *child, uint64_t word)
 }
 
 /* Undoes what broadcast_start did, before any child was queued. */
-static int start_refused(struct vm *vm, struct req *parent, uint32_t try, int result)
+static int start_refused(struct vm *vm, struct req *parent, int result)
 {
         struct req *child;
 
@@ -275,7 +275,7 @@ static int start_refused(struct vm *vm, struct req *parent, uint32_t try, int re
         for (child = child_first(vm, parent); child; child = child_next(vm, child))
                 lane_unreserve(child_lane(vm, child));
         broadcast_drop_children(vm, parent);
-        room_tried(vm, try);
+        room_tried(vm, parent->try);
         parent->first_child = 0;
         atomic_store_explicit(&parent->uses, 0, memory_order_release);
         return result;
@@ -283,7 +283,7 @@ static int start_refused(struct vm *vm, struct req *parent, uint32_t try, int re
 
 int broadcast_start(struct vm *vm, struct req *parent)
 {
-        uint32_t unused = 0, try;
+        uint32_t unused = 0;
         struct req *child, *next;
         uint64_t word;
         int r;
@@ -299,7 +299,6 @@ int broadcast_start(struct vm *vm, struct req *parent)
                 atomic_store_explicit(&parent->uses, 0, memory_order_release);
                 return VMREQ_E_STATE;
         }
-        try = room_try(vm);
         r = make_children(vm, parent);
         if (r == 0 && parent->deadline_ns)
                 r = deadline_set(vm, req_index(vm, parent), parent->deadline_ns);
@@ -310,7 +309,7 @@ int broadcast_start(struct vm *vm, struct req *parent)
                 r = VMREQ_E_CLOSED;
         }
         if (r)
-                return start_refused(vm, parent, try, r);
+                return start_refused(vm, parent, r);
         atomic_store_explicit(&parent->start_ns,
                               atomic_load_explicit(&parent->queued_ns, memory_order_relaxed),
                               memory_order_relaxed);

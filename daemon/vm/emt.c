@@ -104,10 +104,23 @@ void emt_wake_one(struct vm *vm, bool now)
                 fetch_from_guest(vm, now);
 }
 
+/* Is one of those that wait for ANY to be served now? */
+static bool any_poked(struct vm *vm, bool priority_only)
+{
+        for (unsigned level = priority_only ? LANE_PRIORITY : LANE_NORMAL; level < LANE_LEVELS; level++)
+                /* Relaxed: this EMT was kicked after it was noted. */
+                if (lane_stands(&vm->any[level],
+                                atomic_load_explicit(&vm->any_poked[level], memory_order_relaxed)))
+                        return true;
+        return false;
+}
+
 void emt_pass_wake(struct emt *emt)
 {
-        if (any_pending(emt->vm, emt_priority_only(emt->vm)))
-                emt_wake_one(emt->vm, false);
+        bool priority_only = emt_priority_only(emt->vm);
+
+        if (any_pending(emt->vm, priority_only))
+                emt_wake_one(emt->vm, any_poked(emt->vm, priority_only));
 }
 
 void emt_wake_all(struct vm *vm)

@@ -74,6 +74,14 @@ static inline uint64_t lane_take_seq(const struct lane *lane, uint64_t place)
         return (place & ((1ull << LANE_TICKET_BITS) - 1)) - (1ull << lane->size_log2) + 1;
 }
 
+/* Has what was pushed there not been taken yet? */
+static inline bool lane_stands(struct lane *lane, uint64_t place)
+{
+        /* Relaxed: a hint. */
+        return (place & ((1ull << LANE_TICKET_BITS) - 1)) >=
+               atomic_load_explicit(&lane->head, memory_order_relaxed);
+}
+
 /* The oldest first: calls fn for what is pushed and not taken, as far as a look from outside can tell. */
 void lane_look(struct lane *lane, void (*fn)(void *ctx, uint32_t index, uint64_t place), void *ctx);
 

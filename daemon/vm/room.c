@@ -4,8 +4,8 @@
  * somebody waits, and only then bumps the futex.  Everybody tries again: which of them gets it is decided by the
  * lane and the slab, not here.
  *
- * A try that fails must not wake the others, who would fail and wake this one: so a submitter keeps its packet from
- * try to try, and a broadcast, which has to give its children back, does so silently, unless somebody else has
+ * A try that fails must not wake the others, who would fail and wake this one: so a single request keeps its packet
+ * from try to try, and a broadcast, which has to give its packets back, does so silently, unless somebody else has
  * tried while it held them:
  *
  *   broadcast: tries++; takes; fails; gives back; is tries what it was?  no: bump

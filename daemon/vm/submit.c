@@ -125,6 +125,20 @@ static int note_deadline(struct vm *vm, struct req *req)
         return r;
 }
 
+/* Somebody else than the EMT that is kicked for it may have to be: emt_pass_wake. */
+static void note_poke(struct vm *vm, const struct req *req)
+{
+        _Atomic uint64_t *newest = &vm->any_poked[req->flags & VMREQ_PRIORITY ? LANE_PRIORITY : LANE_NORMAL];
+        uint64_t place = atomic_load_explicit(&req->place, memory_order_relaxed);
+        uint64_t old = atomic_load_explicit(newest, memory_order_relaxed);
+
+        /* Relaxed: published by the kick that follows. */
+        while (old < place)
+                if (atomic_compare_exchange_weak_explicit(newest, &old, place, memory_order_relaxed,
+                                                          memory_order_relaxed))
+                        return;
+}
+
 /*
  * ALLOCATED → QUEUED → on its lane.  The caller holds a reference.  0: accepted; it may be complete by now.
  * Else the packet is ALLOCATED again.
@@ -148,6 +162,8 @@ int submit_single(struct vm *vm, struct req *req)
                 return take_back(vm, req) ? VMREQ_E_CLOSED : 0;
         if (!lane_push(lane, req_index(vm, req), &req->place))
                 return take_back(vm, req) ? VMREQ_E_BUSY : 0;
+        if (req->flags & VMREQ_POKE && req->cpu >= vm->cpus)
+                note_poke(vm, req);
         submit_wake(vm, req->cpu, req->flags);
         return 0;
 }
@@ -187,16 +203,22 @@ static int start(struct vm *vm, struct req *req)
 
 static int alloc(struct vm *vm, const struct vmreq_spec *spec, uint64_t word, struct req **ret_req)
 {
+        uint32_t try = 0;
         int r = spec_check(vm, spec);
 
         if (r)
                 return r;
         if (atomic_load_explicit(&vm->closed, memory_order_relaxed))
                 return VMREQ_E_CLOSED;
-        *ret_req = req_new(vm, word | (submit_is_broadcast(spec->cpu) ? REQ_F_PARENT : 0));
+        if (submit_is_broadcast(spec->cpu)) {
+                try = room_try(vm);
+                word |= REQ_F_PARENT;
+        }
+        *ret_req = req_new(vm, word);
         if (!*ret_req)
                 return VMREQ_E_BUSY;
         submit_fill(*ret_req, spec);
+        (*ret_req)->try = try;
         return 0;
 }
 
@@ -221,7 +243,7 @@ static int submit_try(struct vm *vm, const struct vmreq_spec *spec, struct req *
         int r = 0;
 
         if (*req) {
-                /* seq_cst: as in submit_single; for a broadcast, which finds its places taken first. */
+                /* seq_cst: as in submit_single. */
                 if (atomic_load_explicit(&vm->closed, memory_order_seq_cst))
                         return VMREQ_E_CLOSED;
                 atomic_store_explicit(&(*req)->queued_ns, clock_now_ns(), memory_order_relaxed);
@@ -246,7 +268,21 @@ static int submit_end(struct vm *vm, struct req *req, int r, vmreq_handle *ret_h
         return r;
 }
 
-/* Again and again, until there was room.  The packet is kept meanwhile: room.c. */
+/* Who waits for packets may not sit on one: two broadcasts that wait for the last would wait for each other. */
+static void drop_parent(struct vm *vm, struct req **req)
+{
+        uint32_t try;
+
+        if (!*req || !(req_load(*req) & REQ_F_PARENT))
+                return;
+        try = (*req)->try;
+        room_hush();
+        (void)submit_end(vm, *req, VMREQ_E_BUSY, NULL);
+        room_tried(vm, try);
+        *req = NULL;
+}
+
+/* Again and again, until there was room.  The packet of a single request is kept meanwhile: room.c. */
 static int submit_when_room(struct vm *vm, const struct vmreq_spec *spec, struct req **req)
 {
         uint64_t until_ns = spec->deadline_ns ? spec->deadline_ns : UINT64_MAX;
@@ -264,6 +300,7 @@ static int submit_when_room(struct vm *vm, const struct vmreq_spec *spec, struct
                 r = submit_try(vm, spec, req);
                 if (r != VMREQ_E_BUSY)
                         break;
+                drop_parent(vm, req);
                 r = room_wait(vm, seen, until_ns);
                 if (r)
                         break;

@@ -123,6 +123,7 @@ struct vm {
 
         struct pool pool;
         struct lane any[LANE_LEVELS];
+        _Atomic uint64_t any_poked[LANE_LEVELS]; /* place of the newest request with POKE there; 0: none */
         struct rendezvous rendezvous;
         struct listeners listeners;
         struct stripe *stripes;

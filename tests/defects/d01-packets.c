@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* D1, D29, D30, D31: packets are neither lost nor dirty, and threads do not share what they need not. */
+/* D1, D29, D30, D31: packets are neither lost nor dirty, and threads do not share what they need
+ * not. */
 #include "defects.h"
 
 /* ---- D1: a free list that loses part of itself when it is split ---- */
 
 #define THREADS 16u
-#define BURST 16u
-#define SLAB (THREADS * BURST)
+#define BURST   16u
+#define SLAB    (THREADS * BURST)
 
 static vmreq_vm id;
 static _Atomic uint32_t owners[SLAB]; /* [packet]: who holds it; 0 = nobody */
@@ -74,7 +75,8 @@ static void d01_free_list_loses_nothing(void **state)
         engine_end(id);
 }
 
-static int32_t count_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t count_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                            struct vmreq_reply *reply)
 {
         _Atomic uint32_t *n = ctx;
 
@@ -133,7 +135,8 @@ static void d29_refusals_lose_no_packet(void **state)
         }
         spec.flags = 0;
         assert_int_equal(vmreq_alloc(id, &spec, &kept), 0);
-        /* Far more often than there are packets: no room in the lane, none for one child of a broadcast. */
+        /* Far more often than there are packets: no room in the lane, none for one child of a
+         * broadcast. */
         for (uint32_t i = 0; i < 1000; i++) {
                 spec.cpu = 0;
                 spec.deadline_ns = i % 2 ? vmreq_now() + ENGINE_FAR_NS : 0;
@@ -242,9 +245,9 @@ static void d30_nothing_left_of_the_last_life(void **state)
 /* ---- D31: striping that shares its lines, packets that are mostly room for words ---- */
 
 #define APART(type, a, b)                                                                          \
-        assert_true((offsetof(type, a) > offsetof(type, b) ? offsetof(type, a) - offsetof(type, b) \
-                                                           : offsetof(type, b) - offsetof(type, a)) >= \
-                    CACHE_PAIR)
+        assert_true((offsetof(type, a) > offsetof(type, b)                                         \
+                             ? offsetof(type, a) - offsetof(type, b)                               \
+                             : offsetof(type, b) - offsetof(type, a)) >= CACHE_PAIR)
 
 static void *note_stripe(void *arg)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* D2, D3: first in, first out with any number of takers, at a cost that does not grow with the backlog. */
+/* D2, D3: first in, first out with any number of takers, at a cost that does not grow with the
+ * backlog. */
 #include "defects.h"
 
 /* ---- D2: the ANY queue is not first-in first-out with two takers ---- */
@@ -11,7 +12,8 @@ struct step {
         uint64_t number;
 };
 
-static int32_t step_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t step_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         struct step *step = ctx;
 
@@ -33,8 +35,9 @@ static void assert_next(struct log *log, sem_t *came, uint32_t n)
 }
 
 /*
- * The example in which upstream runs 5 before 2: three requests wait, one taker starts the first and is kept in it, two
- * more come, another taker starts.  Each callee is held, so the order of starting is the order of takes.
+ * The example in which upstream runs 5 before 2: three requests wait, one taker starts the first
+ * and is kept in it, two more come, another taker starts.  Each callee is held, so the order of
+ * starting is the order of takes.
  */
 static void d02_two_takers_in_order(void **state)
 {
@@ -49,7 +52,8 @@ static void d02_two_takers_in_order(void **state)
         engine_hold(id, 0, &held[0]);
         engine_hold(id, 1, &held[1]);
         for (uint32_t i = 0; i < 5; i++) {
-                struct vmreq_spec spec = engine_spec(VMREQ_CPU_ANY, VMREQ_NO_WAIT, step_callee, &steps[i]);
+                struct vmreq_spec spec =
+                        engine_spec(VMREQ_CPU_ANY, VMREQ_NO_WAIT, step_callee, &steps[i]);
 
                 steps[i] = (struct step){.log = &log, .came = &came, .number = i + 1};
                 gate_init(&steps[i].gate);
@@ -70,8 +74,8 @@ static void d02_two_takers_in_order(void **state)
         engine_end(id);
 }
 
-#define PRODUCERS 4u
-#define EACH (DEFECTS_SLOW ? 10000u : 50000u)
+#define PRODUCERS   4u
+#define EACH        (DEFECTS_SLOW ? 10000u : 50000u)
 #define ALL_OF_THEM (PRODUCERS * EACH)
 
 /* Instants of one clock: before the submission began, after it had returned. */
@@ -135,7 +139,8 @@ static int by_take(const void *a, const void *b)
         return left->take_seq < right->take_seq ? -1 : left->take_seq > right->take_seq;
 }
 
-/* Requests that were taken after another one although their submission was over before the other's began. */
+/* Requests that were taken after another one although their submission was over before the other's
+ * began. */
 static uint32_t count_overtaken(void)
 {
         uint64_t earliest_after = UINT64_MAX;
@@ -205,7 +210,8 @@ static void eat(uint32_t number, uint32_t n)
                 backlog.last_ns = defects_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
-/* Queues `n` while the EMT is held; what the EMT's processor then spends on each, in nanoseconds. */
+/* Queues `n` while the EMT is held; what the EMT's processor then spends on each, in nanoseconds.
+ */
 static uint64_t cost_of_each(uint32_t n)
 {
         struct vmreq_config config = VMREQ_CONFIG_INIT;
@@ -218,7 +224,8 @@ static uint64_t cost_of_each(uint32_t n)
         memset(&backlog, 0, sizeof(backlog));
         engine_hold(id, 0, &gate);
         for (uint32_t i = 0; i < n; i++)
-                assert_int_equal(vmreq_call_void_nowait(id, 0, (vmreq_fn)eat, 2, VMREQ_W(i), VMREQ_W(n)), 0);
+                assert_int_equal(
+                        vmreq_call_void_nowait(id, 0, (vmreq_fn)eat, 2, VMREQ_W(i), VMREQ_W(n)), 0);
         assert_int_equal(engine_emt(id, 0).depth[LANE_NORMAL], n);
         gate_open(&gate);
         assert_int_equal(vmreq_call_void_wait(id, 0, nothing, 0), 0);
@@ -229,8 +236,8 @@ static uint64_t cost_of_each(uint32_t n)
 }
 
 /*
- * A thousand times the backlog.  A walk would make each request a thousand times as dear; caches and pages make it
- * a few times.
+ * A thousand times the backlog.  A walk would make each request a thousand times as dear; caches
+ * and pages make it a few times.
  */
 static void d03_cost_does_not_grow_with_the_backlog(void **state)
 {

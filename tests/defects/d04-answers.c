@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* D4, D6, D16, D26, D28: what a call answers, and that submission, fate and result stay three things. */
+/* D4, D6, D16, D26, D28: what a call answers, and that submission, fate and result stay three
+ * things. */
 #include "defects.h"
 
 static vmreq_vm id;
@@ -89,7 +90,8 @@ static void d04_refused_call_gives_no_handle(void **state)
 
 /* ---- D6: a failure that may mean "never submitted" or "ran and failed" ---- */
 
-/* A payload that has one owner: the caller until the request is accepted, the release hook afterwards. */
+/* A payload that has one owner: the caller until the request is accepted, the release hook
+ * afterwards. */
 struct payload {
         _Atomic uint32_t freed;
         sem_t gone;
@@ -172,7 +174,8 @@ static void d16_too_many_words_are_refused_at_submission(void **state)
         for (size_t i = 0; i < ARRAY_SIZE(too_many); i++) {
                 for (size_t f = 0; f < ARRAY_SIZE(forms); f++)
                         assert_int_equal(forms[f](id, 0, count_void, too_many[i]), VMREQ_E_INVALID);
-                assert_int_equal(vmreq_call(id, 0, &handle, 0, 0, count_void, too_many[i]), VMREQ_E_INVALID);
+                assert_int_equal(vmreq_call(id, 0, &handle, 0, 0, count_void, too_many[i]),
+                                 VMREQ_E_INVALID);
                 spec.argc = too_many[i];
                 for (int kind = VMREQ_FN_VOID; kind <= VMREQ_FN_CALLBACK; kind++) {
                         spec.kind = (enum vmreq_kind)kind;
@@ -186,11 +189,12 @@ static void d16_too_many_words_are_refused_at_submission(void **state)
         engine_end(id);
 }
 
-static uint64_t sum15(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f, uint64_t g, uint64_t h,
-                      uint64_t i, uint64_t j, uint64_t k, uint64_t l, uint64_t m, uint64_t n, uint64_t o)
+static uint64_t sum15(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f,
+                      uint64_t g, uint64_t h, uint64_t i, uint64_t j, uint64_t k, uint64_t l,
+                      uint64_t m, uint64_t n, uint64_t o)
 {
-        return a + 2 * b + 3 * c + 4 * d + 5 * e + 6 * f + 7 * g + 8 * h + 9 * i + 10 * j + 11 * k + 12 * l +
-               13 * m + 14 * n + 15 * o;
+        return a + 2 * b + 3 * c + 4 * d + 5 * e + 6 * f + 7 * g + 8 * h + 9 * i + 10 * j + 11 * k +
+               12 * l + 13 * m + 14 * n + 15 * o;
 }
 
 static void d16_fifteen_words_arrive(void **state)
@@ -222,7 +226,8 @@ static void d26_void_callee_has_no_status(void **state)
 
         (void)state;
         assert_int_equal(vmreq_call_void_wait(id, 0, (vmreq_fn)count_fail, 0), 0);
-        assert_int_equal(vmreq_priority_call_void_wait(id, VMREQ_CPU_ANY, (vmreq_fn)count_fail, 0), 0);
+        assert_int_equal(vmreq_priority_call_void_wait(id, VMREQ_CPU_ANY, (vmreq_fn)count_fail, 0),
+                         0);
         /* And it stops no broadcast. */
         assert_int_equal(vmreq_call_void_wait(id, VMREQ_CPU_ALL, (vmreq_fn)count_fail, 0), 0);
         assert_int_equal(atomic_load(&ran), 4);
@@ -280,8 +285,11 @@ static void d26_no_status_commands_the_emt(void **state)
 {
         (void)state;
         for (int32_t status = 1095; status <= 1125; status++) {
-                assert_int_equal(vmreq_call_wait(id, 0, (vmreq_fn)return_it, 1, VMREQ_W(status)), status);
-                assert_int_equal(vmreq_call_wait(id, VMREQ_CPU_ANY, (vmreq_fn)return_it, 1, VMREQ_W(status)), status);
+                assert_int_equal(vmreq_call_wait(id, 0, (vmreq_fn)return_it, 1, VMREQ_W(status)),
+                                 status);
+                assert_int_equal(
+                        vmreq_call_wait(id, VMREQ_CPU_ANY, (vmreq_fn)return_it, 1, VMREQ_W(status)),
+                        status);
         }
         assert_int_equal(vmreq_vm_state(id), VMREQ_VM_CREATED);
         for (uint32_t cpu = 0; cpu < 2; cpu++) {
@@ -308,11 +316,12 @@ static int32_t ask(void *ctx)
         for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
                 vmreq_handle handle;
 
-                answers->submission[i] = vmreq_call(id, 0, &handle, VMREQ_FOREVER, 0, (vmreq_fn)return_it, 1,
-                                                    VMREQ_W(statuses[i]));
+                answers->submission[i] = vmreq_call(id, 0, &handle, VMREQ_FOREVER, 0,
+                                                    (vmreq_fn)return_it, 1, VMREQ_W(statuses[i]));
                 CHECK(vmreq_status(handle, NULL, &answers->row[i]) == 0);
                 CHECK(vmreq_free(handle) == 0);
-                answers->folded[i] = vmreq_call_wait(id, 0, (vmreq_fn)return_it, 1, VMREQ_W(statuses[i]));
+                answers->folded[i] =
+                        vmreq_call_wait(id, 0, (vmreq_fn)return_it, 1, VMREQ_W(statuses[i]));
         }
         return 0;
 }

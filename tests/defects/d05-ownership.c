@@ -47,7 +47,8 @@ static void d05_inline_no_wait_failing_is_freed_once(void **state)
 }
 
 /* With its hooks, and with somebody who takes each packet as soon as it is free. */
-static int32_t fail_callback(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t fail_callback(void *ctx, const uint64_t *args, uint32_t argc,
+                             struct vmreq_reply *reply)
 {
         (void)ctx;
         (void)args;
@@ -88,7 +89,8 @@ static void d05_inline_no_wait_failing_completes_once(void **state)
 
 /* ---- D7: completion is published before it is finished ---- */
 
-static int32_t result_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t result_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                             struct vmreq_reply *reply)
 {
         (void)ctx;
         (void)argc;
@@ -140,9 +142,9 @@ static void poll_until_complete(vmreq_handle handle, struct vmreq_row *row)
 }
 
 /*
- * "Submit with 0 ms, then look": a poller that frees the packet as soon as it is complete, while the EMT may still be at
- * it.  There are two packets, so the next request lives in the one just freed: whatever the EMT still did to it
- * would be done to the next request.
+ * "Submit with 0 ms, then look": a poller that frees the packet as soon as it is complete, while
+ * the EMT may still be at it.  There are two packets, so the next request lives in the one just
+ * freed: whatever the EMT still did to it would be done to the next request.
  */
 static void d07_poller_may_free_at_once(void **state)
 {
@@ -220,7 +222,8 @@ static void d24_abandoned_after_a_timeout(void **state)
         assert_int_equal(vmreq_call(id, 0, &handle, 1, 0, (vmreq_fn)fail_word, 0), VMREQ_E_TIMEOUT);
         assert_int_equal(engine_state(handle), VMREQ_REQ_QUEUED);
         assert_int_equal(vmreq_free(handle), 0);
-        assert_int_equal(vmreq_wait(handle, 0), VMREQ_E_TIMEOUT); /* the name is good as long as it is queued */
+        assert_int_equal(vmreq_wait(handle, 0),
+                         VMREQ_E_TIMEOUT); /* the name is good as long as it is queued */
         assert_int_equal(vmreq_free(handle), VMREQ_E_HANDLE);
         assert_int_equal(engine_stats(id).in_use, 2);
         gate_open(&gate);
@@ -282,7 +285,8 @@ static void d24_cancelled_at_once(void **state)
 }
 
 /* Too late to be removed: asked to end, and able to see it. */
-static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         (void)args;
         (void)argc;

@@ -56,7 +56,8 @@ static void waiter_start(struct waiter *waiter, vmreq_handle handle, uint64_t wa
 /* True: somebody slept in a wait for that packet, and was woken for nothing. */
 static bool wake_falsely(vmreq_handle handle)
 {
-        return syscall(SYS_futex, futex_low_half(&packet(handle)->word), FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0) == 1;
+        return syscall(SYS_futex, futex_low_half(&packet(handle)->word), FUTEX_WAKE_PRIVATE, 1,
+                       NULL, NULL, 0) == 1;
 }
 
 /* As D7, D9 and D10 do it upstream: a signal that is not this request's completion. */
@@ -86,7 +87,8 @@ static void d08_false_signal_ends_no_wait(void **state)
         engine_end(id);
 }
 
-/* The word that a waiter sleeps on changes under it: others come and go, and it is asked to end early. */
+/* The word that a waiter sleeps on changes under it: others come and go, and it is asked to end
+ * early. */
 static void d08_changed_packet_ends_no_wait(void **state)
 {
         struct waiter long_one, short_one;
@@ -181,7 +183,8 @@ static void d13_every_waiter_is_told(void **state)
                 engine_hold(id, 0, &gate);
                 handle = engine_submit(id, &spec);
                 for (uint32_t i = 0; i < WAITERS / 2; i++)
-                        waiter_start(&waiters[i], handle, i % 2 ? VMREQ_FOREVER : 3600 * CLOCK_NS_PER_S);
+                        waiter_start(&waiters[i], handle,
+                                     i % 2 ? VMREQ_FOREVER : 3600 * CLOCK_NS_PER_S);
                 UNTIL(REQ_REFS(req_load(packet(handle))) == WAITERS / 2 + 1);
                 gate_open(&gate);
                 for (uint32_t i = WAITERS / 2; i < WAITERS; i++)
@@ -206,7 +209,8 @@ static void on_signal(int number)
         atomic_fetch_add(&signals, 1);
 }
 
-/* Whatever interrupts the sleep, the waiter goes back to it, and does not answer before the time. */
+/* Whatever interrupts the sleep, the waiter goes back to it, and does not answer before the time.
+ */
 static void d14_interrupted_wait_sleeps_again(void **state)
 {
         struct sigaction action = {.sa_handler = on_signal}, old;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* D9, D10, D11, D12: a broadcast reaches every EMT once, whoever waits, however long, and says so row by row. */
+/* D9, D10, D11, D12: a broadcast reaches every EMT once, whoever waits, however long, and says so
+ * row by row. */
 #include "defects.h"
 
 #define CPUS 3u
@@ -67,7 +68,8 @@ struct sender {
 static int32_t send_and_wait_shortly(void *ctx)
 {
         struct sender *sender = ctx;
-        int r = vmreq_call(id, sender->cpu, &sender->handle, CLOCK_NS_PER_MS, VMREQ_VOID, note_cpu, 0);
+        int r = vmreq_call(id, sender->cpu, &sender->handle, CLOCK_NS_PER_MS, VMREQ_VOID, note_cpu,
+                           0);
 
         /* Until the turn has come to the EMT that is stuck; then once more. */
         while (r == VMREQ_E_TIMEOUT && queued(sender->held) == 0)
@@ -81,14 +83,16 @@ static void d09_finite_wait_by_an_emt(void **state)
         for (uint32_t caller = 0; caller < CPUS; caller++)
                 for (uint32_t held = 0; held < CPUS; held++)
                         for (int reverse = 0; reverse < 2; reverse++) {
-                                struct sender sender = {
-                                        .cpu = reverse ? VMREQ_CPU_ALL_REVERSE : VMREQ_CPU_ALL, .held = held};
+                                struct sender sender = {.cpu = reverse ? VMREQ_CPU_ALL_REVERSE
+                                                                       : VMREQ_CPU_ALL,
+                                                        .held = held};
                                 struct gate gate;
 
                                 if (caller == held)
                                         continue;
                                 engine_hold(id, held, &gate);
-                                assert_int_equal(on_emt(id, caller, send_and_wait_shortly, &sender), VMREQ_E_TIMEOUT);
+                                assert_int_equal(on_emt(id, caller, send_and_wait_shortly, &sender),
+                                                 VMREQ_E_TIMEOUT);
                                 gate_open(&gate);
                                 assert_reached(sender.handle, reverse);
                                 assert_lanes_intact();
@@ -108,7 +112,8 @@ static void d09_own_turn_leaves_no_signal_behind(void **state)
         (void)state;
         for (uint32_t round = 0; round < 20; round++)
                 for (uint32_t caller = 0; caller < CPUS; caller++) {
-                        struct sender sender = {.cpu = round % 2 ? VMREQ_CPU_ALL_REVERSE : VMREQ_CPU_ALL};
+                        struct sender sender = {.cpu = round % 2 ? VMREQ_CPU_ALL_REVERSE
+                                                                 : VMREQ_CPU_ALL};
 
                         assert_int_equal(on_emt(id, caller, send_and_wait_for_ever, &sender), 0);
                         assert_reached(sender.handle, round % 2);
@@ -127,9 +132,10 @@ static void d10_timeout_is_the_wait_s_only(void **state)
                         struct gate gate;
 
                         engine_hold(id, held, &gate);
-                        assert_int_equal(vmreq_call(id, reverse ? VMREQ_CPU_ALL_REVERSE : VMREQ_CPU_ALL, &handle,
-                                                    CLOCK_NS_PER_MS, VMREQ_VOID, note_cpu, 0),
-                                         VMREQ_E_TIMEOUT);
+                        assert_int_equal(
+                                vmreq_call(id, reverse ? VMREQ_CPU_ALL_REVERSE : VMREQ_CPU_ALL,
+                                           &handle, CLOCK_NS_PER_MS, VMREQ_VOID, note_cpu, 0),
+                                VMREQ_E_TIMEOUT);
                         UNTIL(queued(held) == 1);
                         for (int i = 0; i < 3; i++) {
                                 /* Nothing of an earlier EMT's passes for the whole. */
@@ -150,10 +156,12 @@ static void no_wake(void *ctx, uint64_t due_ns)
         (void)due_ns;
 }
 
-/* One deadline for the whole: it ends the broadcast at once, and each row says how far it had come. */
+/* One deadline for the whole: it ends the broadcast at once, and each row says how far it had come.
+ */
 static void d10_deadline_ends_the_whole(void **state)
 {
-        static const enum vmreq_fate expected[] = {VMREQ_FATE_DONE, VMREQ_FATE_EXPIRED, VMREQ_FATE_SKIPPED};
+        static const enum vmreq_fate expected[] = {VMREQ_FATE_DONE, VMREQ_FATE_EXPIRED,
+                                                   VMREQ_FATE_SKIPPED};
         struct vmreq_config config = VMREQ_CONFIG_INIT;
         struct vmreq_spec spec;
         struct hooked hooked;
@@ -199,8 +207,8 @@ static void d11_no_wait_reaches_everybody_once(void **state)
         (void)state;
         for (uint32_t round = 0; round < 40; round++) {
                 uint32_t form = round % ARRAY_SIZE(forms);
-                struct vmreq_spec spec = engine_spec(forms[form].cpu, forms[form].flags | VMREQ_NO_WAIT, log_callee,
-                                                     &ran);
+                struct vmreq_spec spec = engine_spec(
+                        forms[form].cpu, forms[form].flags | VMREQ_NO_WAIT, log_callee, &ran);
                 struct hooked hooked;
                 uint32_t seen = 0;
 
@@ -226,7 +234,9 @@ static void d11_no_wait_reaches_everybody_once(void **state)
 /* While it is still queued for some EMTs, it has ended on others. */
 static void d11_no_wait_is_not_freed_by_the_first(void **state)
 {
-        struct vmreq_spec spec = engine_spec(VMREQ_CPU_ALL, VMREQ_PARALLEL | VMREQ_NO_WAIT, log_callee, &ran), other;
+        struct vmreq_spec spec = engine_spec(VMREQ_CPU_ALL, VMREQ_PARALLEL | VMREQ_NO_WAIT,
+                                             log_callee, &ran),
+                          other;
         struct hooked hooked;
         vmreq_handle handles[8];
         struct gate gates[2];
@@ -277,7 +287,8 @@ static int32_t call_all(void *ctx)
         struct caller *caller = ctx;
         vmreq_handle handle;
 
-        CHECK(vmreq_call(id, caller->cpu, &handle, VMREQ_FOREVER, caller->flags, (vmreq_fn)status_of_cpu, 0) == 0);
+        CHECK(vmreq_call(id, caller->cpu, &handle, VMREQ_FOREVER, caller->flags,
+                         (vmreq_fn)status_of_cpu, 0) == 0);
         CHECK(vmreq_rows(handle, caller->rows, CPUS, NULL) == 0);
         CHECK(vmreq_free(handle) == 0);
         return 0;
@@ -298,13 +309,15 @@ static void assert_row(const struct caller *caller, uint32_t cpu)
         }
 }
 
-/* The same for a foreign thread and for each EMT, ascending and descending, stopping and going on. */
+/* The same for a foreign thread and for each EMT, ascending and descending, stopping and going on.
+ */
 static void d12_each_row_its_status_whoever_calls(void **state)
 {
         (void)state;
         for (uint32_t form = 0; form < 4; form++)
                 for (uint32_t from = 0; from <= CPUS; from++) {
-                        struct caller caller = {.cpu = form & 1 ? VMREQ_CPU_ALL_REVERSE : VMREQ_CPU_ALL,
+                        struct caller caller = {.cpu = form & 1 ? VMREQ_CPU_ALL_REVERSE
+                                                                : VMREQ_CPU_ALL,
                                                 .flags = form & 2 ? VMREQ_CONTINUE : 0};
 
                         if (from == CPUS)
@@ -313,7 +326,8 @@ static void d12_each_row_its_status_whoever_calls(void **state)
                                 assert_int_equal(on_emt(id, from, call_all, &caller), 0);
                         for (uint32_t cpu = 0; cpu < CPUS; cpu++)
                                 assert_row(&caller, cpu);
-                        assert_int_equal(atomic_load(&ran.n), caller.flags & VMREQ_CONTINUE ? CPUS : 2);
+                        assert_int_equal(atomic_load(&ran.n),
+                                         caller.flags & VMREQ_CONTINUE ? CPUS : 2);
                         atomic_store(&ran.n, 0);
                 }
         engine_end(id);

@@ -99,7 +99,8 @@ static void queue_meanwhile(vmreq_handle *handles)
         static const uint32_t cpus[] = {0, 1, VMREQ_CPU_ANY};
 
         for (uint32_t i = 0; i < MEANWHILE; i++) {
-                struct vmreq_spec spec = engine_spec(cpus[i % 3], i < 3 ? 0 : VMREQ_PRIORITY, log_state, NULL);
+                struct vmreq_spec spec =
+                        engine_spec(cpus[i % 3], i < 3 ? 0 : VMREQ_PRIORITY, log_state, NULL);
 
                 handles[i] = engine_submit(id, &spec);
         }
@@ -161,7 +162,8 @@ static void d17_normal_requests_run_after_a_failed_change(void **state)
 
         (void)state;
         holder_init(&holder);
-        /* Long enough for the first rendezvous on a busy machine; all of it is spent in the state between. */
+        /* Long enough for the first rendezvous on a busy machine; all of it is spent in the state
+         * between. */
         change.timeout_ns = (DEFECTS_SLOW ? 2000 : 500) * CLOCK_NS_PER_MS;
         thread = thread_start(change_it, &change);
         sem_down(&holder.between);
@@ -217,8 +219,8 @@ static void d17_priority_only_drain_on_an_emt(void **state)
 /* ---- D18: a paused VM spins ---- */
 
 /*
- * The EMT has gone to sleep, and uses nothing while this thread uses some of its processor.  It may need a few looks
- * until it is there; a spinning one never is.
+ * The EMT has gone to sleep, and uses nothing while this thread uses some of its processor.  It may
+ * need a few looks until it is there; a spinning one never is.
  */
 static void assert_idle(uint32_t cpu)
 {
@@ -233,11 +235,12 @@ static void assert_idle(uint32_t cpu)
                 burn(5 * CLOCK_NS_PER_MS);
                 used = thread_used_ns(thread) - used;
                 after = engine_emt(id, cpu);
-                idle = used == 0 && after.state == VMREQ_EMT_ASLEEP && after.sleeps == before.sleeps;
+                idle = used == 0 && after.state == VMREQ_EMT_ASLEEP &&
+                       after.sleeps == before.sleeps;
         }
         if (!idle)
-                fail_msg("EMT %u: state %s, has used %llu ns, slept %llu times, woken %llu times", cpu,
-                         vmreq_emt_state_name(after.state), (unsigned long long)used,
+                fail_msg("EMT %u: state %s, has used %llu ns, slept %llu times, woken %llu times",
+                         cpu, vmreq_emt_state_name(after.state), (unsigned long long)used,
                          (unsigned long long)after.sleeps, (unsigned long long)after.wakes);
 }
 
@@ -250,7 +253,8 @@ static void leave_dead_requests(uint32_t cpu)
 
         engine_hold(id, cpu, &gate);
         for (uint32_t i = 0; i < ARRAY_SIZE(handles); i++) {
-                struct vmreq_spec spec = engine_spec(i % 2 ? cpu : VMREQ_CPU_ANY, flags[i % 3], log_callee, &ran);
+                struct vmreq_spec spec =
+                        engine_spec(i % 2 ? cpu : VMREQ_CPU_ANY, flags[i % 3], log_callee, &ran);
 
                 handles[i] = engine_submit(id, &spec);
         }
@@ -263,8 +267,9 @@ static void leave_dead_requests(uint32_t cpu)
 
 static void d18_idle_in_every_state(void **state)
 {
-        static const enum vmreq_vm_event walk[] = {VMREQ_EVENT_POWER_ON, VMREQ_EVENT_SUSPEND, VMREQ_EVENT_RESUME,
-                                                   VMREQ_EVENT_RESET, VMREQ_EVENT_POWER_OFF};
+        static const enum vmreq_vm_event walk[] = {VMREQ_EVENT_POWER_ON, VMREQ_EVENT_SUSPEND,
+                                                   VMREQ_EVENT_RESUME, VMREQ_EVENT_RESET,
+                                                   VMREQ_EVENT_POWER_OFF};
 
         (void)state;
         assert_idle(0);
@@ -339,9 +344,10 @@ static void d19_the_rest_is_not_left_behind_a_long_one(void **state)
 }
 
 /*
- * An EMT that is woken for a request to ANY may find something better to do.  A submitter that is preempted between
- * its push and its wake-up leaves a priority request in EMT 0's lane; then a request to ANY wakes EMT 0, and only
- * it.  EMT 0 turns to the other one, which keeps it: EMT 1 must be told.
+ * An EMT that is woken for a request to ANY may find something better to do.  A submitter that is
+ * preempted between its push and its wake-up leaves a priority request in EMT 0's lane; then a
+ * request to ANY wakes EMT 0, and only it.  EMT 0 turns to the other one, which keeps it: EMT 1
+ * must be told.
  */
 static void d19_a_wake_is_passed_on(void **state)
 {
@@ -387,8 +393,8 @@ static void d20_one_request_wakes_one(void **state)
 {
         (void)state;
         for (int round = 0; round < 100; round++) {
-                struct vmreq_spec spec = engine_spec(VMREQ_CPU_ANY_QUEUE, round % 2 ? VMREQ_PRIORITY : 0, log_callee,
-                                                     &ran);
+                struct vmreq_spec spec = engine_spec(
+                        VMREQ_CPU_ANY_QUEUE, round % 2 ? VMREQ_PRIORITY : 0, log_callee, &ran);
                 uint64_t before;
 
                 for (uint32_t cpu = 0; cpu < 4; cpu++)

@@ -102,7 +102,8 @@ static int32_t meet_all(uint32_t other)
 {
         if (other == 0)
                 return vmreq_call_void_wait(id, other, note_cpu, 0);
-        return vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, ENGINE_FAR_NS, count_in, &ran, NULL, 0);
+        return vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, ENGINE_FAR_NS, count_in, &ran, NULL,
+                                0);
 }
 
 /* EMT 1 waits for EMT 0, which wants a rendezvous with it. */
@@ -127,7 +128,8 @@ static void d21_only_emt_that_waits_for_any(void **state)
         engine_end(id);
 }
 
-/* Waits in waits in waits: at the limit it is said so at once, and everything accepted still runs. */
+/* Waits in waits in waits: at the limit it is said so at once, and everything accepted still runs.
+ */
 static struct {
         uint32_t depth, refused_at;
 } nest;
@@ -170,7 +172,8 @@ static int32_t wait_without_nesting(void *ctx)
         int r;
 
         (void)ctx;
-        r = vmreq_call(id, VMREQ_CPU_ANY_QUEUE, &handle, VMREQ_FOREVER, VMREQ_NO_NEST | VMREQ_VOID, note_cpu, 0);
+        r = vmreq_call(id, VMREQ_CPU_ANY_QUEUE, &handle, VMREQ_FOREVER, VMREQ_NO_NEST | VMREQ_VOID,
+                       note_cpu, 0);
         CHECK(handle.generation == 0 || vmreq_free(handle) == 0);
         return r;
 }
@@ -193,7 +196,8 @@ struct chain {
         _Atomic uint64_t links;
 };
 
-static int32_t chain_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t chain_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                            struct vmreq_reply *reply)
 {
         struct chain *chain = ctx;
 
@@ -234,13 +238,15 @@ static void assert_everything_served(void)
                 vmreq_handle handle;
 
                 for (uint32_t flags = 0; flags <= VMREQ_PRIORITY; flags += VMREQ_PRIORITY) {
-                        assert_int_equal(vmreq_call(id, cpus[i], &handle, defects_soon_ns(), flags | VMREQ_VOID, note_cpu,
-                                                    0),
+                        assert_int_equal(vmreq_call(id, cpus[i], &handle, defects_soon_ns(),
+                                                    flags | VMREQ_VOID, note_cpu, 0),
                                          0);
                         assert_int_equal(vmreq_free(handle), 0);
                 }
         }
-        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, defects_soon_ns(), count_in, &ran, NULL, 0), 0);
+        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, defects_soon_ns(), count_in,
+                                          &ran, NULL, 0),
+                         0);
 }
 
 static void d22_steady_work_holds_up_nothing(void **state)
@@ -253,8 +259,8 @@ static void d22_steady_work_holds_up_nothing(void **state)
 
                 chain_start(&chain, flags[i], 3);
                 assert_everything_served();
-                assert_int_equal(vmreq_vm_change(id, i ? VMREQ_EVENT_SUSPEND : VMREQ_EVENT_POWER_ON, defects_soon_ns(),
-                                                 NULL, NULL),
+                assert_int_equal(vmreq_vm_change(id, i ? VMREQ_EVENT_SUSPEND : VMREQ_EVENT_POWER_ON,
+                                                 defects_soon_ns(), NULL, NULL),
                                  0);
                 assert_everything_served();
                 chain_end(&chain);
@@ -283,7 +289,8 @@ static int32_t note_links(void *ctx, uint32_t cpu)
 
 static void *rendezvous_it(void *ctx)
 {
-        CHECK(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ONCE, 0, ENGINE_FAR_NS, note_links, ctx, NULL, 0) == 0);
+        CHECK(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ONCE, 0, ENGINE_FAR_NS, note_links, ctx, NULL,
+                               0) == 0);
         return NULL;
 }
 
@@ -337,7 +344,8 @@ static void count_one(uint32_t victim)
                 atomic_store(&victim_position, mine);
 }
 
-/* One request in lane `victim`, a long backlog in each lane of the set `busy`: after how many is its turn? */
+/* One request in lane `victim`, a long backlog in each lane of the set `busy`: after how many is
+ * its turn? */
 static uint32_t turn_of(uint32_t victim, uint32_t busy, uint32_t priority_run)
 {
         struct vmreq_config config = VMREQ_CONFIG_INIT;
@@ -350,7 +358,8 @@ static uint32_t turn_of(uint32_t victim, uint32_t busy, uint32_t priority_run)
         for (uint32_t lane = 0; lane < ARRAY_SIZE(four); lane++)
                 for (uint32_t i = 0; i < (lane == victim ? 1 : busy >> lane & 1 ? BACKLOG : 0); i++)
                         assert_int_equal(vmreq_call(id, four[lane].cpu, NULL, 0,
-                                                    four[lane].flags | VMREQ_VOID | VMREQ_NO_WAIT, (vmreq_fn)count_one, 1,
+                                                    four[lane].flags | VMREQ_VOID | VMREQ_NO_WAIT,
+                                                    (vmreq_fn)count_one, 1,
                                                     VMREQ_W(lane == victim)),
                                          0);
         gate_open(&gate);
@@ -369,15 +378,17 @@ static void d22_no_lane_starves(void **state)
         for (size_t r = 0; r < ARRAY_SIZE(runs); r++)
                 for (uint32_t victim = 0; victim < ARRAY_SIZE(four); victim++)
                         for (uint32_t busy = 0; busy < 1u << ARRAY_SIZE(four); busy++) {
-                                /* Two rounds of the lanes of its level, each behind a run of priority requests. */
+                                /* Two rounds of the lanes of its level, each behind a run of
+                                 * priority requests. */
                                 uint32_t limit = 2 * (runs[r] + 1) + 1, turn;
 
                                 if (busy >> victim & 1)
                                         continue;
                                 turn = turn_of(victim, busy, runs[r]);
                                 if (turn > limit)
-                                        fail_msg("lane %u behind the lanes 0x%x, run of %u: its turn is %u, not up to %u",
-                                                 victim, busy, runs[r], turn, limit);
+                                        fail_msg(
+                                                "lane %u behind the lanes 0x%x, run of %u: its turn is %u, not up to %u",
+                                                victim, busy, runs[r], turn, limit);
                         }
 }
 
@@ -417,15 +428,18 @@ static void d23_full_lane_is_busy(void **state)
                         hooked_on(&hooked, &spec);
                         assert_int_equal(vmreq_submit(id, &spec, &handle), VMREQ_E_BUSY);
                         assert_int_equal(handle.generation, 0);
-                        assert_int_equal(atomic_load(&hooked.completes) + atomic_load(&hooked.releases), 0);
+                        assert_int_equal(
+                                atomic_load(&hooked.completes) + atomic_load(&hooked.releases), 0);
                 }
                 assert_int_equal(engine_stats(id).refused, 100);
                 /* The other lanes have room. */
                 for (size_t other = 0; other < ARRAY_SIZE(four); other++)
                         if (other != lane)
-                                assert_int_equal(vmreq_call(id, four[other].cpu, NULL, 0,
-                                                            four[other].flags | VMREQ_NO_WAIT | VMREQ_VOID, note_cpu, 0),
-                                                 0);
+                                assert_int_equal(
+                                        vmreq_call(id, four[other].cpu, NULL, 0,
+                                                   four[other].flags | VMREQ_NO_WAIT | VMREQ_VOID,
+                                                   note_cpu, 0),
+                                        0);
                 gate_open(&gate);
                 UNTIL(engine_stats(id).in_use == 0);
                 spec = engine_spec(four[lane].cpu, four[lane].flags, log_callee, &ran);
@@ -457,6 +471,53 @@ static void d23_full_slab_is_busy(void **state)
         engine_end(id);
 }
 
+static void *submit_it(void *arg)
+{
+        struct vmreq_spec spec = *(struct vmreq_spec *)arg;
+
+        return (void *)(intptr_t)vmreq_submit(id, &spec, NULL);
+}
+
+/* Who asks to wait for room gets it when there is some; or is told, and nothing was accepted. */
+static void d23_waits_for_room_if_asked(void **state)
+{
+        struct vmreq_config config = VMREQ_CONFIG_INIT;
+        struct vmreq_spec spec;
+        struct hooked hooked;
+        pthread_t threads[3];
+        struct gate gate;
+        void *result;
+
+        (void)state;
+        engine_end(id);
+        config.lane_capacity = 2;
+        id = engine_new_with(&config);
+        engine_hold(id, 0, &gate);
+        spec = engine_spec(0, VMREQ_NO_WAIT, log_callee, &ran);
+        for (int i = 0; i < 2; i++)
+                assert_int_equal(vmreq_submit(id, &spec, NULL), 0);
+        assert_int_equal(vmreq_submit(id, &spec, NULL), VMREQ_E_BUSY);
+        spec.flags |= VMREQ_WAIT_ROOM;
+        for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+                threads[i] = thread_start(submit_it, &spec);
+        {
+                struct vmreq_spec late = spec;
+
+                hooked_on(&hooked, &late);
+                late.deadline_ns = vmreq_now() + CLOCK_NS_PER_MS;
+                assert_int_equal(vmreq_submit(id, &late, NULL), VMREQ_E_TIMEOUT);
+                assert_int_equal(atomic_load(&hooked.completes) + atomic_load(&hooked.releases), 0);
+        }
+        gate_open(&gate);
+        for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+                assert_int_equal(pthread_join(threads[i], &result), 0);
+                assert_int_equal((intptr_t)result, 0);
+        }
+        UNTIL(engine_stats(id).in_use == 0);
+        assert_int_equal(atomic_load(&ran.n), 2 + ARRAY_SIZE(threads));
+        engine_end(id);
+}
+
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
@@ -473,6 +534,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test_setup(d22_own_priority_before_any_normal, setup1),
                 cmocka_unit_test_setup(d23_full_lane_is_busy, setup1),
                 cmocka_unit_test_setup(d23_full_slab_is_busy, setup1),
+                cmocka_unit_test_setup(d23_waits_for_room_if_asked, setup1),
         };
 
         return defects_run(argc, argv, tests, ARRAY_SIZE(tests));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* D15, D25: before a VM is there and after it is gone, and what becomes of those who were waiting. */
+/* D15, D25: before a VM is there and after it is gone, and what becomes of those who were waiting.
+ */
 #include "defects.h"
 
 static vmreq_vm id;
@@ -12,8 +13,8 @@ typedef int (*form)(vmreq_vm vm, uint32_t cpu, vmreq_fn fn, uint32_t argc, ...);
 
 static const form wait_forms[] = {vmreq_call_wait, vmreq_call_void_wait, vmreq_priority_call_wait,
                                   vmreq_priority_call_void_wait};
-static const form nowait_forms[] = {vmreq_call_nowait, vmreq_call_void_nowait, vmreq_priority_call_nowait,
-                                    vmreq_priority_call_void_nowait};
+static const form nowait_forms[] = {vmreq_call_nowait, vmreq_call_void_nowait,
+                                    vmreq_priority_call_nowait, vmreq_priority_call_void_nowait};
 
 /* ---- D15: no VM behind the handle ---- */
 
@@ -29,9 +30,11 @@ static void assert_no_vm(vmreq_vm vm)
                         assert_int_equal(wait_forms[f](vm, cpus[c], nothing, 0), VMREQ_E_HANDLE);
                         assert_int_equal(nowait_forms[f](vm, cpus[c], nothing, 0), VMREQ_E_HANDLE);
                 }
-                assert_int_equal(vmreq_call(vm, cpus[c], &handle, VMREQ_FOREVER, 0, nothing, 0), VMREQ_E_HANDLE);
+                assert_int_equal(vmreq_call(vm, cpus[c], &handle, VMREQ_FOREVER, 0, nothing, 0),
+                                 VMREQ_E_HANDLE);
         }
-        assert_int_equal(vmreq_rendezvous(vm, VMREQ_RENDEZVOUS_ONCE, 0, 0, NULL, NULL, NULL, 0), VMREQ_E_HANDLE);
+        assert_int_equal(vmreq_rendezvous(vm, VMREQ_RENDEZVOUS_ONCE, 0, 0, NULL, NULL, NULL, 0),
+                         VMREQ_E_HANDLE);
         assert_int_equal(vmreq_vm_change(vm, VMREQ_EVENT_POWER_ON, 0, NULL, NULL), VMREQ_E_HANDLE);
         assert_int_equal(vmreq_vm_close(vm), VMREQ_E_HANDLE);
         assert_int_equal(vmreq_vm_stop(vm, VMREQ_FOREVER, NULL, 0), VMREQ_E_HANDLE);
@@ -86,7 +89,8 @@ static void *call_it(void *arg)
         return NULL;
 }
 
-/* Every form that waits says KILLED, at once, although the EMTs are stuck; every late form says CLOSED. */
+/* Every form that waits says KILLED, at once, although the EMTs are stuck; every late form says
+ * CLOSED. */
 static void d25_killed_is_no_success(void **state)
 {
         static const uint32_t cpus[] = {0, 1, VMREQ_CPU_ANY, VMREQ_CPU_ALL};
@@ -114,15 +118,17 @@ static void d25_killed_is_no_success(void **state)
                 for (size_t c = 0; c < ARRAY_SIZE(cpus); c++) {
                         assert_int_equal(wait_forms[f](id, cpus[c], nothing, 0), VMREQ_E_CLOSED);
                         assert_int_equal(nowait_forms[f](id, cpus[c], nothing, 0), VMREQ_E_CLOSED);
-                        assert_int_equal(vmreq_call(id, cpus[c], &handle, VMREQ_FOREVER, 0, nothing, 0),
-                                         VMREQ_E_CLOSED);
+                        assert_int_equal(
+                                vmreq_call(id, cpus[c], &handle, VMREQ_FOREVER, 0, nothing, 0),
+                                VMREQ_E_CLOSED);
                 }
         gate_open(&gates[0]);
         gate_open(&gates[1]);
         engine_end(id);
 }
 
-/* A killed packet can be looked at and given back like any other, and NO_WAIT payloads are let go. */
+/* A killed packet can be looked at and given back like any other, and NO_WAIT payloads are let go.
+ */
 static void d25_killed_packets_are_given_back(void **state)
 {
         struct log ran = {0};
@@ -175,7 +181,8 @@ static void d25_late_queue_is_refused(void **state)
         engine_end(id);
 }
 
-/* Submitters of every kind race with the end of the VM: each gets an answer, each accepted request one fate. */
+/* Submitters of every kind race with the end of the VM: each gets an answer, each accepted request
+ * one fate. */
 struct race {
         _Atomic uint32_t accepted, completed, released, errors;
         _Atomic uint32_t running;
@@ -225,7 +232,8 @@ static void *race_submitter(void *arg)
                 atomic_fetch_add(&race->accepted, 1);
                 if (i % 3)
                         continue;
-                /* It ends before the VM does, or with it; the VM may be gone by the time that we ask. */
+                /* It ends before the VM does, or with it; the VM may be gone by the time that we
+                 * ask. */
                 r = vmreq_wait(handle, VMREQ_FOREVER);
                 if (r == 0)
                         r = vmreq_free(handle);

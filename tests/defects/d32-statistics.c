@@ -9,7 +9,7 @@ static void nothing(void)
 }
 
 #define THREADS 4u
-#define EACH (DEFECTS_SLOW ? 2000u : 20000u)
+#define EACH    (DEFECTS_SLOW ? 2000u : 20000u)
 
 static _Atomic uint64_t refusals;
 
@@ -21,7 +21,9 @@ static void *submit_many(void *arg)
                 uint32_t cpu = (me + i) % 4 < 3 ? (me + i) % 4 : VMREQ_CPU_ANY;
 
                 for (;;) {
-                        int r = vmreq_call(id, cpu, NULL, 0, VMREQ_NO_WAIT | VMREQ_VOID | (i % 2 ? VMREQ_PRIORITY : 0),
+                        int r = vmreq_call(id, cpu, NULL, 0,
+                                           VMREQ_NO_WAIT | VMREQ_VOID |
+                                                   (i % 2 ? VMREQ_PRIORITY : 0),
                                            nothing, 0);
 
                         if (r == 0)
@@ -124,8 +126,9 @@ static void d32_depth_per_lane(void **state)
         id = engine_new(1);
         engine_hold(id, 0, &gate);
         for (uint32_t i = 0; i < ARRAY_SIZE(handles); i++) {
-                struct vmreq_spec spec = engine_spec(i % 3 == 2 ? VMREQ_CPU_ANY : 0, i % 3 == 1 ? VMREQ_PRIORITY : 0,
-                                                     log_callee, &ran);
+                struct vmreq_spec spec =
+                        engine_spec(i % 3 == 2 ? VMREQ_CPU_ANY : 0, i % 3 == 1 ? VMREQ_PRIORITY : 0,
+                                    log_callee, &ran);
 
                 handles[i] = engine_submit(id, &spec);
         }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What the tests of upstream's defects share.  A test is named after its defect, dNN_…, and asserts the behaviour in
- * which upstream fails; where the defect cannot exist here, it asserts the property that stands in its place.
- * tests/mutants brings some of the defects back in a copy of the engine, and runs the test by its name.
+ * What the tests of upstream's defects share.  A test is named after its defect, dNN_…, and asserts
+ * the behaviour in which upstream fails; where the defect cannot exist here, it asserts the
+ * property that stands in its place. tests/mutants brings some of the defects back in a copy of the
+ * engine, and runs the test by its name.
  *
  * A test that fails leaves its VM as it is: an EMT may be held in a callee, and would not end.
  */
@@ -34,7 +35,8 @@ static inline unsigned defects_alarm_s(void)
         return s > 0 && s <= ENGINE_ALARM_S ? (unsigned)s : ENGINE_ALARM_S;
 }
 
-/* For waits that are over at once unless something hangs; below the alarm, so that a failure says where. */
+/* For waits that are over at once unless something hangs; below the alarm, so that a failure says
+ * where. */
 static inline uint64_t defects_soon_ns(void)
 {
         return defects_alarm_s() * CLOCK_NS_PER_S / 2;
@@ -70,7 +72,8 @@ struct errand {
         void *ctx;
 };
 
-static inline int32_t errand_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static inline int32_t errand_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                                    struct vmreq_reply *reply)
 {
         struct errand *errand = ctx;
 

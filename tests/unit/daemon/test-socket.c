@@ -213,6 +213,29 @@ static void test_two_daemons(void **state)
         assert_true(exists(config.socket));
 }
 
+/* Somebody makes a socket there between our look and our bind: it is not ours to remove. */
+static bool intrude;
+int __real_bind(int fd, const struct sockaddr *address, socklen_t len);
+int __wrap_bind(int fd, const struct sockaddr *address, socklen_t len);
+
+int __wrap_bind(int fd, const struct sockaddr *address, socklen_t len)
+{
+        if (intrude) {
+                intrude = false;
+                (void)close(bind_at(config.socket, SOCK_STREAM));
+        }
+        return __real_bind(fd, address, len);
+}
+
+static void test_an_intruder(void **state)
+{
+        (void)state;
+        intrude = true;
+        assert_refused("cannot bind: Address already in use");
+        assert_true(exists(config.socket));
+        assert_false(exists(in_dir("vm.sock.lock")));
+}
+
 static void test_lock_is_held(void **state)
 {
         int fd = open(in_dir("vm.sock.lock"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -345,6 +368,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_live_is_refused, start, end),
                 cmocka_unit_test_setup_teardown(test_live_with_a_full_backlog, start, end),
                 cmocka_unit_test_setup_teardown(test_two_daemons, start, end),
+                cmocka_unit_test_setup_teardown(test_an_intruder, start, end),
                 cmocka_unit_test_setup_teardown(test_lock_is_held, start, end),
                 cmocka_unit_test_setup_teardown(test_other_files_are_left_alone, start, end),
                 cmocka_unit_test_setup_teardown(test_symlinks, start, end),

@@ -84,6 +84,7 @@ void harness_until_peers(struct harness *harness, uint32_t n_peers);
  * t.big(n: u32) -> bytes                n bytes
  * t.deep(n: u32) -> any                 nested n arrays
  * t.fail(status: i32, name: str = "", text: str = "") -> status
+ * t.gated_fail(…)                       as t.fail, after a gate
  * t.status(status: i32) -> status       words
  * t.nothing() -> any                    writes no value: a fault of the module
  * t.twice() -> any                      writes two
@@ -136,6 +137,8 @@ void client_expect_error(struct client *client, uint32_t msgid, const char *name
 void client_expect_end(struct client *client);
 /* Nothing stands in the socket (after something that orders it: an answer, a look at the loop). */
 void client_expect_silence(struct client *client);
+/* Makes a call of t.gate on EMT 0 that runs, whose client has been told TIMEOUT: open its gate some time. */
+void client_overdue(struct client *client, uint32_t msgid);
 /* A ping and its answer: all that was sent before has been looked at. */
 void client_sync(struct client *client);
 /* Shuts the sending side. */

@@ -158,6 +158,13 @@ FUNCTION(t_fail)
         return (int32_t)args[0].i;
 }
 
+FUNCTION(t_gated_fail)
+{
+        CHECK(sem_post(&gate_in) == 0);
+        sem_down(&gate_out);
+        return t_fail(ctx, args, argc, reply);
+}
+
 FUNCTION(t_nothing)
 {
         (void)ctx, (void)args, (void)argc, (void)reply;
@@ -223,6 +230,7 @@ static const struct vmreq_symbol symbols[] = {
         {SYMBOL("t.big"), PARAMS(n_params), .result = VMREQ_T_BYTES, .function = t_big},
         {SYMBOL("t.deep"), PARAMS(n_params), .result = VMREQ_T_ANY, .function = t_deep},
         {SYMBOL("t.fail"), PARAMS(fail_params), .result = VMREQ_T_STATUS, .function = t_fail},
+        {SYMBOL("t.gated_fail"), PARAMS(fail_params), .result = VMREQ_T_STATUS, .function = t_gated_fail},
         {SYMBOL("t.nothing"), .result = VMREQ_T_ANY, .function = t_nothing},
         {SYMBOL("t.twice"), .result = VMREQ_T_ANY, .function = t_twice},
 };

@@ -106,9 +106,7 @@ static void test_overdue(void **state)
         const struct proto_value *root;
 
         (void)state;
-        client_send(&c, "[0, 1, 'vmreq.call', ['t.gate', [], {'cpu': 0, 'timeout_ms': 2}]]");
-        gate_wait();
-        client_expect_error(&c, 1, "TIMEOUT", "yes", "");
+        client_overdue(&c, 1);
         root = status();
         assert_int_equal(number(root, "calls"), 1);
         assert_true(proto_value_is_text(

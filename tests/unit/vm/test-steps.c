@@ -86,6 +86,9 @@ static struct hooked hooked;
 static struct gate gates[CPUS];
 static uint64_t due;
 
+/* Whom the other thread is after, and what it submits itself. */
+static vmreq_handle victim, other;
+
 static void service_wake(void *ctx, uint64_t due_ns)
 {
         (void)ctx;
@@ -152,8 +155,6 @@ static void free_in_hook(void *user, const struct vmreq_result *result)
         hooked_complete(user, result);
         CHECK(vmreq_free(result->handle) == 0);
 }
-
-static vmreq_handle other;
 
 static void expire_and_submit(void)
 {
@@ -243,6 +244,29 @@ static void test_closed_before_the_deadline(void **state)
         release_all();
 }
 
+static void do_cancel(void)
+{
+        CHECK(vmreq_cancel(victim) == VMREQ_VERDICT_REMOVED);
+}
+
+/* The same with a canceller, and the VM goes on: the deadline of the dead would be the next owner's. */
+static void test_cancelled_before_the_deadline(void **state)
+{
+        struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
+
+        (void)state;
+        hold_all();
+        hooked_on(&hooked, &spec);
+        spec.deadline_ns = due;
+        assert_int_equal(vmreq_alloc(id, &spec, &victim), 0);
+        atomic_store(&note.before, do_cancel);
+        assert_int_equal(vmreq_queue(victim, 0), 0);
+        assert_hooked(&hooked, VMREQ_FATE_CANCELLED);
+        assert_int_equal(atomic_load(&engine_inside(id)->due[victim.index]), 0);
+        assert_int_equal(vmreq_free(victim), 0);
+        release_all();
+}
+
 /* The service is faster than the push. */
 static void test_expired_after_the_deadline_is_noted(void **state)
 {
@@ -289,14 +313,16 @@ static void test_over_before_the_push_returns(void **state)
 
 /* ---- a taker, preempted between the take and the claim ---- */
 
-static vmreq_handle victim;
 static struct vmreq_spec again;
+
+static sem_t reused;
 
 static void cancel_and_reuse(void)
 {
         CHECK(vmreq_cancel(victim) == VMREQ_VERDICT_REMOVED);
         CHECK(vmreq_free(victim) == 0);
         CHECK(vmreq_submit(id, &again, &other) == 0);
+        CHECK(sem_post(&reused) == 0);
 }
 
 /* Its packet is cancelled, freed, and somebody else's by the time of the claim: on the same lane, and on another. */
@@ -305,6 +331,7 @@ static void test_reused_before_the_claim(void **state)
         static const uint32_t cpus[] = {0, 1, VMREQ_CPU_ANY_QUEUE};
 
         (void)state;
+        assert_int_equal(sem_init(&reused, 0, 0), 0);
         for (size_t i = 0; i < ARRAY_SIZE(cpus); i++) {
                 struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
 
@@ -314,7 +341,8 @@ static void test_reused_before_the_claim(void **state)
                 again = engine_spec(cpus[i], 0, log_callee, &ran);
                 atomic_store(&take.after, cancel_and_reuse);
                 gate_open(&gates[0]);
-                UNTIL(atomic_load(&take.after) == NULL && engine_emt(id, 0).skipped == i + 1);
+                sem_down(&reused);
+                UNTIL(engine_emt(id, 0).skipped == i + 1);
                 for (uint32_t cpu = 1; cpu < CPUS; cpu++)
                         gate_open(&gates[cpu]);
                 assert_int_equal(other.index, victim.index);
@@ -324,11 +352,6 @@ static void test_reused_before_the_claim(void **state)
                         (void)engine_finish(other);
                 assert_int_equal(atomic_load(&ran.n), 1);
         }
-}
-
-static void do_cancel(void)
-{
-        CHECK(vmreq_cancel(victim) == VMREQ_VERDICT_REMOVED);
 }
 
 static void test_cancelled_before_the_claim(void **state)
@@ -372,11 +395,6 @@ static void test_queued_again_when_over(void **state)
         UNTIL(engine_stats(id).in_use == 0);
 }
 
-static void do_cancel_broadcast(void)
-{
-        CHECK(vmreq_cancel(victim) == VMREQ_VERDICT_REMOVED);
-}
-
 #define D VMREQ_FATE_DONE
 #define C VMREQ_FATE_CANCELLED
 #define E VMREQ_FATE_EXPIRED
@@ -391,7 +409,7 @@ static void test_broadcast_ended_before_the_push(void **state)
                 uint32_t flags;
                 enum vmreq_fate fates[CPUS];
         } rows[] = {
-                {do_cancel_broadcast, 0, {C, S, S}}, {do_cancel_broadcast, VMREQ_PARALLEL, {C, S, S}},
+                {do_cancel, 0, {C, S, S}}, {do_cancel, VMREQ_PARALLEL, {C, S, S}},
                 {do_expire, 0, {E, S, S}},           {do_expire, VMREQ_PARALLEL, {E, S, S}},
                 {do_close, 0, {K, S, S}},
         };
@@ -423,7 +441,7 @@ static void test_broadcast_ended_while_passing_on(void **state)
                 void (*fn)(void);
                 enum vmreq_fate fates[CPUS];
         } rows[] = {
-                {do_cancel_broadcast, {D, C, S}},
+                {do_cancel, {D, C, S}},
                 {do_expire, {D, E, S}},
                 {do_close, {D, K, S}},
         };
@@ -485,6 +503,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_gone_before_the_push_no_wait, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_closed_before_the_push, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_closed_before_the_deadline, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_cancelled_before_the_deadline, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_expired_after_the_deadline_is_noted, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_over_before_the_push_returns, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_reused_before_the_claim, setup, teardown),
