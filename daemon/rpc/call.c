@@ -267,6 +267,7 @@ static void enlist(struct rpc_call *call, struct rpc_peer *peer)
         struct rpc_server *server = call->server;
 
         TAILQ_INSERT_TAIL(&server->calls, call, server_link);
+        LIST_INSERT_HEAD(&server->by_id[call->id % RPC_ID_BUCKETS], call, id_link);
         server->n_calls++;
         server->n_open++;
         sym_symbol_pin(call->symbol);
@@ -296,6 +297,7 @@ static void delist(struct rpc_call *call)
 
         leave_peer(call);
         TAILQ_REMOVE(&call->server->calls, call, server_link);
+        LIST_REMOVE(call, id_link);
         call->server->n_calls--;
         sym_symbol_unpin(call->symbol);
         uncharge(call);
@@ -614,8 +616,7 @@ struct rpc_call *rpc_call_find(struct rpc_server *server, uint64_t id)
 {
         struct rpc_call *call;
 
-        /* Newest last, and what is asked for is mostly new. */
-        TAILQ_FOREACH_REVERSE (call, &server->calls, rpc_call_list, server_link)
+        LIST_FOREACH (call, &server->by_id[id % RPC_ID_BUCKETS], id_link)
                 if (call->id == id)
                         return call;
         return NULL;

@@ -42,6 +42,7 @@ struct rpc_call {
         struct rpc_server *server;
         struct rpc_peer *peer; /* NULL: gone, or never waited */
         TAILQ_ENTRY(rpc_call) server_link, peer_link;
+        LIST_ENTRY(rpc_call) id_link;
         enum rpc_call_kind kind;
         uint32_t msgid;
         bool answered;  /* the client has had its answer: never a second one */

@@ -410,8 +410,20 @@ static bool call_succeeded(const struct rpc_call *call, struct rpc_error *error)
         return written == RPC_WRITER_OK;
 }
 
+/* About how much its answer takes. */
+static size_t result_size(const struct rpc_call *call)
+{
+        size_t n = 0;
+
+        for (uint32_t i = 0; i < call->n_writers; i++)
+                if (call->n_rows == 0 || call->rows[i].fate == VMREQ_FATE_DONE)
+                        n += call->writers[i].value.len;
+        return n;
+}
+
 void rpc_reply_call(struct rpc_peer *peer, uint32_t msgid, struct rpc_call *call)
 {
+        const struct rpc_account *over;
         struct proto_builder *out;
         struct rpc_error error;
         size_t mark;
@@ -425,6 +437,12 @@ void rpc_reply_call(struct rpc_peer *peer, uint32_t msgid, struct rpc_call *call
         }
         if (!call->n_rows && !call_succeeded(call, &error)) {
                 rpc_reply_error_full(peer, msgid, &error);
+                return;
+        }
+        /* Looked at before it is copied: who does not read could have us copy for nothing, again and again. */
+        over = rpc_peer_over(peer, result_size(call));
+        if (over) {
+                reply_dropped(peer, msgid, PROTO_RAN_YES, over);
                 return;
         }
         out = rpc_reply_begin(peer, msgid, &mark);

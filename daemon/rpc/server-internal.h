@@ -19,6 +19,10 @@ struct rpc_call;
 
 TAILQ_HEAD(rpc_peer_list, rpc_peer);
 TAILQ_HEAD(rpc_call_list, rpc_call);
+LIST_HEAD(rpc_call_bucket, rpc_call);
+
+/* Ids are drawn one after the other, so a chain has at most calls / RPC_ID_BUCKETS elements, and a few. */
+#define RPC_ID_BUCKETS 4096u
 
 /* Bytes that one read may bring. */
 #define RPC_READ_BYTES (64u << 10)
@@ -55,7 +59,8 @@ struct rpc_server {
         struct rpc_peer_list peers;
         struct rpc_peer_list dirty; /* output to flush this turn */
         struct rpc_peer_list ready; /* input left over */
-        struct rpc_call_list calls; /* every call whose request has not been released */
+        struct rpc_call_list calls; /* every call whose request has not been released, or whose result is kept */
+        struct rpc_call_bucket by_id[RPC_ID_BUCKETS]; /* the same, by id */
         uint32_t n_peers;
         uint32_t n_calls; /* in `calls` */
         uint32_t n_open;  /* of these, with a request that has no fate yet */

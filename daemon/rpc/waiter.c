@@ -119,7 +119,8 @@ void rpc_waiters_forget(struct rpc_peer *peer)
 
         if (peer->n_unanswered == 0)
                 return;
-        TAILQ_FOREACH (call, &peer->server->calls, server_link) {
+        /* A client waits for calls of its own only. */
+        TAILQ_FOREACH (call, &peer->calls, peer_link) {
                 struct rpc_waiter *waiter = call->waiters, *next;
 
                 for (; waiter; waiter = next) {

@@ -20,6 +20,7 @@
 #include <signal.h>
 
 #include "vm/futex.h"
+#include "vm/step.h"
 
 #define RESOLUTION_NS CLOCK_NS_PER_MS
 
@@ -102,6 +103,7 @@ int deadline_set(struct vm *vm, uint32_t index, uint64_t deadline_ns)
 {
         int r;
 
+        VM_STEP(due_set);
         atomic_store_explicit(&vm->due[index], deadline_ns, memory_order_seq_cst);
         r = deadline_arm(vm, deadline_ns);
         if (r)
@@ -112,6 +114,7 @@ int deadline_set(struct vm *vm, uint32_t index, uint64_t deadline_ns)
 void deadline_clear(struct vm *vm, uint32_t index)
 {
         /* Relaxed: a turn that still sees the old value checks it against the packet's word. */
+        VM_STEP(due_clear);
         atomic_store_explicit(&vm->due[index], 0, memory_order_relaxed);
 }
 
@@ -143,11 +146,14 @@ static void overdue(struct vm *vm, struct req *req, uint64_t word)
         deadline_clear(vm, req_index(vm, req));
         req_wake_waiters(vm, req, word);
         emt_nudge_runner(vm, req);
+        VM_STEP(overdue_hook);
         if (req->overdue)
                 req->overdue(req->user);
+        VM_STEP(overdue_load);
         word = req_load(req);
         do {
                 next = word & ~REQ_F_NOTIFYING;
+                VM_STEP(overdue_swap);
         } while (!req_swap(req, &word, next));
         /* It ended meanwhile: the runner has left us its duties and its reference. */
         if (req_state_is_final(REQ_STATE(next)))
@@ -158,17 +164,21 @@ static void overdue(struct vm *vm, struct req *req, uint64_t word)
 static void expire(struct vm *vm, uint32_t index, uint64_t due_ns)
 {
         struct req *req = req_at(vm, index);
+        VM_STEP(expire_word);
         uint64_t word = req_load(req);
 
         /* The deadline is this generation's only if it still stands after the word was read; every swap below
          * includes the generation. */
+        VM_STEP(expire_due);
         if (atomic_load_explicit(&vm->due[index], memory_order_relaxed) != due_ns)
                 return;
         if (REQ_STATE(word) == VMREQ_REQ_QUEUED) {
                 if (req_end_queued(vm, req, word, VMREQ_REQ_EXPIRED))
                         return;
+                VM_STEP(expire_again);
                 word = req_load(req);
         }
+        VM_STEP(expire_due_again);
         if (REQ_STATE(word) != VMREQ_REQ_RUNNING ||
             atomic_load_explicit(&vm->due[index], memory_order_relaxed) != due_ns)
                 return;

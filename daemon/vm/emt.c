@@ -12,6 +12,7 @@
 
 #include "vm/cpu.h"
 #include "vm/futex.h"
+#include "vm/step.h"
 
 _Thread_local struct emt *emt_self;
 
@@ -48,6 +49,7 @@ bool emt_priority_only(const struct vm *vm)
 
 static bool any_pending(struct vm *vm, bool priority_only)
 {
+        VM_STEP(any_look);
         return lane_pending(&vm->any[LANE_PRIORITY]) ||
                (!priority_only && lane_pending(&vm->any[LANE_NORMAL]));
 }
@@ -59,9 +61,11 @@ bool emt_has_work(struct emt *emt)
 
         /* seq_cst on stop and calling: pair with the stores in vmreq_vm_stop and vmreq_rendezvous, which wake
          * after them. */
+        VM_STEP(work_flags);
         if (atomic_load_explicit(&emt->stop, memory_order_seq_cst) ||
             atomic_load_explicit(&vm->rendezvous.calling, memory_order_seq_cst))
                 return true;
+        VM_STEP(work_own);
         return lane_pending(&emt->lanes[LANE_PRIORITY]) ||
                (!priority_only && lane_pending(&emt->lanes[LANE_NORMAL])) ||
                any_pending(vm, priority_only);
@@ -89,6 +93,7 @@ void emt_wake_one(struct vm *vm, bool now)
 {
         for (uint32_t i = 0; i < CPUSET_WORDS && i * 64 < vm->cpus; i++) {
                 /* seq_cst: pairs with emt_halt; the bit stands before the sleep word. */
+                VM_STEP(one_look);
                 uint64_t set = atomic_load_explicit(&vm->asleep[i], memory_order_seq_cst);
 
                 for (; set; set &= set - 1) {
@@ -181,6 +186,7 @@ void emt_halt(struct emt *emt, bool (*ready)(void *ctx), void *ctx, uint64_t dea
                 return;
         /* The bit first, then the sleep word (both seq_cst), then the look for work: who pushes to ANY after
          * that look sees the bit and the word. */
+        VM_STEP(halt_set);
         atomic_fetch_or_explicit(asleep, bit, memory_order_seq_cst);
         event_prepare(&emt->event);
         if (emt_has_work(emt) || (ready && ready(ctx))) {
@@ -193,6 +199,7 @@ void emt_halt(struct emt *emt, bool (*ready)(void *ctx), void *ctx, uint64_t dea
                 set_state(emt, state);
         }
         /* Relaxed: a stale bit costs a waker one look. */
+        VM_STEP(halt_clear);
         atomic_fetch_and_explicit(asleep, ~bit, memory_order_relaxed);
 }
 

@@ -2,6 +2,7 @@
 #include "vm/event.h"
 
 #include "vm/futex.h"
+#include "vm/step.h"
 
 enum {
         AWAKE,
@@ -13,21 +14,26 @@ enum {
 void event_prepare(struct event *event)
 {
         /* seq_cst: pairs with the load in event_wake. */
+        VM_STEP(event_prepare);
         atomic_store_explicit(&event->word, ASLEEP, memory_order_seq_cst);
 }
 
 void event_cancel(struct event *event)
 {
         /* Relaxed: a waker that still sees ASLEEP only wakes somebody who is awake. */
+        VM_STEP(event_cancel);
         atomic_store_explicit(&event->word, AWAKE, memory_order_relaxed);
 }
 
 void event_sleep(struct event *event, uint64_t deadline_ns)
 {
         /* Acquire: pairs with the swap in event_wake; the work that it announces is visible. */
-        while (atomic_load_explicit(&event->word, memory_order_acquire) == ASLEEP)
+        VM_STEP(sleep_look);
+        while (atomic_load_explicit(&event->word, memory_order_acquire) == ASLEEP) {
+                VM_STEP(sleep_futex);
                 if (futex_wait(&event->word, ASLEEP, deadline_ns))
                         break;
+        }
         event_cancel(event);
 }
 
@@ -36,11 +42,14 @@ bool event_wake(struct event *event)
         uint32_t expected = ASLEEP;
 
         /* seq_cst: pairs with event_prepare. */
+        VM_STEP(wake_look);
         if (atomic_load_explicit(&event->word, memory_order_seq_cst) != ASLEEP)
                 return false;
+        VM_STEP(wake_swap);
         if (!atomic_compare_exchange_strong_explicit(&event->word, &expected, AWAKE,
                                                      memory_order_acq_rel, memory_order_relaxed))
                 return false;
+        VM_STEP(wake_futex);
         futex_wake(&event->word, 1);
         return true;
 }
@@ -48,18 +57,21 @@ bool event_wake(struct event *event)
 void event_guest_prepare(struct event *event)
 {
         /* seq_cst: pairs with the loads in event_in_guest and event_kick. */
+        VM_STEP(guest_prepare);
         atomic_store_explicit(&event->word, GUEST, memory_order_seq_cst);
 }
 
 void event_guest_leave(struct event *event)
 {
         /* seq_cst: what is published before somebody still sees GUEST is found by the look that follows. */
+        VM_STEP(guest_leave);
         atomic_store_explicit(&event->word, AWAKE, memory_order_seq_cst);
 }
 
 bool event_in_guest(struct event *event)
 {
         /* seq_cst: pairs with event_guest_prepare. */
+        VM_STEP(guest_look);
         return atomic_load_explicit(&event->word, memory_order_seq_cst) == GUEST;
 }
 
@@ -67,7 +79,9 @@ bool event_kick(struct event *event)
 {
         uint32_t expected = GUEST;
 
-        return event_in_guest(event) &&
-               atomic_compare_exchange_strong_explicit(&event->word, &expected, KICKED,
-                                                       memory_order_acq_rel, memory_order_relaxed);
+        if (!event_in_guest(event))
+                return false;
+        VM_STEP(guest_swap);
+        return atomic_compare_exchange_strong_explicit(&event->word, &expected, KICKED, memory_order_acq_rel,
+                                                       memory_order_relaxed);
 }

@@ -37,6 +37,7 @@
 #include <sys/mman.h>
 
 #include "vm/cpu.h"
+#include "vm/step.h"
 #include "vm/vmreq.h"
 
 #define INDEX_BITS 23
@@ -110,12 +111,15 @@ static bool has_room(struct lane *lane, uint64_t word)
         uint64_t ticket = word & TICKET_MASK, reserved = word >> LANE_TICKET_BITS;
         /* Relaxed: head only grows, so an old value errs on the side of full; entries are claimed by swap,
          * so nothing else hangs on it. */
+        VM_STEP(room_seen);
         uint64_t head = atomic_load_explicit(&lane->head_seen, memory_order_relaxed);
 
         if (ticket - head + reserved < lane->capacity)
                 return true;
         /* seq_cst: who waits for room announces that, then looks here; pairs with the swap in lane_take. */
+        VM_STEP(room_head);
         head = atomic_load_explicit(&lane->head, memory_order_seq_cst);
+        VM_STEP(room_store);
         atomic_store_explicit(&lane->head_seen, head, memory_order_relaxed);
         /* ticket < head: `word` is old, and the caller's swap will fail. */
         return ticket < head || ticket - head + reserved < lane->capacity;
@@ -124,6 +128,7 @@ static bool has_room(struct lane *lane, uint64_t word)
 /* Takes room: one ticket drawn, or one place set aside.  False: full. */
 static bool tail_take(struct lane *lane, bool reserve, uint64_t *ret_ticket)
 {
+        VM_STEP(tail_load);
         uint64_t word = atomic_load_explicit(&lane->tail, memory_order_relaxed), step;
 
         step = reserve ? 1ull << LANE_TICKET_BITS : 1;
@@ -132,6 +137,7 @@ static bool tail_take(struct lane *lane, bool reserve, uint64_t *ret_ticket)
                     (reserve && word >> LANE_TICKET_BITS >= LANE_RESERVED_MAX)) {
                         /* seq_cst: who waits for room announces that, then looks here; pairs with
                          * lane_unreserve. */
+                        VM_STEP(tail_again);
                         uint64_t again = atomic_load_explicit(&lane->tail, memory_order_seq_cst);
 
                         if (again == word) {
@@ -143,6 +149,7 @@ static bool tail_take(struct lane *lane, bool reserve, uint64_t *ret_ticket)
                 }
                 /* seq_cst: a taker that is about to sleep stores its sleep word, then reads tail; pairs
                  * with lane_pending. */
+                VM_STEP(tail_swap);
                 if (atomic_compare_exchange_weak_explicit(&lane->tail, &word, word + step,
                                                           memory_order_seq_cst,
                                                           memory_order_relaxed)) {
@@ -157,15 +164,18 @@ static bool entry_fill(struct lane *lane, uint64_t ticket, uint32_t index, _Atom
 {
         _Atomic uint64_t *entry = entry_of(lane, ticket);
         uint64_t cycle = cycle_of(lane, ticket);
+        VM_STEP(fill_load);
         uint64_t old = atomic_load_explicit(entry, memory_order_relaxed);
 
         /* Poisoned; and if this pusher was away for a lap or more, it is somebody else's by now. */
         if (old >> INDEX_BITS >= cycle)
                 return false;
         /* Relaxed: published by the release of the swap below. */
+        VM_STEP(fill_place);
         atomic_store_explicit(place, lane->id | ticket, memory_order_relaxed);
         /* Release publishes the packet; pairs with the acquire load in lane_take.  seq_cst because the pusher
          * reads the taker's sleep word next. */
+        VM_STEP(fill_swap);
         return atomic_compare_exchange_strong_explicit(entry, &old, cycle << INDEX_BITS | (index + 1),
                                                        memory_order_seq_cst, memory_order_relaxed);
 }
@@ -191,6 +201,7 @@ bool lane_reserve(struct lane *lane)
 void lane_unreserve(struct lane *lane)
 {
         /* seq_cst: who gives a place back looks next whether somebody waits for room; pairs with tail_take. */
+        VM_STEP(tail_unreserve);
         atomic_fetch_sub_explicit(&lane->tail, 1ull << LANE_TICKET_BITS, memory_order_seq_cst);
 }
 
@@ -202,6 +213,7 @@ void lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *pla
          * such pushes under way, tail - head <= capacity - reserved + k <= capacity: invariant 1 holds. */
         do {
                 /* seq_cst: as in tail_take. */
+                VM_STEP(tail_add);
                 ticket = atomic_fetch_add_explicit(&lane->tail, 1, memory_order_seq_cst) & TICKET_MASK;
         } while (!entry_fill(lane, ticket, index, place));
         lane_unreserve(lane);
@@ -211,6 +223,7 @@ void lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *pla
 static bool hole_wait(_Atomic uint64_t *entry, uint64_t cycle, uint32_t spins)
 {
         while (spins--) {
+                VM_STEP(hole_look);
                 if (atomic_load_explicit(entry, memory_order_relaxed) >> INDEX_BITS == cycle)
                         return true;
                 cpu_relax();
@@ -230,7 +243,9 @@ bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
         uint32_t spins = HOLE_SPINS_MIN;
 
         for (;;) {
+                VM_STEP(take_head);
                 uint64_t head = atomic_load_explicit(&lane->head, memory_order_acquire);
+                VM_STEP(take_tail);
                 uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_seq_cst) & TICKET_MASK;
                 _Atomic uint64_t *entry = entry_of(lane, head);
                 uint64_t cycle = cycle_of(lane, head), value;
@@ -238,17 +253,20 @@ bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
                 if (head == tail)
                         return false;
                 /* Acquire: pairs with the release in entry_fill, so the packet's fields are there. */
+                VM_STEP(take_entry);
                 value = atomic_load_explicit(entry, memory_order_acquire);
                 if (value >> INDEX_BITS != cycle) {
                         /* A hole, or head has moved on and the entry is a lap ahead; then the swap below
                          * or the next look settles it. */
                         if (value >> INDEX_BITS > cycle || hole_wait(entry, cycle, spins))
                                 continue;
+                        VM_STEP(hole_head);
                         if (atomic_load_explicit(&lane->head, memory_order_relaxed) != head)
                                 continue;
                         if (spins < HOLE_SPINS_MAX)
                                 spins *= 2;
                         /* Release order is not needed: POISON carries nothing. */
+                        VM_STEP(hole_poison);
                         if (!atomic_compare_exchange_strong_explicit(entry, &value,
                                                                      cycle << INDEX_BITS | POISON,
                                                                      memory_order_relaxed,
@@ -259,6 +277,7 @@ bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
                 /* Takers of one lane pass each other what they know, so that `head` read above is never older
                  * than what this thread has seen.  seq_cst: the taker looks next whether somebody waits for
                  * room; pairs with has_room. */
+                VM_STEP(take_swap);
                 if (!atomic_compare_exchange_strong_explicit(&lane->head, &head, head + 1,
                                                              memory_order_seq_cst,
                                                              memory_order_relaxed))
@@ -278,8 +297,10 @@ bool lane_pending(struct lane *lane)
 {
         /* seq_cst on tail: pairs with the swap in tail_take (a sleeper stores its sleep word, then looks here;
          * a pusher moves tail, then looks at the sleep word).  head first: it can only be behind. */
+        VM_STEP(pending_head);
         uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
 
+        VM_STEP(pending_tail);
         return head != (atomic_load_explicit(&lane->tail, memory_order_seq_cst) & TICKET_MASK);
 }
 

@@ -14,6 +14,7 @@
 #include <limits.h>
 
 #include "vm/futex.h"
+#include "vm/step.h"
 
 struct req *req_at(struct vm *vm, uint32_t index)
 {
@@ -48,6 +49,7 @@ struct req *req_new(struct vm *vm, uint64_t more)
         atomic_store_explicit(&req->end_ns, 0, memory_order_relaxed);
         atomic_store_explicit(&req->take_seq, 0, memory_order_relaxed);
         /* A dead slot of the last life must not pass for this one's place, which is drawn after QUEUED. */
+        VM_STEP(new_place);
         atomic_store_explicit(&req->place, 0, memory_order_relaxed);
         atomic_store_explicit(&req->ran_on, VMREQ_CPU_NONE, memory_order_relaxed);
         atomic_store_explicit(&req->uses, 0, memory_order_relaxed);
@@ -55,6 +57,7 @@ struct req *req_new(struct vm *vm, uint64_t more)
         req->status = 0;
         req->value = 0;
         /* Release: a reader of this generation's word sees the reset fields. */
+        VM_STEP(new_word);
         atomic_store_explicit(&req->word, (req_with_state(word, VMREQ_REQ_ALLOCATED) | more) + REQ_REF_ONE,
                               memory_order_release);
         return req;
@@ -67,6 +70,7 @@ struct req *req_find(struct vm *vm, vmreq_handle handle, uint64_t *ret_word)
         if (handle.vm != vm->id || handle.index >= pool_high_water(&vm->pool))
                 return NULL;
         req = req_at(vm, handle.index);
+        VM_STEP(find_load);
         *ret_word = req_load(req);
         if (REQ_GENERATION(*ret_word) + 1 != handle.generation ||
             REQ_STATE(*ret_word) == VMREQ_REQ_FREE)
@@ -82,12 +86,14 @@ bool req_ref(struct req *req, uint64_t generation)
                 if (REQ_GENERATION(word) != generation || REQ_STATE(word) == VMREQ_REQ_FREE ||
                     REQ_REFS(word) >= REQ_REFS_MAX)
                         return false;
+                VM_STEP(ref_swap);
         } while (!req_swap(req, &word, word + REQ_REF_ONE));
         return true;
 }
 
 void req_unref(struct vm *vm, struct req *req)
 {
+        VM_STEP(unref_load);
         uint64_t word = req_load(req), next;
         bool last;
 
@@ -100,11 +106,13 @@ void req_unref(struct vm *vm, struct req *req)
                         next = (REQ_GENERATION(word) + 1) << REQ_GENERATION_SHIFT;
                 else
                         next = word - REQ_REF_ONE;
+                VM_STEP(unref_swap);
         } while (!req_swap(req, &word, next));
         if (!last)
                 return;
         if (word & REQ_F_PARENT)
                 broadcast_drop_children(vm, req);
+        VM_STEP(unref_put);
         pool_put(&vm->pool, req_index(vm, req));
         room_made(vm);
 }
@@ -117,6 +125,7 @@ bool req_flag_running(struct req *req, uint64_t *word, uint64_t flags, uint64_t 
                 if (REQ_STATE(*word) != VMREQ_REQ_RUNNING || REQ_GENERATION(*word) != generation ||
                     (*word & flags) == flags)
                         return false;
+                VM_STEP(flag_swap);
         } while (!req_swap(req, word, (*word | flags) + refs * REQ_REF_ONE));
         *word = (*word | flags) + refs * REQ_REF_ONE;
         return true;
@@ -124,6 +133,7 @@ bool req_flag_running(struct req *req, uint64_t *word, uint64_t flags, uint64_t 
 
 void req_wake_waiters(struct vm *vm, struct req *req, uint64_t word)
 {
+        VM_STEP(waiters_futex);
         if (word & REQ_F_WAITED)
                 futex_wake(futex_low_half(&req->word), INT_MAX);
         if (!(word & REQ_F_EMT_WAITS))
@@ -191,6 +201,7 @@ bool req_end_queued(struct vm *vm, struct req *req, uint64_t word, uint32_t stat
                 if (REQ_STATE(word) != VMREQ_REQ_QUEUED || REQ_GENERATION(word) != generation)
                         return false;
                 next = req_with_state(word, state) + REQ_REF_ONE;
+                VM_STEP(end_queued_swap);
         } while (!req_swap(req, &word, next));
         atomic_store_explicit(&req->end_ns, clock_now_ns(), memory_order_relaxed);
         /* Relaxed: statistics. */
@@ -202,10 +213,12 @@ bool req_end_queued(struct vm *vm, struct req *req, uint64_t word, uint32_t stat
 
 void req_end_running(struct vm *vm, struct req *req)
 {
+        VM_STEP(end_running_load);
         uint64_t word = req_load(req), next;
 
         do {
                 next = req_with_state(word, VMREQ_REQ_COMPLETED);
+                VM_STEP(end_running_swap);
         } while (!req_swap(req, &word, next));
         if (next & REQ_F_NOTIFYING)
                 return; /* duties and reference have passed to the thread in the overdue hook */
@@ -214,12 +227,14 @@ void req_end_running(struct vm *vm, struct req *req)
 
 static void run_hooks(struct vm *vm, struct req *req, uint64_t word)
 {
+        VM_STEP(hook_complete);
         if (req->complete) {
                 struct vmreq_result result = {.handle = req_handle(vm, req, word), .tag = req->tag};
 
                 req_row(req, word, &result.row);
                 req->complete(req->user, &result);
         }
+        VM_STEP(hook_release);
         if (req->release)
                 req->release(req->user);
 }

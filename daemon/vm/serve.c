@@ -8,6 +8,8 @@
  */
 #include "vm/vm-internal.h"
 
+#include "vm/step.h"
+
 /* Counters written by one EMT and read by snapshots: relaxed, no read-modify-write needed. */
 static void count(_Atomic uint64_t *counter)
 {
@@ -32,6 +34,7 @@ static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
 
         while (lane_take(lane, &index, &place)) {
                 struct req *req = req_at(vm, index);
+                VM_STEP(take_word);
                 uint64_t word = req_load(req), next;
 
                 room_made(vm);
@@ -41,19 +44,23 @@ static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
 
                         /* The word is read before the place, and the swap proves that the generation stood
                          * all the while: so the place is that generation's.  The due time likewise. */
+                        VM_STEP(take_place);
                         if (REQ_STATE(word) != VMREQ_REQ_QUEUED ||
                             atomic_load_explicit(&req->place, memory_order_relaxed) != place)
                                 break;
+                        VM_STEP(take_due);
                         due = atomic_load_explicit(&vm->due[index], memory_order_relaxed);
                         if (due && due <= clock_now_ns() &&
                             req_end_queued(vm, req, word, VMREQ_REQ_EXPIRED))
                                 break; /* its time passed, and the service has not been here yet */
                         /* Relaxed: the closer kills whatever a late look lets through here; an EMT that it
                          * nudged out of a callee has seen it. */
+                        VM_STEP(take_closed);
                         if (atomic_load_explicit(&vm->closed, memory_order_relaxed) &&
                             req_end_queued(vm, req, word, VMREQ_REQ_KILLED))
                                 break;
                         next = req_with_state(word, VMREQ_REQ_RUNNING) + REQ_REF_ONE;
+                        VM_STEP(take_claim);
                         if (!req_swap(req, &word, next))
                                 continue;
                         atomic_store_explicit(&req->take_seq, lane_take_seq(lane, place),
@@ -71,11 +78,12 @@ static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
 static struct req *take_level(struct emt *emt, unsigned level, uint64_t *ret_word)
 {
         struct lane *own = &emt->lanes[level], *any = &emt->vm->any[level];
-        struct lane *first = emt->any_first ? any : own, *second = emt->any_first ? own : any;
+        struct lane *first = emt->any_first[level] ? any : own;
+        struct lane *second = emt->any_first[level] ? own : any;
         struct req *req = lane_pending(first) ? take(emt, first, ret_word) : NULL;
 
         if (req) {
-                emt->any_first = !emt->any_first;
+                emt->any_first[level] = !emt->any_first[level];
                 return req;
         }
         return lane_pending(second) ? take(emt, second, ret_word) : NULL;

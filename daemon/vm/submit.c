@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+#include "vm/step.h"
+
 #define FLAGS_ALL                                                                                  \
         (VMREQ_VOID | VMREQ_NO_WAIT | VMREQ_PRIORITY | VMREQ_POKE | VMREQ_NO_NEST |                \
          VMREQ_PARALLEL | VMREQ_CONTINUE | VMREQ_WAIT_ROOM)
@@ -97,6 +99,7 @@ int submit_count(struct vm *vm, int result)
  * accepted. */
 static bool take_back(struct vm *vm, struct req *req)
 {
+        VM_STEP(back_load);
         uint64_t word = req_load(req), generation = REQ_GENERATION(word);
 
         /* Before the swap: once it is ALLOCATED again, somebody else may queue it and note its deadline. */
@@ -105,6 +108,7 @@ static bool take_back(struct vm *vm, struct req *req)
         do {
                 if (REQ_GENERATION(word) != generation || REQ_STATE(word) != VMREQ_REQ_QUEUED)
                         return false;
+                VM_STEP(back_swap);
         } while (!req_swap(req, &word, req_with_state(word, VMREQ_REQ_ALLOCATED)));
         return true;
 }
@@ -120,6 +124,7 @@ static int note_deadline(struct vm *vm, struct req *req)
         r = deadline_set(vm, req_index(vm, req), req->deadline_ns);
         /* Killed before it was noted: whoever ended it has cleared too early.  The store in deadline_set and this
          * look pair with the final swap and the clearing behind it. */
+        VM_STEP(due_look);
         if (req_state_is_final(REQ_STATE(req_load(req))))
                 deadline_clear(vm, req_index(vm, req));
         return r;
@@ -152,11 +157,13 @@ int submit_single(struct vm *vm, struct req *req)
         do {
                 if (REQ_STATE(word) != VMREQ_REQ_ALLOCATED)
                         return VMREQ_E_STATE;
+                VM_STEP(queue_swap);
         } while (!req_swap(req, &word, req_with_state(word, VMREQ_REQ_QUEUED)));
         r = note_deadline(vm, req);
         if (r)
                 return take_back(vm, req) ? r : 0;
 
+        VM_STEP(queue_closed);
         /* seq_cst: pairs with the store in vmreq_vm_close; see above. */
         if (atomic_load_explicit(&vm->closed, memory_order_seq_cst))
                 return take_back(vm, req) ? VMREQ_E_CLOSED : 0;
@@ -230,6 +237,7 @@ static bool disown(struct vm *vm, struct req *req, uint64_t word)
         do {
                 if (REQ_GENERATION(word) != generation || !(word & REQ_F_OWNED))
                         return false;
+                VM_STEP(disown_swap);
         } while (!req_swap(req, &word, word & ~REQ_F_OWNED));
         req_unref(vm, req);
         return true;
@@ -436,6 +444,7 @@ enum vmreq_verdict vmreq_cancel(vmreq_handle handle)
         } else if (req_end_queued(vm, req, word, VMREQ_REQ_CANCELLED)) {
                 verdict = VMREQ_VERDICT_REMOVED;
         } else {
+                VM_STEP(cancel_again);
                 word = req_load(req);
                 cancel_running(vm, req, &word);
                 if (REQ_GENERATION(word) + 1 != handle.generation)

@@ -59,7 +59,7 @@ struct emt {
         struct req *current;
         uint32_t nest;
         uint32_t priority_run; /* priority requests since the last normal one */
-        bool any_first;        /* whose turn it is: ANY or own */
+        bool any_first[LANE_LEVELS]; /* whose turn it is on a level: ANY or own */
         bool in_rendezvous;    /* runs a rendezvous callback */
         bool halted;           /* its guest waits for an interrupt */
         bool initialised;      /* the backend's vcpu_init has succeeded */

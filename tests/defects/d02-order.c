@@ -210,7 +210,8 @@ static void eat(uint32_t number, uint32_t n)
                 backlog.last_ns = defects_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
-/* Queues `n` while the EMT is held; what the EMT's processor then spends on each, in nanoseconds.
+/*
+ * Queues `n` while the EMT is held; what the EMT's processor then spends on each, in nanoseconds.
  */
 static uint64_t cost_of_each(uint32_t n)
 {

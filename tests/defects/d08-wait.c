@@ -209,7 +209,8 @@ static void on_signal(int number)
         atomic_fetch_add(&signals, 1);
 }
 
-/* Whatever interrupts the sleep, the waiter goes back to it, and does not answer before the time.
+/*
+ * Whatever interrupts the sleep, the waiter goes back to it, and does not answer before the time.
  */
 static void d14_interrupted_wait_sleeps_again(void **state)
 {

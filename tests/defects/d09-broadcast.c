@@ -156,7 +156,8 @@ static void no_wake(void *ctx, uint64_t due_ns)
         (void)due_ns;
 }
 
-/* One deadline for the whole: it ends the broadcast at once, and each row says how far it had come.
+/*
+ * One deadline for the whole: it ends the broadcast at once, and each row says how far it had come.
  */
 static void d10_deadline_ends_the_whole(void **state)
 {
@@ -309,7 +310,8 @@ static void assert_row(const struct caller *caller, uint32_t cpu)
         }
 }
 
-/* The same for a foreign thread and for each EMT, ascending and descending, stopping and going on.
+/*
+ * The same for a foreign thread and for each EMT, ascending and descending, stopping and going on.
  */
 static void d12_each_row_its_status_whoever_calls(void **state)
 {

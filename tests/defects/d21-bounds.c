@@ -128,7 +128,8 @@ static void d21_only_emt_that_waits_for_any(void **state)
         engine_end(id);
 }
 
-/* Waits in waits in waits: at the limit it is said so at once, and everything accepted still runs.
+/*
+ * Waits in waits in waits: at the limit it is said so at once, and everything accepted still runs.
  */
 static struct {
         uint32_t depth, refused_at;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* D15, D25: before a VM is there and after it is gone, and what becomes of those who were waiting.
+/*
+ * D15, D25: before a VM is there and after it is gone, and what becomes of those who were waiting.
  */
 #include "defects.h"
 
@@ -127,7 +128,8 @@ static void d25_killed_is_no_success(void **state)
         engine_end(id);
 }
 
-/* A killed packet can be looked at and given back like any other, and NO_WAIT payloads are let go.
+/*
+ * A killed packet can be looked at and given back like any other, and NO_WAIT payloads are let go.
  */
 static void d25_killed_packets_are_given_back(void **state)
 {

