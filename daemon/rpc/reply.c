@@ -166,6 +166,13 @@ static void reply_dropped(struct rpc_peer *peer, uint32_t msgid, enum proto_ran 
         rpc_reply_error_full(peer, msgid, &error);
 }
 
+static void reply_too_large(struct rpc_peer *peer, uint32_t msgid, enum proto_ran ran)
+{
+        rpc_reply_error(peer, msgid, PROTO_TOO_LARGE, ran,
+                        "the result is larger than a frame may be (%llu bytes), or nested deeper than %d levels",
+                        (unsigned long long)peer->server->config.limits.frame_bytes, PROTO_DEPTH_MAX);
+}
+
 void rpc_reply_end(struct rpc_peer *peer, uint32_t msgid, size_t mark, enum proto_ran ran)
 {
         const struct rpc_limits *limits = &peer->server->config.limits;
@@ -183,10 +190,7 @@ void rpc_reply_end(struct rpc_peer *peer, uint32_t msgid, size_t mark, enum prot
                 rpc_reply_error(peer, msgid, PROTO_INTERNAL, ran, "out of memory for the answer");
         } else if (len > limits->frame_bytes || (out->error == 0 && !over)) {
                 proto_builder_rollback(out, mark);
-                rpc_reply_error(peer, msgid, PROTO_TOO_LARGE, ran,
-                                "the result is larger than a frame may be (%llu bytes), or nested deeper "
-                                "than %d levels",
-                                (unsigned long long)limits->frame_bytes, PROTO_DEPTH_MAX);
+                reply_too_large(peer, msgid, ran);
         } else {
                 proto_builder_rollback(out, mark);
                 reply_dropped(peer, msgid, ran, over ? over : &peer->account);
@@ -311,6 +315,7 @@ static void fate_error(struct rpc_error *error, const struct rpc_call *call, con
 static void writer_error(struct rpc_error *error, const struct rpc_call *call, enum rpc_writer_result result)
 {
         const char *name = call->symbol->def->name;
+        uint64_t missed;
 
         if (result == RPC_WRITER_E_BUDGET)
                 rpc_error_set(error, PROTO_TOO_LARGE, PROTO_RAN_YES,
@@ -321,9 +326,9 @@ static void writer_error(struct rpc_error *error, const struct rpc_call *call, e
                 rpc_error_set(error, PROTO_INTERNAL, PROTO_RAN_YES,
                               "%s: the function did not write exactly one result; request %llu", name,
                               (unsigned long long)call->id);
-        if (result == RPC_WRITER_E_BALANCE)
-                log_line(LOG_L_ERROR, "%s did not write exactly one result (request %llu)", name,
-                         (unsigned long long)call->id);
+        if (result == RPC_WRITER_E_BALANCE && log_limit_pass(&call->server->fault_log, 10, vmreq_now(), &missed))
+                log_line(LOG_L_ERROR, "%s did not write exactly one result (request %llu; %llu more were not logged)",
+                         name, (unsigned long long)call->id, (unsigned long long)missed);
 }
 
 /* One vCPU's row: {cpu, fate, status, value, queued_us, run_us}, and what a failure said. */
@@ -426,7 +431,7 @@ void rpc_reply_call(struct rpc_peer *peer, uint32_t msgid, struct rpc_call *call
         const struct rpc_account *over;
         struct proto_builder *out;
         struct rpc_error error;
-        size_t mark;
+        size_t mark, size;
 
         if (peer->state == RPC_PEER_CLOSING)
                 return;
@@ -440,7 +445,12 @@ void rpc_reply_call(struct rpc_peer *peer, uint32_t msgid, struct rpc_call *call
                 return;
         }
         /* Looked at before it is copied: who does not read could have us copy for nothing, again and again. */
-        over = rpc_peer_over(peer, result_size(call));
+        size = result_size(call);
+        if (size > peer->server->config.limits.frame_bytes) {
+                reply_too_large(peer, msgid, PROTO_RAN_YES);
+                return;
+        }
+        over = rpc_peer_over(peer, size);
         if (over) {
                 reply_dropped(peer, msgid, PROTO_RAN_YES, over);
                 return;

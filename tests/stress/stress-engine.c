@@ -272,6 +272,11 @@ static void roll_spec(struct item *item, struct vmreq_spec *spec)
         spec->overdue = on_overdue;
         spec->complete = on_complete;
         spec->release = on_release;
+        /* With a limit, because packets may be held by those who wait for more. */
+        if (chance(10)) {
+                spec->flags |= VMREQ_WAIT_ROOM;
+                spec->deadline_ns = clock_now_ns() + roll(500) * 1000;
+        }
         item->lane = lane_of(spec->cpu, spec->flags);
         item->single = item->lane < LANES;
         item->behaviour = chance(60) ? RETURN : (enum behaviour)roll(_BEHAVIOUR_N);
@@ -350,9 +355,10 @@ static bool produce(uint32_t cpu)
         }
         r = submit(item, &spec, &handle);
         if (r) {
-                CHECK(r == VMREQ_E_BUSY || r == VMREQ_E_CLOSED || r == VMREQ_E_HANDLE);
+                CHECK(r == VMREQ_E_BUSY || r == VMREQ_E_CLOSED || r == VMREQ_E_HANDLE ||
+                      (spec.flags & VMREQ_WAIT_ROOM && (r == VMREQ_E_TIMEOUT || r == VMREQ_E_DEADLOCK)));
                 atomic_fetch_add(&world.busy, r == VMREQ_E_BUSY);
-                return r == VMREQ_E_BUSY;
+                return r != VMREQ_E_CLOSED && r != VMREQ_E_HANDLE;
         }
         item->accepted = true;
         atomic_fetch_add(&world.accepted, 1);

@@ -342,6 +342,18 @@ static void test_broadcast_abandoned_while_a_child_runs(void **state)
         harness_until_calls(&h, 0);
 }
 
+/* Rows that together are more than a frame: the one error that a broadcast answers with. */
+static void test_broadcast_too_large(void **state)
+{
+        (void)state;
+        client_send(&c, "[0, 1, 'vmreq.call', ['t.big', [4194304], {'cpu': 'all'}]]");
+        client_expect_error(&c, 1, "TOO_LARGE", "yes", "larger than a frame may be (8388608 bytes)");
+        client_send(&c, "[0, 2, 'vmreq.call', ['t.big', [4000000], {'cpu': 'all'}]]");
+        assert_int_equal(client_receive(&c)->items[3].count, 2);
+        client_send(&c, "[0, 3, 't.big', [8388608]]");
+        client_expect_error(&c, 3, "TOO_LARGE", "yes", "larger than a frame may be");
+}
+
 /* ---- submit ---- */
 
 static void test_submit_wait_release(void **state)
@@ -455,6 +467,7 @@ int main(void)
                 TEST(test_broadcast_stops_or_goes_on),
                 TEST(test_broadcast_with_a_stuck_child),
                 TEST(test_broadcast_abandoned_while_a_child_runs),
+                TEST(test_broadcast_too_large),
                 TEST(test_submit_wait_release),
                 TEST(test_ids_belong_to_their_connection),
                 TEST(test_submit_no_wait),

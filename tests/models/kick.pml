@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Kick against guest entry: EMTs that enter the guest, submitters that fetch them out of it.
+ *
+ * C: daemon/vm/event.c event_guest_prepare event_guest_leave event_in_guest event_kick
+ *
+ * Each label s_NAME stands where the C function has VM_STEP(NAME): before the one access to shared memory that
+ * follows.  A push, a take, and a look at a lane are one step each (lane.pml); sleeping EMTs are left out (event.pml).
+ *
+ * The backend is KVM's way: a kick is a signal; its handler sets immediate_exit; a run with immediate_exit set returns
+ * at once, and one in the guest returns when a signal comes.  The run clears it after it has left the guest.
+ * A signal is handled at any moment after it was sent.
+ *
+ * Two EMTs; a guest leaves by itself at any moment, or never; a callee ends, or stays for ever.  Each submitter pushes
+ * one request to EMT 0, EMT 1 or ANY, with POKE or without.  With LAZY, the deadline service comes at any moment after
+ * a lazy poke was noted; without it lazy_poke_ms is 0.
+ *
+ * Checked when nothing moves any more: no EMT is in the guest while its lane or ANY holds a request with POKE - with
+ * LAZY: any request.
+ */
+#ifndef SUBMITTERS
+#define SUBMITTERS 2
+#endif
+#define EMTS 2
+#define ANY EMTS
+#define LANES (EMTS + 1)
+
+#define AWAKE 0
+#define GUEST 2
+#define KICKED 3
+
+byte normal[LANES], poked[LANES]; /* requests that stand there */
+bit poke_noted;                   /* any_poked names one that stands there */
+byte word[EMTS];                  /* the event */
+bit in_guest[EMTS], immediate_exit[EMTS], signal_sent[EMTS];
+bit lazy[EMTS];
+byte returned;
+
+#define STANDS(lane) (normal[lane] + poked[lane])
+
+/* guest_kick or guest_lazy, for `e` alone or (one) for the first in the guest from `e` on; ends at `fetched`. */
+#define FETCH(one, now)                                                        \
+s_guest_look:                                                                  \
+        atomic {                                                               \
+                if                                                             \
+                :: word[e] == GUEST && now                                     \
+                :: word[e] == GUEST && !now -> goto note_lazy                  \
+                :: word[e] != GUEST && one && e + 1 < EMTS -> e++; goto s_guest_look \
+                :: word[e] != GUEST && !(one && e + 1 < EMTS) -> goto fetched  \
+                fi                                                             \
+        }                                                                      \
+s_guest_swap:                                                                  \
+        atomic {                                                               \
+                if                                                             \
+                :: word[e] == GUEST -> word[e] = KICKED                        \
+                :: word[e] != GUEST && one && e + 1 < EMTS -> e++; goto s_guest_look \
+                :: word[e] != GUEST && !(one && e + 1 < EMTS) -> goto fetched  \
+                fi                                                             \
+        }                                                                      \
+        signal_sent[e] = 1;                                                    \
+        goto fetched;                                                          \
+note_lazy:                                                                     \
+        lazy[e] = 1;                                                           \
+fetched:                                                                       \
+        e = 0
+
+proctype submitter()
+{
+        byte e, lane;
+        bit poke;
+
+        atomic {
+                if
+                :: lane = 0
+                :: lane = 1
+                :: lane = ANY
+                fi;
+                if
+                :: poke = 1
+                :: poke = 0
+                fi;
+                e = lane % ANY
+        }
+#ifdef BROKEN_LOOK_FIRST
+        if
+        :: lane != ANY && word[lane] != GUEST -> poke = poke
+        :: else -> goto push
+        fi;
+        atomic {
+                if
+                :: poke -> poked[lane]++
+                :: else -> normal[lane]++
+                fi
+        }
+        goto out;
+#endif
+push:
+        atomic {
+                if
+                :: poke -> poked[lane]++
+                :: else -> normal[lane]++
+                fi
+        }
+        /* note_poke: what has been taken meanwhile stands no more */
+        atomic {
+                if
+                :: poke && lane == ANY -> poke_noted = (poked[ANY] > 0)
+                :: else
+                fi
+        }
+        FETCH(lane == ANY, poke);
+out:
+        returned++
+}
+
+proctype emt(byte me)
+{
+        byte e, lane;
+        bit now;
+
+loop:
+        /* serve: one request, its own lane or ANY first; what it takes of a lane may be any */
+        atomic {
+                if
+                :: lane = me
+                :: lane = ANY
+                fi
+        }
+        if
+        :: STANDS(lane) == 0 -> lane = me + ANY - lane
+        :: STANDS(lane) != 0 -> goto take
+        fi;
+        if
+        :: STANDS(lane) == 0 -> lane = 0; goto guest
+        :: STANDS(lane) != 0
+        fi;
+take:
+        atomic {
+                if
+                :: normal[lane] -> normal[lane]--
+                :: poked[lane] -> poked[lane]--
+                :: STANDS(lane) == 0 -> lane = 0; goto loop
+                fi;
+                if
+                :: lane == ANY && poked[ANY] == 0 -> poke_noted = 0
+                :: else
+                fi;
+                lane = 0
+        }
+        /* emt_pass_wake */
+        if
+        :: STANDS(ANY) == 0 -> goto callee
+        :: STANDS(ANY) != 0
+        fi;
+        atomic {
+#ifdef BROKEN_PASS_LAZY
+                now = 0
+#else
+                now = poke_noted
+#endif
+        }
+#ifdef BROKEN_NO_PASS
+        goto callee;
+#endif
+        FETCH(true, now);
+callee:
+        if
+        :: goto loop
+        :: goto end_stays
+        fi;
+
+guest:
+#ifdef BROKEN_NO_RECHECK
+        goto s_guest_prepare;
+#endif
+s_guest_prepare:
+        word[me] = GUEST;
+#ifndef BROKEN_NO_RECHECK
+        if
+        :: STANDS(me) -> goto s_guest_leave
+        :: !STANDS(me)
+        fi;
+        if
+        :: STANDS(ANY) -> goto s_guest_leave
+        :: !STANDS(ANY)
+        fi;
+#endif
+#ifdef BROKEN_CLEAR_EARLY
+        immediate_exit[me] = 0;
+#endif
+        /* backend.run */
+        atomic {
+                if
+                :: immediate_exit[me] -> goto left
+                :: !immediate_exit[me] -> in_guest[me] = 1
+                fi
+        }
+        /* in the guest, until a signal has come, or it leaves by itself */
+end_guest:
+        atomic {
+                if
+                :: !in_guest[me]
+                :: in_guest[me] = 0
+                fi
+        }
+left:
+        immediate_exit[me] = 0;
+s_guest_leave:
+        word[me] = AWAKE;
+        lazy[me] = 0;
+        goto loop;
+
+end_stays:
+        false
+}
+
+/* The kick's signal, in the EMT's thread.  In the guest it makes the run return. */
+proctype handler(byte me)
+{
+end_handler:
+        do
+        :: atomic {
+                signal_sent[me] ->
+                signal_sent[me] = 0;
+#ifndef BROKEN_NO_FLAG
+                immediate_exit[me] = 1;
+#endif
+                in_guest[me] = 0
+           }
+        od
+}
+
+#ifdef LAZY
+/* guest_service, of one EMT */
+proctype service(byte me)
+{
+        byte e;
+        bit work;
+
+end_service:
+        lazy[me];
+#ifdef BROKEN_SERVICE
+        work = STANDS(me) || STANDS(ANY);
+        lazy[me] = 0;
+#else
+        lazy[me] = 0;
+        work = STANDS(me) || STANDS(ANY);
+#endif
+        if
+        :: !work -> goto end_service
+        :: work -> e = me; work = 0
+        fi;
+        FETCH(false, true);
+        goto end_service
+}
+#endif
+
+#ifdef LAZY
+#define MAY_STAY(e) (!in_guest[e] || (STANDS(e) == 0 && STANDS(ANY) == 0))
+#else
+#define MAY_STAY(e) (!in_guest[e] || (poked[e] == 0 && poked[ANY] == 0))
+#endif
+
+init {
+        byte i;
+
+        atomic {
+                run emt(0);
+                run emt(1);
+                run handler(0);
+                run handler(1);
+#ifdef LAZY
+                run service(0);
+                run service(1);
+#endif
+                do
+                :: i < SUBMITTERS -> run submitter(); i++
+                :: else -> break
+                od;
+                i = 0
+        }
+        timeout;
+        assert(returned == SUBMITTERS);
+        assert(MAY_STAY(0) && MAY_STAY(1))
+}
