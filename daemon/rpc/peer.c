@@ -136,6 +136,8 @@ static void recharge_output(struct rpc_peer *peer)
 {
         uint64_t held = peer->out.cap;
 
+        if (held == peer->out_charged)
+                return;
         if (held > peer->out_charged)
                 rpc_account_force(&peer->account, RPC_BYTES, held - peer->out_charged);
         else
@@ -168,10 +170,11 @@ void rpc_peer_close(struct rpc_peer *peer)
         drop_input(peer);
         rpc_quota_close(&peer->server->quota, &peer->account);
         rpc_identity_deinit(&peer->identity);
-        (void)uv_poll_stop(&peer->poll);
+        /* In this order: libuv takes the descriptor out of its set once more, and another thread may have the number by
+         * then. */
+        uv_close((uv_handle_t *)&peer->poll, on_closed);
         (void)close(peer->fd);
         peer->fd = -1;
-        uv_close((uv_handle_t *)&peer->poll, on_closed);
 }
 
 /* Throws away what still stands in the socket: closing with unread input would take our last words with it. */

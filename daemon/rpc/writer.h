@@ -12,7 +12,8 @@
 #define RPC_FAILURE_NAME_MAX 64
 #define RPC_FAILURE_TEXT_MAX 1024
 
-/* Results beyond this count while they are on their way to the loop; smaller ones are bounded by the number of calls. */
+/* Results beyond this count while they are on their way to the loop; smaller ones are bounded by the number of
+ * calls. */
 #define RPC_RESULT_LARGE 4096u
 
 struct rpc_failure {

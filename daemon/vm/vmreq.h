@@ -192,7 +192,7 @@ struct vmreq_row {
 struct vmreq_result {
         vmreq_handle handle; /* identifies; VMREQ_HANDLE_NONE never */
         uint64_t tag;        /* vmreq_spec.tag */
-        struct vmreq_row row;   /* a broadcast's: fate DONE, or what ended it before its time */
+        struct vmreq_row row;   /* a broadcast's: fate DONE; what came of it stands in its rows */
         uint32_t n_rows;        /* broadcast: vCPUs; else 0 */
         const struct vmreq_row *rows; /* broadcast: one per vCPU in order of cpu; else NULL */
 };
@@ -374,10 +374,12 @@ struct vmreq_spec {
         /*
          * Hooks, each may be NULL, all get `user`.  They may run on an EMT, the canceller, the deadline
          * service or the thread that closes the VM, even before vmreq_submit or vmreq_cancel has
-         * returned; never after vmreq_vm_free; never two of the same request at once.  They may not block.
+         * returned; never after vmreq_vm_free; never two of the same request at once, rows
+         * apart.  They may not block.
          */
         void *user;
-        /* A broadcast's row is final.  At most once per vCPU, before `complete`. */
+        /* A broadcast's row is final.  Once per vCPU, before `complete`; rows of one broadcast may come from
+         * several threads at once. */
         void (*row)(void *user, const struct vmreq_row *row);
         /* The deadline passed while the callee runs (not for broadcasts).  At most once, before
          * `complete`. */
@@ -467,9 +469,9 @@ VMREQ_API int vmreq_priority_call_void_nowait(vmreq_vm vm, uint32_t cpu, vmreq_f
                                               ...);
 
 /*
- * The general form: flags as above, submit and wait up to wait_ns.  OK or TIMEOUT: *ret_handle is the
- * caller's to free (VMREQ_HANDLE_NONE with NO_WAIT, where ret_handle may be NULL); else
- * VMREQ_HANDLE_NONE.  The callee returns a status unless VMREQ_VOID is set.
+ * The general form: flags as above, submit and wait up to wait_ns.  OK, TIMEOUT, or DEADLOCK from the wait
+ * (the request stays accepted): *ret_handle is the caller's to free (VMREQ_HANDLE_NONE with NO_WAIT, where
+ * ret_handle may be NULL); else VMREQ_HANDLE_NONE.  The callee returns a status unless VMREQ_VOID is set.
  */
 VMREQ_API int vmreq_call(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, uint64_t wait_ns,
                          uint32_t flags, vmreq_fn fn, uint32_t argc, ...);

@@ -141,16 +141,12 @@ s_due_set:
 s_due_look:
         atomic {
                 if
-                :: FINAL(word)
 #ifndef BROKEN_DUE
-                :: !FINAL(word) -> goto s_queue_closed
-#else
-                :: goto s_queue_closed
+                :: FINAL(word) -> goto s_due_clear
 #endif
+                :: else
                 fi
         }
-        state = OWNER; from = 0; unrefs = 0;
-        goto s_due_clear;
 s_queue_closed:
         atomic {
                 if
@@ -173,12 +169,14 @@ push:
         goto own_unref;
 
 take_back:
-        if
-        :: HAS_DEADLINE -> taking_back = 1; goto s_due_clear
-        :: else
-        fi;
 s_back_load:
-        atomic { w = word; taking_back = 0 }
+        atomic {
+                w = word;
+                if
+                :: HAS_DEADLINE -> taking_back = 1; goto s_due_clear
+                :: else
+                fi
+        }
 s_back_swap:
         atomic {
 #ifdef BROKEN_BACK
@@ -299,7 +297,7 @@ overdue:
         state = SERVICE;
         goto s_due_clear;
 overdue_waiters:
-        goto s_wake_look;
+        goto s_waiters_futex;
 s_overdue_hook:
         atomic {
                 assert(!in_complete && !releases[n]);
@@ -367,7 +365,7 @@ finish:
                 assert((runs[n] == 1) == (STATE(w) == COMPLETED) && !in_callee);
                 from = 255;
                 if
-                :: !HAS_DEADLINE -> goto s_wake_look
+                :: !HAS_DEADLINE -> goto s_waiters_futex
                 :: HAS_DEADLINE
                 fi
         }
@@ -376,13 +374,13 @@ s_due_clear:
                 due = 0;
                 if
                 :: kind == SERVICE && state == SERVICE -> goto overdue_waiters
-                :: taking_back -> goto s_back_load
+                :: taking_back -> taking_back = 0; goto s_back_swap
                 :: kind == OWNER && !taking_back -> goto s_queue_closed
                 :: else
                 fi
         }
         /* req_wake_waiters */
-s_wake_look:
+s_waiters_futex:
         atomic {
                 if
                 :: w & F_WAITED -> parked_waiter = 0
@@ -616,7 +614,10 @@ end_through:
 
 proctype clock()
 {
-        now = 1
+        if
+        :: now = 1
+        :: true /* everything is over before */
+        fi
 }
 
 #ifdef CANCEL

@@ -71,12 +71,18 @@ proctype submitter()
 
         atomic {
                 if
+#ifdef TO
+                :: lane = TO
+#else
                 :: lane = 0
                 :: lane = 1
                 :: lane = ANY
+#endif
                 fi;
                 if
+#ifndef LAZY
                 :: poke = 1
+#endif
                 :: poke = 0
                 fi;
                 e = lane % ANY
@@ -192,17 +198,12 @@ s_guest_prepare:
         atomic {
                 if
                 :: immediate_exit[me] -> goto left
-                :: !immediate_exit[me] -> in_guest[me] = 1
+                :: !immediate_exit[me] -> in_guest[me] = 1 /* until a signal comes */
+                :: !immediate_exit[me] -> goto left /* or it leaves by itself */
                 fi
         }
-        /* in the guest, until a signal has come, or it leaves by itself */
 end_guest:
-        atomic {
-                if
-                :: !in_guest[me]
-                :: in_guest[me] = 0
-                fi
-        }
+        !in_guest[me];
 left:
         immediate_exit[me] = 0;
 s_guest_leave:

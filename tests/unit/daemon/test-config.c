@@ -112,6 +112,7 @@ static void test_every_key(void **state)
                        "bytes_per_connection = 100000\n"
                        "bytes_per_uid = 3000000\n"
                        "timeout_ms = 15\n"
+                       "frame_stall_ms = 17\n"
                        "drain_ms = 16"))
                 fail_msg("%s", text);
         assert_string_equal(config.name, "web-1.example");
@@ -137,6 +138,7 @@ static void test_every_key(void **state)
         assert_int_equal(config.limits.bytes_per_connection, 100000);
         assert_int_equal(config.limits.bytes_per_uid, 3000000);
         assert_int_equal(config.limits.timeout_ms, 15);
+        assert_int_equal(config.limits.frame_stall_ms, 17);
         assert_int_equal(config.limits.drain_ms, 16);
 }
 
@@ -182,6 +184,7 @@ static void test_numbers_at_their_borders(void **state)
                 {"limits", "bytes_per_connection", "65536", "65535", "4294967296", "4294967297"},
                 {"limits", "bytes_per_uid", "1048576", "1048575", "1099511627776", "1099511627777"},
                 {"limits", "timeout_ms", "1", "0", "1000000000000", "1000000000001"},
+                {"limits", "frame_stall_ms", "10", "9", "3600000", "3600001"},
                 {"limits", "drain_ms", "1", "0", "3600000", "3600001"},
         };
 
@@ -214,7 +217,8 @@ static void test_no_numbers(void **state)
 
 static void test_modes(void **state)
 {
-        static const char *const bad[] = {"", "8", "888", "1000", "-1", "+1", "0x1ff", "rw", "0660 ", "77777777777777777777777"};
+        static const char *const bad[] = {"", "8", "888", "1000", "-1", "+1", "0x1ff", "rw", "0660 ",
+                                          "77777777777777777777777"};
 
         (void)state;
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

@@ -126,7 +126,8 @@ static void test_what_the_error_holds(void **state)
         for (int64_t i = 3; i <= 5; i++)
                 client_send(&c, "[0, %d, 't.mark', [1]]", i);
         client_send(&c, "[0, 6, 't.mark', [1]]");
-        client_expect(&c, "[1,6,{'name':'BUSY','code':4,'message':'too many calls of this connection: 4 of 4','ran':'no',"
+        client_expect(&c, "[1,6,{'name':'BUSY','code':4,'message':'too many calls of this connection: 4 of 4',"
+                          "'ran':'no',"
                           "'data':{'limit':'calls','of':'connection','usage':4,'max':4}},nil]");
         gate_open();
         for (int i = 0; i < 4; i++)

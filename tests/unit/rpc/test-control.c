@@ -65,7 +65,8 @@ static void test_hello(void **state)
         const struct proto_value *hello, *you;
         static const char *const limits[] = {
                 "frame_bytes", "depth", "connections", "connections_per_uid", "calls", "calls_per_connection",
-                "calls_per_uid", "bytes", "bytes_per_connection", "bytes_per_uid", "timeout_ms", "drain_ms",
+                "calls_per_uid", "bytes", "bytes_per_connection", "bytes_per_uid", "timeout_ms", "frame_stall_ms",
+                "drain_ms",
         };
 
         (void)state;

@@ -30,7 +30,8 @@ static void test_list(void **state)
 {
         (void)state;
         client_send(&c, "[0, 1, 'vmreq.symbols', []]");
-        client_expect(&c, "[1,1,nil,['t.add','t.big','t.block','t.change','t.cpu','t.deep','t.echo','t.fail','t.gate','t.gated_fail',"
+        client_expect(&c, "[1,1,nil,['t.add','t.big','t.block','t.change','t.cpu','t.deep','t.echo','t.fail','t.gate',"
+                          "'t.gated_fail',"
                           "'t.mark','t.nothing','t.open','t.secret','t.size','t.slow','t.status','t.twice','t.x64']]");
         client_send(&c, "[0, 2, 'vmreq.symbols', [{'glob': 't.s*'}]]");
         client_expect(&c, "[1,2,nil,['t.secret','t.size','t.slow','t.status']]");
@@ -50,7 +51,8 @@ static void test_list(void **state)
 
 static void test_list_refused(void **state)
 {
-        static const char *const bad[] = {"5", "'t.*'", "[]", "{'glob': 5}", "{'after': []}", "{'limit': -1}", "{'limit': 'x'}"};
+        static const char *const bad[] = {"5", "'t.*'", "[]", "{'glob': 5}", "{'after': []}", "{'limit': -1}",
+                                          "{'limit': 'x'}"};
         char pattern[128];
 
         (void)state;

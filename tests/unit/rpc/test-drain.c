@@ -190,7 +190,8 @@ static void test_frames_that_had_arrived(void **state)
         (void)state;
         harness_loop_hold(&h);
         for (int64_t i = 0; i < 1000; i++)
-                client_put(&c, i % 2 ? "[0, %d, 'vmreq.ping', []]" : "[0, %d, 'vmreq.call', ['t.add', [1, 1], {'cpu': 0}]]",
+                client_put(&c, i % 2 ? "[0, %d, 'vmreq.ping', []]"
+                                     : "[0, %d, 'vmreq.call', ['t.add', [1, 1], {'cpu': 0}]]",
                            i);
         client_put(&c, "[2, 't.mark', [1]]");
         client_put(&c, "[0, 2000, 'vmreq.submit', ['t.mark', [1]]]");
@@ -272,6 +273,37 @@ static void test_who_does_not_read(void **state)
         harness_drain(&h);
 }
 
+static bool is_paused(struct rpc_server *server, void *ctx)
+{
+        const struct rpc_peer *peer;
+
+        (void)ctx;
+        TAILQ_FOREACH (peer, &server->peers, link)
+                if (peer->paused)
+                        return true;
+        return false;
+}
+
+/* One that was not read from because it did not read: its input is looked at all the same, and it reads in time. */
+static void test_who_was_not_read_from(void **state)
+{
+        (void)state;
+        for (int64_t i = 0; i < 5; i++)
+                client_send(&c, "[0, %d, 't.big', [4000000]]", i);
+        harness_until(&h, is_paused, NULL);
+        client_send(&c, "[0, 5, 't.mark', [1]]");
+        client_send(&c, "[0, 6, 'vmreq.ping', []]");
+        harness_terminate(&h);
+        until_stopping();
+        for (int i = 0; i < 5; i++)
+                assert_non_null(client_receive(&c));
+        client_expect_error(&c, 5, "KILLED", "no", "going down");
+        client_expect(&c, "[1,6,nil,'pong']");
+        client_expect_end(&c);
+        harness_join(&h);
+        assert_int_equal(atomic_load(&n_marks), 0);
+}
+
 static void test_clients_come_and_go(void **state)
 {
         struct client e;
@@ -310,6 +342,7 @@ int main(void)
                 TEST(test_kept_results),
                 TEST(test_twice),
                 TEST(test_who_does_not_read),
+                TEST(test_who_was_not_read_from),
                 TEST(test_clients_come_and_go),
         };
 

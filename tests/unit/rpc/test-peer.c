@@ -341,7 +341,8 @@ static void test_strangers(void **state)
         client_send_raw(&c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
         read_to_end(&c, text, sizeof(text));
         assert_memory_equal(text, "HTTP/1.1 400 ", 13);
-        assert_int_equal(strlen(strstr(text, "\r\n\r\n") + 4), strtoul(strstr(text, "Content-Length: ") + 16, NULL, 10));
+        assert_int_equal(strlen(strstr(text, "\r\n\r\n") + 4),
+                         strtoul(strstr(text, "Content-Length: ") + 16, NULL, 10));
         client_send_raw(&d, "\x82\xa1x\x01", 4); /* a map header, as another protocol has it */
         read_to_end(&d, text, sizeof(text));
         assert_has(text, "vmreqd: this socket speaks msgpack-RPC");

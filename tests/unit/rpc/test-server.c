@@ -295,6 +295,44 @@ static void test_every_allocation_fails_once(void **state)
         assert_true(n > 10);
 }
 
+/* Waits, cancels and releases, each without memory at each point. */
+static void test_waits_without_memory(void **state)
+{
+        static const char *const asks[] = {
+                "[0, 2, 'vmreq.wait', [%u]]", "[0, 2, 'vmreq.wait', [%u, 0]]", "[0, 2, 'vmreq.wait', [%u, 100000]]",
+                "[0, 2, 'vmreq.cancel', [%u]]", "[0, 2, 'vmreq.release', [%u]]",
+        };
+
+        (void)state;
+        for (size_t ask = 0; ask < sizeof(asks) / sizeof(asks[0]); ask++) {
+                size_t left = 0;
+
+                for (size_t n = 1; left == 0; n++) {
+                        struct client c;
+                        uint64_t id;
+
+                        client_connect(&c, &h);
+                        client_send(&c, "[0, 1, 'vmreq.submit', ['t.gate', []]]");
+                        id = client_receive(&c)->items[3].u;
+                        gate_wait();
+                        (void)loop_fails_at(n);
+                        client_put(&c, asks[ask], id);
+                        client_put(&c, "[0, 3, 't.add', [1, 2]]");
+                        client_flush(&c);
+                        (void)shutdown(c.fd, SHUT_WR);
+                        while (client_receive(&c) && c.frame.root->items[1].u != 3)
+                                ;
+                        left = loop_fails_at(0);
+                        gate_open();
+                        while (client_receive(&c))
+                                ;
+                        client_close(&c);
+                        harness_until_idle(&h, 0);
+                        assert_true(n < 100);
+                }
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -306,6 +344,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_many_wakers, start, end),
                 cmocka_unit_test(test_wake_before_there_is_a_server),
                 cmocka_unit_test_setup_teardown(test_every_allocation_fails_once, start, end),
+                cmocka_unit_test_setup_teardown(test_waits_without_memory, start, end),
         };
 
         return HARNESS_RUN("server", tests);

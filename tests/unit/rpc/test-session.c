@@ -30,7 +30,8 @@ static int end(void **state)
 static void test_tolerances(void **state)
 {
         static const uint8_t float32[] = {0x94, 0, 1, 0xa6, 't', '.', 'e', 'c', 'h', 'o', 0x91, 0xca, 0x3f, 0xc0, 0, 0};
-        static const uint8_t wide_msgid[] = {0x94, 0xd3, 0, 0, 0, 0, 0, 0, 0, 0, 0xd3, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
+        static const uint8_t wide_msgid[] = {0x94, 0xd3, 0, 0, 0, 0, 0, 0, 0, 0, 0xd3, 0, 0, 0, 0, 0xff, 0xff, 0xff,
+                                             0xff,
                                              0xc4, 10, 'v', 'm', 'r', 'e', 'q', '.', 'p', 'i', 'n', 'g', 0xc0};
 
         (void)state;

@@ -217,6 +217,28 @@ static void test_no_nest(void **state)
         UNTIL(engine_stats(id).in_use == 0);
 }
 
+/* The general form: refused to wait is not refused, so the handle is the caller's. */
+static int32_t call_no_nest(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+{
+        vmreq_handle *handle = ctx;
+
+        (void)args;
+        (void)argc;
+        (void)reply;
+        return vmreq_call(id, VMREQ_CPU_ANY_QUEUE, handle, VMREQ_FOREVER, VMREQ_NO_NEST | VMREQ_VOID,
+                          (vmreq_fn)vmreq_now, 0);
+}
+
+static void test_no_nest_general_form(void **state)
+{
+        vmreq_handle inner = VMREQ_HANDLE_NONE;
+        struct vmreq_spec spec = engine_spec(0, 0, call_no_nest, &inner);
+
+        (void)state;
+        assert_int_equal(engine_finish(engine_submit(id, &spec)).status, VMREQ_E_DEADLOCK);
+        assert_int_equal(engine_finish(inner).fate, VMREQ_FATE_DONE);
+}
+
 static int32_t wait_done_no_nest(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
 {
         (void)args;
@@ -484,6 +506,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_status_and_rows, setup2, teardown),
                 cmocka_unit_test_setup_teardown(test_serves_what_it_waits_for, setup1, teardown),
                 cmocka_unit_test_setup_teardown(test_no_nest, setup1, teardown),
+                cmocka_unit_test_setup_teardown(test_no_nest_general_form, setup1, teardown),
                 cmocka_unit_test_setup_teardown(test_no_nest_complete, setup1, teardown),
                 cmocka_unit_test_setup_teardown(test_nest_limit, setup1, teardown),
                 cmocka_unit_test_setup_teardown(test_mutual, setup2, teardown),
