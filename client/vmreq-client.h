@@ -73,7 +73,8 @@ enum vmreq_client_outcome {
 VMREQ_CLIENT_API const char *vmreq_client_outcome_name(int outcome);
 
 /* Flags of a client. */
-#define VMREQ_CLIENT_NO_HELLO 0x1u /* send no greeting: for msgpack-RPC servers other than vmreqd */
+#define VMREQ_CLIENT_NO_HELLO 0x1u /* send no greeting: for msgpack-RPC servers other than vmreqd  \
+                                    */
 
 struct vmreq_client_config {
         size_t size;         /* sizeof(struct vmreq_client_config): versioning */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The configuration: one table of keys, read by inih through a reader of ours.  inih cuts lines at 199 bytes without
- * a word and does not count them for its handler; so the reader counts, and refuses what inih would bend: lines of
- * 190 bytes or more, names of sections of which it would keep a part, NUL and control bytes.  Indentation is dropped:
- * inih would take such a line for more of the value above it.
+ * The configuration: one table of keys, read by inih through a reader of ours.  inih cuts lines at
+ * 199 bytes without a word and does not count them for its handler; so the reader counts, and
+ * refuses what inih would bend: lines of 190 bytes or more, names of sections of which it would
+ * keep a part, NUL and control bytes.  Indentation is dropped: inih would take such a line for more
+ * of the value above it.
  */
 #include "config.h"
 
@@ -23,14 +24,15 @@
 #define VMREQD_MODULE_DIR "/usr/lib/vmreqd/modules"
 #endif
 
-#define LINE_BYTES_MAX 190
+#define LINE_BYTES_MAX    190
 #define SECTION_BYTES_MAX 49 /* what inih keeps of a name */
 
 void config_init(struct config *config)
 {
         *config = (struct config){.cpus = 1, .socket_mode = 0660, .limits = RPC_LIMITS_INIT};
         (void)snprintf(config->name, sizeof(config->name), "default");
-        (void)snprintf(config->module_directory, sizeof(config->module_directory), "%s", VMREQD_MODULE_DIR);
+        (void)snprintf(config->module_directory, sizeof(config->module_directory), "%s",
+                       VMREQD_MODULE_DIR);
 }
 
 void config_deinit(struct config *config)
@@ -100,8 +102,8 @@ static const struct number_key {
 #undef NUMBER
 };
 
-static bool set_number(struct config *config, const struct number_key *number, const char *value, char *text,
-                       size_t size)
+static bool set_number(struct config *config, const struct number_key *number, const char *value,
+                       char *text, size_t size)
 {
         char expected[80];
         uint64_t n;
@@ -164,16 +166,18 @@ static bool add_module(struct config *config, const char *name, char *text, size
 }
 
 /* Section [module NAME]: a setting that goes to that module's init. */
-static bool add_module_setting(struct config *config, const char *name, const char *key, const char *value,
-                               char *text, size_t size)
+static bool add_module_setting(struct config *config, const char *name, const char *key,
+                               const char *value, char *text, size_t size)
 {
         struct config_module *module = module_find(config, name);
         struct vmreq_setting *setting;
 
         if (!module) {
-                (void)snprintf(text, size, "section [module %.64s]: no such module is loaded above it ([modules] "
-                                           "load=)",
-                               name);
+                (void)snprintf(
+                        text, size,
+                        "section [module %.64s]: no such module is loaded above it ([modules] "
+                        "load=)",
+                        name);
                 return false;
         }
         if (module->n_settings == CONFIG_MODULE_SETTINGS_MAX)
@@ -190,19 +194,22 @@ static bool add_module_setting(struct config *config, const char *name, const ch
         return true;
 }
 
-bool config_set(struct config *config, const char *section, const char *key, const char *value, char *text,
-                size_t size)
+bool config_set(struct config *config, const char *section, const char *key, const char *value,
+                char *text, size_t size)
 {
         static const char module_prefix[] = "module ";
         bool is_vm = strcmp(section, "vm") == 0, is_socket = strcmp(section, "socket") == 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(number_keys); i++)
-                if (strcmp(section, number_keys[i].section) == 0 && strcmp(key, number_keys[i].key) == 0)
+                if (strcmp(section, number_keys[i].section) == 0 &&
+                    strcmp(key, number_keys[i].key) == 0)
                         return set_number(config, &number_keys[i], value, text, size);
         if (is_vm && strcmp(key, "name") == 0) {
                 if (!proto_vm_name_valid(value))
-                        return fail(text, size, key,
-                                    "a VM name: [A-Za-z0-9][A-Za-z0-9_.-]{0,63}, not ending in .sock", value);
+                        return fail(
+                                text, size, key,
+                                "a VM name: [A-Za-z0-9][A-Za-z0-9_.-]{0,63}, not ending in .sock",
+                                value);
                 (void)snprintf(config->name, sizeof(config->name), "%s", value);
                 return true;
         }
@@ -215,9 +222,11 @@ bool config_set(struct config *config, const char *section, const char *key, con
         if (strcmp(section, "modules") == 0 && strcmp(key, "load") == 0)
                 return add_module(config, value, text, size);
         if (strncmp(section, module_prefix, strlen(module_prefix)) == 0)
-                return add_module_setting(config, section + strlen(module_prefix), key, value, text, size);
-        (void)snprintf(text, size, "unknown key \"%.64s\" in section [%.64s]; the sections are vm, socket, "
-                                   "modules, limits and module NAME",
+                return add_module_setting(config, section + strlen(module_prefix), key, value, text,
+                                          size);
+        (void)snprintf(text, size,
+                       "unknown key \"%.64s\" in section [%.64s]; the sections are vm, socket, "
+                       "modules, limits and module NAME",
                        key, section);
         return false;
 }
@@ -225,7 +234,8 @@ bool config_set(struct config *config, const char *section, const char *key, con
 bool config_check(const struct config *config, char *text, size_t size)
 {
         if (config->slab && config->slab < config->cpus + 1) {
-                (void)snprintf(text, size, "request_slab %u is too small: a broadcast to %u vCPUs takes %u",
+                (void)snprintf(text, size,
+                               "request_slab %u is too small: a broadcast to %u vCPUs takes %u",
                                config->slab, config->cpus, config->cpus + 1);
                 return false;
         }
@@ -317,7 +327,8 @@ bool config_read_file(struct config *config, const char *path, char *reterr_text
                 return false;
         }
         r = ini_parse_stream(read_line, &reading, on_setting, &reading);
-        /* inih goes on behind a line that it does not understand; the first mistake is the one to tell. */
+        /* inih goes on behind a line that it does not understand; the first mistake is the one to
+         * tell. */
         if (r != 0 && (!reading.failed || (r > 0 && (unsigned)r < reading.failed_line))) {
                 reading.failed = false;
                 reading.line = r > 0 ? (unsigned)r : reading.line;

@@ -9,9 +9,9 @@
 #include "rpc/server.h"
 #include "symbols/vmreq-module.h"
 
-#define CONFIG_MODULES_MAX 64
+#define CONFIG_MODULES_MAX         64
 #define CONFIG_MODULE_SETTINGS_MAX 64
-#define CONFIG_PATH_MAX 1024
+#define CONFIG_PATH_MAX            1024
 
 struct config_module {
         char *name; /* or a path */
@@ -22,7 +22,8 @@ struct config_module {
 
 struct config {
         char name[80];
-        char socket[CONFIG_PATH_MAX]; /* empty: passed by the service manager, or the default place */
+        char socket[CONFIG_PATH_MAX]; /* empty: passed by the service manager, or the default place
+                                       */
         unsigned socket_mode;
         uint32_t cpus, slab, lane_capacity;
         char module_directory[CONFIG_PATH_MAX];
@@ -34,7 +35,8 @@ struct config {
 void config_init(struct config *config);
 void config_deinit(struct config *config);
 
-/* Reads an INI file over what is set.  False: one line in reterr_text, with file and line number. */
+/* Reads an INI file over what is set.  False: one line in reterr_text, with file and line number.
+ */
 bool config_read_file(struct config *config, const char *path, char *reterr_text, size_t size);
 
 /* One setting, as from the command line or a file.  False: what was expected, in reterr_text. */

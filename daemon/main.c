@@ -4,8 +4,9 @@
  *
  *   configuration → socket → VM with its EMTs → symbol table → modules → server → loop
  *
- * On the way down every accepted call has been answered when the loop returns.  If an EMT is still stuck in a module's
- * function then, the process leaves all the same, without freeing what that function may still be using.
+ * On the way down every accepted call has been answered when the loop returns.  If an EMT is still
+ * stuck in a module's function then, the process leaves all the same, without freeing what that
+ * function may still be using.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -48,11 +49,12 @@ static void on_module_log(void *ctx, int level, const char *module, const char *
         log_line(level, "module %s: %s", module, text);
 }
 
-static void on_state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to, const char *reason)
+static void on_state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to,
+                             const char *reason)
 {
         (void)ctx;
-        log_line(LOG_L_NOTICE, "VM state %s -> %s%s%s", vmreq_vm_state_name(from), vmreq_vm_state_name(to),
-                 reason ? ": " : "", reason ? reason : "");
+        log_line(LOG_L_NOTICE, "VM state %s -> %s%s%s", vmreq_vm_state_name(from),
+                 vmreq_vm_state_name(to), reason ? ": " : "", reason ? reason : "");
 }
 
 static void on_ready(void *ctx)
@@ -60,8 +62,8 @@ static void on_ready(void *ctx)
         const struct daemon *daemon = ctx;
         char status[256];
 
-        (void)snprintf(status, sizeof(status), "VM %s, %u EMTs, serving %.120s", daemon->config.name,
-                       daemon->config.cpus, daemon->listening.path);
+        (void)snprintf(status, sizeof(status), "VM %s, %u EMTs, serving %.120s",
+                       daemon->config.name, daemon->config.cpus, daemon->listening.path);
         log_line(LOG_L_NOTICE, "ready: %s", status);
         manager_tell_ready(status);
 }
@@ -104,9 +106,9 @@ static bool load_modules(struct daemon *daemon)
         for (size_t i = 0; i < daemon->config.n_modules; i++) {
                 const struct config_module *module = &daemon->config.modules[i];
 
-                if (sym_registry_load(daemon->registry, daemon->config.module_directory, module->name,
-                                      module->path_allowed, module->settings, module->n_settings, text,
-                                      sizeof(text)))
+                if (sym_registry_load(daemon->registry, daemon->config.module_directory,
+                                      module->name, module->path_allowed, module->settings,
+                                      module->n_settings, text, sizeof(text)))
                         return report(module->name, text);
         }
         return true;
@@ -183,7 +185,8 @@ int main(int argc, char **argv)
         log_init(STDERR_FILENO, LOG_L_INFO, manager_has_journal());
         (void)signal(SIGPIPE, SIG_IGN);
 
-        ok = open_socket(&daemon) && start_vm(&daemon) && load_modules(&daemon) && start_server(&daemon);
+        ok = open_socket(&daemon) && start_vm(&daemon) && load_modules(&daemon) &&
+             start_server(&daemon);
         if (ok)
                 rpc_server_run(daemon.server);
         if (!take_down(&daemon)) {

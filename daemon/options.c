@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line: read twice, so that a configuration file applies first, wherever its option stands, and the other
- * options win over it.  An option is a setting of config.c under another name; its range is checked there.
+ * The command line: read twice, so that a configuration file applies first, wherever its option
+ * stands, and the other options win over it.  An option is a setting of config.c under another
+ * name; its range is checked there.
  */
 #include "options.h"
 
@@ -78,13 +79,14 @@ static const char *absolute(const char *path, char *buffer, size_t size)
 static bool apply(struct config *config, int option, const char *value, char *text, size_t size)
 {
         char buffer[CONFIG_PATH_MAX];
-        bool is_path = option == 's' || option == OPT_MODULE_DIR || (option == 'm' && strchr(value, '/'));
+        bool is_path =
+                option == 's' || option == OPT_MODULE_DIR || (option == 'm' && strchr(value, '/'));
 
         for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
                 if (settings[i].option == option)
                         return config_set(config, settings[i].section, settings[i].key,
-                                          is_path ? absolute(value, buffer, sizeof(buffer)) : value, text,
-                                          size);
+                                          is_path ? absolute(value, buffer, sizeof(buffer)) : value,
+                                          text, size);
         return false;
 }
 
@@ -109,14 +111,16 @@ static bool read_config_option(int argc, char **argv, struct config *config, int
                 }
         }
         if (optind < argc) {
-                (void)fprintf(stderr, "vmreqd: unexpected argument '%s'; try 'vmreqd --help'\n", argv[optind]);
+                (void)fprintf(stderr, "vmreqd: unexpected argument '%s'; try 'vmreqd --help'\n",
+                              argv[optind]);
                 *ret_status = EXIT_USAGE;
                 return false;
         }
         return true;
 }
 
-bool options_read(int argc, char **argv, struct config *config, bool *ret_check_only, int *ret_status)
+bool options_read(int argc, char **argv, struct config *config, bool *ret_check_only,
+                  int *ret_status)
 {
         char text[1024];
         int c;
@@ -125,7 +129,9 @@ bool options_read(int argc, char **argv, struct config *config, bool *ret_check_
         /* Help and version answer whatever else stands there. */
         for (int i = 1; i < argc; i++) {
                 if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "--version") == 0) {
-                        (void)printf("%s", strcmp(argv[i], "--help") == 0 ? help : "vmreqd " VMREQD_VERSION "\n");
+                        (void)printf("%s", strcmp(argv[i], "--help") == 0 ? help
+                                                                          : "vmreqd " VMREQD_VERSION
+                                                                            "\n");
                         *ret_status = fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
                         return false;
                 }

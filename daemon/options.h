@@ -11,4 +11,5 @@ enum {
 };
 
 /* True: go on.  False: leave with *ret_status (help, version, or a mistake that was reported). */
-bool options_read(int argc, char **argv, struct config *config, bool *ret_check_only, int *ret_status);
+bool options_read(int argc, char **argv, struct config *config, bool *ret_check_only,
+                  int *ret_status);

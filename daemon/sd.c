@@ -16,7 +16,8 @@ int manager_socket(const char **ret_error)
                 return -2;
         }
         if (sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_STREAM, 1, NULL, 0) <= 0) {
-                *ret_error = "what the service manager passed is not a listening Unix stream socket";
+                *ret_error =
+                        "what the service manager passed is not a listening Unix stream socket";
                 return -2;
         }
         return SD_LISTEN_FDS_START;

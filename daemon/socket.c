@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PATH.lock is locked for the daemon's life, so that two daemons that start at once do not both find the other's
- * socket stale.  The lock file is removed at the end with the lock held; who opened it just before finds, once it
- * has the lock, that the name means another file, and starts over.
+ * PATH.lock is locked for the daemon's life, so that two daemons that start at once do not both
+ * find the other's socket stale.  The lock file is removed at the end with the lock held; who
+ * opened it just before finds, once it has the lock, that the name means another file, and starts
+ * over.
  */
 #include "socket.h"
 
@@ -21,11 +22,13 @@
 
 static bool fail(char *text, size_t size, const char *path, const char *what, int error)
 {
-        (void)snprintf(text, size, "%s: %s%s%s", path, what, error ? ": " : "", error ? strerror(error) : "");
+        (void)snprintf(text, size, "%s: %s%s%s", path, what, error ? ": " : "",
+                       error ? strerror(error) : "");
         return false;
 }
 
-/* The default place: /run/vmreqd for root, else $XDG_RUNTIME_DIR/vmreqd; the folder is made if it is missing. */
+/* The default place: /run/vmreqd for root, else $XDG_RUNTIME_DIR/vmreqd; the folder is made if it
+ * is missing. */
 static bool default_path(const char *name, char *path, size_t path_size, char *text, size_t size)
 {
         const char *runtime = getenv("XDG_RUNTIME_DIR");
@@ -37,7 +40,8 @@ static bool default_path(const char *name, char *path, size_t path_size, char *t
         } else if (runtime && runtime[0] == '/' && strlen(runtime) < sizeof(folder) - 8) {
                 (void)snprintf(folder, sizeof(folder), "%s/vmreqd", runtime);
         } else {
-                (void)snprintf(text, size, "no place for the socket: XDG_RUNTIME_DIR is not set; use --socket");
+                (void)snprintf(text, size,
+                               "no place for the socket: XDG_RUNTIME_DIR is not set; use --socket");
                 return false;
         }
         if (mkdir(folder, is_root ? 0755 : 0700) && errno != EEXIST)
@@ -60,10 +64,11 @@ static bool lock_once(struct listening *listening, bool *ret_retry, char *text, 
 
                 (void)close(fd);
                 if (error == EWOULDBLOCK)
-                        return fail(text, size, listening->path,
-                                    "another vmreqd serves this socket; stop it, or choose another --socket "
-                                    "or --name",
-                                    0);
+                        return fail(
+                                text, size, listening->path,
+                                "another vmreqd serves this socket; stop it, or choose another --socket "
+                                "or --name",
+                                0);
                 return fail(text, size, listening->lock_path, "cannot lock", error);
         }
         if (fstat(fd, &ours) || stat(listening->lock_path, &named) || ours.st_ino != named.st_ino) {
@@ -103,8 +108,9 @@ static bool clear_path(const struct sockaddr_un *address, char *text, size_t siz
         error = errno;
         (void)close(fd);
         if (r == 0 || error == EAGAIN)
-                return fail(text, size, path, "another process serves this socket; stop it, or choose another "
-                                              "--socket or --name",
+                return fail(text, size, path,
+                            "another process serves this socket; stop it, or choose another "
+                            "--socket or --name",
                             0);
         if (error != ECONNREFUSED)
                 return fail(text, size, path, "cannot tell whether it is in use", error);
@@ -113,15 +119,18 @@ static bool clear_path(const struct sockaddr_un *address, char *text, size_t siz
         return true;
 }
 
-static bool bind_own(struct listening *listening, const struct config *config, char *text, size_t size)
+static bool bind_own(struct listening *listening, const struct config *config, char *text,
+                     size_t size)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         mode_t old;
         int r;
 
         if (strlen(listening->path) >= sizeof(address.sun_path))
-                return fail(text, size, listening->path, "longer than the 107 bytes that a socket path may have", 0);
-        (void)snprintf(listening->lock_path, sizeof(listening->lock_path), "%s.lock", listening->path);
+                return fail(text, size, listening->path,
+                            "longer than the 107 bytes that a socket path may have", 0);
+        (void)snprintf(listening->lock_path, sizeof(listening->lock_path), "%s.lock",
+                       listening->path);
         memcpy(address.sun_path, listening->path, strlen(listening->path) + 1);
         if (!take_lock(listening, text, size) || !clear_path(&address, text, size))
                 return false;
@@ -156,13 +165,14 @@ static bool take_inherited(struct listening *listening, int fd, char *text, size
         if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
                 return fail(text, size, "inherited socket", "cannot make it non-blocking", errno);
         if (getsockname(fd, (struct sockaddr *)&address, &len) == 0)
-                (void)snprintf(listening->path, sizeof(listening->path), "%.107s", address.sun_path);
+                (void)snprintf(listening->path, sizeof(listening->path), "%.107s",
+                               address.sun_path);
         listening->fd = fd;
         return true;
 }
 
-bool listening_open(struct listening *listening, const struct config *config, int inherited_fd, char *text,
-                    size_t size)
+bool listening_open(struct listening *listening, const struct config *config, int inherited_fd,
+                    char *text, size_t size)
 {
         bool ok;
 

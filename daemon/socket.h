@@ -9,14 +9,15 @@
 
 struct listening {
         int fd;
-        int lock_fd;     /* -1: inherited */
+        int lock_fd;                /* -1: inherited */
         char path[CONFIG_PATH_MAX]; /* for messages; empty if unknown */
         char lock_path[CONFIG_PATH_MAX + 8];
 };
 
 /*
- * Opens it: at config->socket if set, else the inherited one (inherited_fd >= 0), else at the default place of this
- * user.  A stale file of a dead daemon is replaced, a live one's is not.  False: one line in reterr_text.
+ * Opens it: at config->socket if set, else the inherited one (inherited_fd >= 0), else at the
+ * default place of this user.  A stale file of a dead daemon is replaced, a live one's is not.
+ * False: one line in reterr_text.
  */
 bool listening_open(struct listening *listening, const struct config *config, int inherited_fd,
                     char *reterr_text, size_t size);

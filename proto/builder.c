@@ -6,13 +6,13 @@
  * the client its requests (whichever thread uses that connection).  A builder belongs to one thread
  * at a time; nothing here blocks.
  *
- * The encoding is msgpack-c's <msgpack/pack_template.h>, made to append to a struct proto_builder. 
+ * The encoding is msgpack-c's <msgpack/pack_template.h>, made to append to a struct proto_builder.
  * Its ready-made msgpack_packer calls through a function pointer per piece, which the template form
  * avoids; msgpack_sbuffer has no bound.
  *
  * Invariants:
  *   1. len <= cap, and nothing is appended beyond bytes_max, nor more than bytes_max allocated.
- *   2. An error, once set, stays until reset, rollback or take, and nothing is appended meanwhile. 
+ *   2. An error, once set, stays until reset, rollback or take, and nothing is appended meanwhile.
  *      A value may be there in part then: bytes are only worth sending while `error` is OK.
  *   3. Each put appends exactly one value, or one header, or nothing with an error set.
  */
@@ -93,10 +93,10 @@ static inline int builder_append(struct proto_builder *builder, const void *data
 #include <msgpack/sysdep.h>
 #include <msgpack/timestamp.h>
 
-#define msgpack_pack_inline_func(name)        static inline int pack##name
-#define msgpack_pack_inline_func_cint(name)   static inline int pack##name
-#define msgpack_pack_inline_func_fixint(name) static inline int pack_fix##name
-#define msgpack_pack_user                     struct proto_builder *
+#define msgpack_pack_inline_func(name)               static inline int pack##name
+#define msgpack_pack_inline_func_cint(name)          static inline int pack##name
+#define msgpack_pack_inline_func_fixint(name)        static inline int pack_fix##name
+#define msgpack_pack_user                            struct proto_builder *
 #define msgpack_pack_append_buffer(builder, data, n) return builder_append(builder, data, n)
 
 /* The template's own calls from one of its functions to another. */

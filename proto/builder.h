@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Outgoing msgpack, appended to one growing buffer under a byte budget.  Errors stick: after one, all
- * further puts do nothing, so that a caller checks once at the end, and rolls back to its mark: a frame
- * is emitted whole or not at all.
+ * Outgoing msgpack, appended to one growing buffer under a byte budget.  Errors stick: after one,
+ * all further puts do nothing, so that a caller checks once at the end, and rolls back to its mark:
+ * a frame is emitted whole or not at all.
  */
 
 #include <stdbool.h>

@@ -26,16 +26,11 @@ enum proto_code {
 #define X(name, number, meaning) PROTO_##name = number,
         PROTO_CODES(X)
 #undef X
-        _PROTO_CODE_N
+                _PROTO_CODE_N
 };
 
 /* Whether the function ran: only "no" may be retried blindly. */
-enum proto_ran {
-        PROTO_RAN_NO,
-        PROTO_RAN_YES,
-        PROTO_RAN_MAYBE,
-        _PROTO_RAN_N
-};
+enum proto_ran { PROTO_RAN_NO, PROTO_RAN_YES, PROTO_RAN_MAYBE, _PROTO_RAN_N };
 
 /* "NOT_FOUND" …, or "UNKNOWN" for a number outside the list.  Never NULL. */
 const char *proto_code_to_string(enum proto_code code);

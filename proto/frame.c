@@ -48,19 +48,52 @@ enum {
 #define STR(n) (n) + 1, (n) + 2, (n) + 3, (n) + 4
 
 static const uint8_t heads[] = {
-        X64(FIXED + 1), X64(FIXED + 1),                                         /* 00 fixint */
-        X16(CONTAINER + 1), X16(CONTAINER + 1),                                 /* 80 map, array */
-        STR(0), STR(4), STR(8), STR(12), STR(16), STR(20), STR(24), STR(28),    /* a0 fixstr */
-        FIXED + 1, UNDEFINED, FIXED + 1, FIXED + 1,                             /* c0 nil, bool */
-        BODY + 2, BODY + 3, BODY + 5,                                           /* c4 bin */
-        BODY + 3, BODY + 4, BODY + 6,                                           /* c7 ext */
-        FIXED + 5, FIXED + 9,                                                   /* ca float */
-        FIXED + 2, FIXED + 3, FIXED + 5, FIXED + 9,                             /* cc uint */
-        FIXED + 2, FIXED + 3, FIXED + 5, FIXED + 9,                             /* d0 int */
-        FIXED + 3, FIXED + 4, FIXED + 6, FIXED + 10, FIXED + 18,                /* d4 fixext */
-        BODY + 2, BODY + 3, BODY + 5,                                           /* d9 str */
-        CONTAINER + 3, CONTAINER + 5, CONTAINER + 3, CONTAINER + 5,             /* dc array, map */
-        X16(FIXED + 1), X16(FIXED + 1),                                         /* e0 fixint < 0 */
+        X64(FIXED + 1),
+        X64(FIXED + 1), /* 00 fixint */
+        X16(CONTAINER + 1),
+        X16(CONTAINER + 1), /* 80 map, array */
+        STR(0),
+        STR(4),
+        STR(8),
+        STR(12),
+        STR(16),
+        STR(20),
+        STR(24),
+        STR(28), /* a0 fixstr */
+        FIXED + 1,
+        UNDEFINED,
+        FIXED + 1,
+        FIXED + 1, /* c0 nil, bool */
+        BODY + 2,
+        BODY + 3,
+        BODY + 5, /* c4 bin */
+        BODY + 3,
+        BODY + 4,
+        BODY + 6, /* c7 ext */
+        FIXED + 5,
+        FIXED + 9, /* ca float */
+        FIXED + 2,
+        FIXED + 3,
+        FIXED + 5,
+        FIXED + 9, /* cc uint */
+        FIXED + 2,
+        FIXED + 3,
+        FIXED + 5,
+        FIXED + 9, /* d0 int */
+        FIXED + 3,
+        FIXED + 4,
+        FIXED + 6,
+        FIXED + 10,
+        FIXED + 18, /* d4 fixext */
+        BODY + 2,
+        BODY + 3,
+        BODY + 5, /* d9 str */
+        CONTAINER + 3,
+        CONTAINER + 5,
+        CONTAINER + 3,
+        CONTAINER + 5, /* dc array, map */
+        X16(FIXED + 1),
+        X16(FIXED + 1), /* e0 fixint < 0 */
 };
 
 static_assert(sizeof(heads) == 256, "one entry per first byte");

@@ -2,9 +2,9 @@
 #pragma once
 /*
  * The frame scanner: bytes → the extent of one complete msgpack value, before anything decodes it.
- * Iterative, allocates nothing, resumes where it stopped, so a frame that arrives byte by byte costs
- * O(bytes).  It bounds total size, depth, and the elements that containers promise against the bytes
- * that the frame may still hold, because msgpack-c would reserve memory for the promise.
+ * Iterative, allocates nothing, resumes where it stopped, so a frame that arrives byte by byte
+ * costs O(bytes).  It bounds total size, depth, and the elements that containers promise against
+ * the bytes that the frame may still hold, because msgpack-c would reserve memory for the promise.
  */
 
 #include <stdbool.h>
@@ -17,19 +17,19 @@
 #define PROTO_FRAME_ELEMENTS 5
 
 struct proto_frame {
-        size_t bytes_max;  /* cap for this frame, set by proto_frame_init */
-        size_t pos;        /* bytes of the frame examined so far, always at a value's border */
-        size_t values;     /* values seen so far, containers and their content alike */
-        uint64_t owed;     /* elements promised by open containers and not yet seen */
-        unsigned depth;    /* containers open */
+        size_t bytes_max; /* cap for this frame, set by proto_frame_init */
+        size_t pos;       /* bytes of the frame examined so far, always at a value's border */
+        size_t values;    /* values seen so far, containers and their content alike */
+        uint64_t owed;    /* elements promised by open containers and not yet seen */
+        unsigned depth;   /* containers open */
         bool done;
-        uint32_t left[PROTO_DEPTH_MAX];  /* per open container: elements still to come */
+        uint32_t left[PROTO_DEPTH_MAX]; /* per open container: elements still to come */
 
         /* The outer array, as far as it has been seen. */
         bool is_array;
-        uint32_t n_elements;               /* as its header says */
-        uint32_t n_seen;                   /* elements begun */
-        size_t start[PROTO_FRAME_ELEMENTS];  /* offset of element i, valid for i < n_seen */
+        uint32_t n_elements;                /* as its header says */
+        uint32_t n_seen;                    /* elements begun */
+        size_t start[PROTO_FRAME_ELEMENTS]; /* offset of element i, valid for i < n_seen */
 
         /* The frame's type and msgid as soon as they were seen as plain unsigned integers. */
         bool has_type, has_msgid;
@@ -37,8 +37,8 @@ struct proto_frame {
 };
 
 enum proto_frame_result {
-        PROTO_FRAME_MORE = 0,  /* not complete: call again with more bytes */
-        PROTO_FRAME_DONE,      /* complete: `pos` is its length, `values` what decoding needs */
+        PROTO_FRAME_MORE = 0,    /* not complete: call again with more bytes */
+        PROTO_FRAME_DONE,        /* complete: `pos` is its length, `values` what decoding needs */
         PROTO_FRAME_E_NOT_ARRAY, /* the first byte starts no array: not our protocol */
         PROTO_FRAME_E_MALFORMED, /* a byte that msgpack does not define (0xc1) */
         PROTO_FRAME_E_DEPTH,     /* nested deeper than PROTO_DEPTH_MAX */
@@ -49,15 +49,16 @@ enum proto_frame_result {
 void proto_frame_init(struct proto_frame *frame, size_t bytes_max);
 
 /*
- * Examines what is there of a frame.  `data` is the frame's first byte, the same at each call, `len`
- * all bytes at hand so far (bytes after the end of the frame are not touched).  After any error the
- * result is final; has_msgid tells whether an answer can be addressed.
+ * Examines what is there of a frame.  `data` is the frame's first byte, the same at each call,
+ * `len` all bytes at hand so far (bytes after the end of the frame are not touched).  After any
+ * error the result is final; has_msgid tells whether an answer can be addressed.
  */
-enum proto_frame_result proto_frame_scan(struct proto_frame *frame, const uint8_t *data, size_t len);
+enum proto_frame_result proto_frame_scan(struct proto_frame *frame, const uint8_t *data,
+                                         size_t len);
 
 /*
- * The extent of the single value at data[offset]: returns the offset just behind it, or 0 when it is
- * incomplete within `len` or malformed.  For frames that were scanned this cannot fail.
+ * The extent of the single value at data[offset]: returns the offset just behind it, or 0 when it
+ * is incomplete within `len` or malformed.  For frames that were scanned this cannot fail.
  */
 size_t proto_frame_skip(const uint8_t *data, size_t len, size_t offset);
 

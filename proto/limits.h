@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Every hard cap of the wire in one place.  What is a setting of the daemon has its default here and
- * its upper bound beside it; the rest is fixed by the protocol.
+ * Every hard cap of the wire in one place.  What is a setting of the daemon has its default here
+ * and its upper bound beside it; the rest is fixed by the protocol.
  */
 
 #include <assert.h>

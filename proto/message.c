@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The three shapes of a msgpack-RPC message.  Reading is tolerant where real clients differ (a method name as bin,
- * params as nil) and strict in the rest: exactly 4 elements in a request and a response, 3 in a notification.
+ * The three shapes of a msgpack-RPC message.  Reading is tolerant where real clients differ (a
+ * method name as bin, params as nil) and strict in the rest: exactly 4 elements in a request and a
+ * response, 3 in a notification.
  */
 #include "proto/message.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Value ⇄ msgpack-RPC message: request [0, msgid, method, params], response [1, msgid, error, result],
- * notification [2, method, params] (github.com/msgpack-rpc/msgpack-rpc, spec.md).  Tolerances that real
- * clients need: method as str or bin, params nil as [].
+ * Value ⇄ msgpack-RPC message: request [0, msgid, method, params], response [1, msgid, error,
+ * result], notification [2, method, params] (github.com/msgpack-rpc/msgpack-rpc, spec.md).
+ * Tolerances that real clients need: method as str or bin, params nil as [].
  */
 
 #include <stddef.h>
@@ -21,10 +21,10 @@ enum proto_message_type {
 
 struct proto_message {
         enum proto_message_type type;
-        uint32_t msgid;           /* request, response */
-        const char *method;       /* request, notification; not NUL-terminated */
+        uint32_t msgid;     /* request, response */
+        const char *method; /* request, notification; not NUL-terminated */
         size_t method_len;
-        const struct proto_value *params; /* request, notification: always an array node */
+        const struct proto_value *params;         /* request, notification: always an array node */
         const struct proto_value *error, *result; /* response */
 };
 

@@ -48,7 +48,8 @@ struct proto_arena {
 /* Frees the nodes; the arena is then as PROTO_ARENA_NULL.  Idempotent. */
 void proto_arena_deinit(struct proto_arena *arena);
 
-/* Gives back memory beyond `nodes_max` nodes (after a large frame).  The last tree becomes invalid. */
+/* Gives back memory beyond `nodes_max` nodes (after a large frame).  The last tree becomes invalid.
+ */
 void proto_arena_trim(struct proto_arena *arena, size_t nodes_max);
 
 enum proto_value_result {
@@ -59,11 +60,12 @@ enum proto_value_result {
 
 /*
  * Decodes the one value in data[0..len).  The bytes must have passed proto_frame_scan (or
- * proto_frame_skip), and `values` is the number of values that it counted.  The tree lives until the
- * next decode with this arena, and no longer than the bytes.
+ * proto_frame_skip), and `values` is the number of values that it counted.  The tree lives until
+ * the next decode with this arena, and no longer than the bytes.
  */
-enum proto_value_result proto_value_decode(struct proto_arena *arena, const uint8_t *data, size_t len,
-                                           size_t values, const struct proto_value **ret_root);
+enum proto_value_result proto_value_decode(struct proto_arena *arena, const uint8_t *data,
+                                           size_t len, size_t values,
+                                           const struct proto_value **ret_root);
 
 /* True if `value` is a str or bin of exactly these bytes (interop: names come as either). */
 bool proto_value_is_text(const struct proto_value *value, const char *text);

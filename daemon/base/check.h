@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * CHECK: an assertion that stays on in release builds and always evaluates its argument.  For caller
- * contracts between our own rooms and for postconditions; never for what a peer, a module or a guest
- * controls.
+ * CHECK: an assertion that stays on in release builds and always evaluates its argument.  For
+ * caller contracts between our own rooms and for postconditions; never for what a peer, a module or
+ * a guest controls.
  */
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sink is asked before it is written to: a pipe, terminal or socket that poll() calls writable takes
- * PIPE_BUF bytes without blocking, and no line is longer.  So a reader of our standard error that has stopped
- * costs lines, never a thread.
+ * The sink is asked before it is written to: a pipe, terminal or socket that poll() calls writable
+ * takes PIPE_BUF bytes without blocking, and no line is longer.  So a reader of our standard error
+ * that has stopped costs lines, never a thread.
  */
 #include "base/log.h"
 
@@ -42,7 +42,8 @@ static void emit(const char *line, size_t len, uint64_t told)
 {
         struct pollfd p = {.fd = log_fd, .events = POLLOUT};
 
-        if (poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) && write(log_fd, line, len) == (ssize_t)len)
+        if (poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) &&
+            write(log_fd, line, len) == (ssize_t)len)
                 return;
         /* Relaxed: statistics. */
         atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
@@ -85,7 +86,8 @@ void log_line(int level, const char *format, ...)
         errno = saved;
 }
 
-int log_limit_pass(struct log_limit *limit, uint32_t n_max, uint64_t now_ns, uint64_t *ret_suppressed)
+int log_limit_pass(struct log_limit *limit, uint32_t n_max, uint64_t now_ns,
+                   uint64_t *ret_suppressed)
 {
         if (now_ns - limit->window_ns >= CLOCK_NS_PER_S) {
                 limit->window_ns = now_ns;

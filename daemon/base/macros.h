@@ -6,9 +6,10 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
-/* Evaluate their arguments twice: no calls in them.  <sys/param.h>, which libuv's headers bring in, defines the same two. */
+/* Evaluate their arguments twice: no calls in them.  <sys/param.h>, which libuv's headers bring in,
+ * defines the same two. */
 #ifndef MIN
 #define MIN(a, b) (((a) < (b)) ? (a) : (b))
 #define MAX(a, b) (((a) > (b)) ? (a) : (b))

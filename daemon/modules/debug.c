@@ -24,8 +24,9 @@
 #include "symbols/vmreq-module.h"
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
-#define SPIN_MS_MAX 60000 /* nobody can stop it: a minute is long enough to see what happens then */
-#define NS_PER_MS   1000000u
+#define SPIN_MS_MAX 60000 /* nobody can stop it: a minute is long enough to see what happens then  \
+                           */
+#define NS_PER_MS 1000000u
 
 /* One per vCPU.  OPEN → BLOCKED by its own EMT; BLOCKED → RELEASED by unblock, on any; back to OPEN
  * by its own EMT.  unblock says true exactly if it made the second step, and block keeps to it. */

@@ -17,10 +17,10 @@ void rpc_bridge_push(struct rpc_bridge *bridge, struct rpc_call *call)
         do {
                 call->bridge_next = top;
                 /* Release: pairs with the acquire in rpc_bridge_take; the result is visible. */
-        } while (!atomic_compare_exchange_weak_explicit(&bridge->top, &top, call, memory_order_release,
-                                                        memory_order_relaxed));
-        /* Who pushed on an empty stack wakes the loop; a drain that takes the stack takes all that came on
-         * top of it, so no other wake-up is needed. */
+        } while (!atomic_compare_exchange_weak_explicit(
+                &bridge->top, &top, call, memory_order_release, memory_order_relaxed));
+        /* Who pushed on an empty stack wakes the loop; a drain that takes the stack takes all that
+         * came on top of it, so no other wake-up is needed. */
         if (!top)
                 (void)uv_async_send(&bridge->async);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * EMT → loop thread: calls whose request has something to tell.  Pushing allocates nothing, cannot fail and
- * takes no lock; wake-ups coalesce, so a drain assumes no count.
+ * EMT → loop thread: calls whose request has something to tell.  Pushing allocates nothing, cannot
+ * fail and takes no lock; wake-ups coalesce, so a drain assumes no count.
  */
 
 #include <stdatomic.h>

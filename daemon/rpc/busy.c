@@ -6,7 +6,8 @@
 #include "rpc/call.h"
 #include "rpc/peer.h"
 
-void rpc_busy_account(struct rpc_error *error, enum rpc_resource resource, const struct rpc_account *over)
+void rpc_busy_account(struct rpc_error *error, enum rpc_resource resource,
+                      const struct rpc_account *over)
 {
         static const char *const names[_RPC_RESOURCE_N] = {"connections", "calls", "bytes"};
 
@@ -49,7 +50,8 @@ void rpc_busy_engine(struct rpc_error *error, struct rpc_call *call)
 {
         struct rpc_server *server = call->server;
         const struct rpc_call *running;
-        uint32_t cpu = call->options.cpu, level = call->options.flags & VMREQ_PRIORITY ? 1 : 0, depth = 0;
+        uint32_t cpu = call->options.cpu, level = call->options.flags & VMREQ_PRIORITY ? 1 : 0,
+                 depth = 0;
         struct vmreq_stats stats = {0};
         struct vmreq_emt_info info;
         uint64_t ms = 0;
@@ -57,21 +59,25 @@ void rpc_busy_engine(struct rpc_error *error, struct rpc_call *call)
         (void)vmreq_vm_stats(server->config.vm, &stats);
         if (call->n_rows)
                 cpu = fullest(server->config.vm, level);
-        if (cpu < vmreq_vm_cpus(server->config.vm) && vmreq_emt_info(server->config.vm, cpu, &info) == 0)
+        if (cpu < vmreq_vm_cpus(server->config.vm) &&
+            vmreq_emt_info(server->config.vm, cpu, &info) == 0)
                 depth = info.depth[level];
         else
                 depth = stats.any_depth[level];
         running = running_on(server, cpu < vmreq_vm_cpus(server->config.vm) ? cpu : 0, &ms);
         if (depth >= stats.lane_capacity)
-                rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO, "the lane of its EMT is full: %u of %u%s%s",
-                              depth, stats.lane_capacity, running ? "; the EMT runs " : "",
+                rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO,
+                              "the lane of its EMT is full: %u of %u%s%s", depth,
+                              stats.lane_capacity, running ? "; the EMT runs " : "",
                               running ? running->symbol->def->name : "");
         else
-                rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO, "no request packet is free: %u of %u in use",
-                              stats.in_use, stats.slab);
+                rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO,
+                              "no request packet is free: %u of %u in use", stats.in_use,
+                              stats.slab);
         rpc_error_add_word(error, "limit", depth >= stats.lane_capacity ? "lane" : "slab");
         rpc_error_add_number(error, "usage", depth >= stats.lane_capacity ? depth : stats.in_use);
-        rpc_error_add_number(error, "max", depth >= stats.lane_capacity ? stats.lane_capacity : stats.slab);
+        rpc_error_add_number(error, "max",
+                             depth >= stats.lane_capacity ? stats.lane_capacity : stats.slab);
         if (running) {
                 rpc_error_add_word(error, "running", running->symbol->def->name);
                 rpc_error_add_number(error, "running_ms", (int64_t)ms);

@@ -8,6 +8,7 @@
 struct rpc_call;
 
 /* An account's bound. */
-void rpc_busy_account(struct rpc_error *error, enum rpc_resource resource, const struct rpc_account *over);
+void rpc_busy_account(struct rpc_error *error, enum rpc_resource resource,
+                      const struct rpc_account *over);
 /* The engine refused `call` with BUSY: its slab or a lane is full. */
 void rpc_busy_engine(struct rpc_error *error, struct rpc_call *call);

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A call's way: authorise, resolve, marshal, charge, pin, submit - then wait for the engine's hooks.
+ * A call's way: authorise, resolve, marshal, charge, pin, submit - then wait for the engine's
+ * hooks.
  *
- * Everything that can fail happens before submission.  After it, the engine's hooks tell what becomes of the
- * request: `complete` writes the row, `release` says that nothing is in use any more.  They run on an EMT or on
- * this thread, set a bit each, and put the call on the bridge; the loop answers when it sees DONE, and destroys when
- * it sees RELEASED.  A broadcast is put there at DONE already, because a RUNNING child may hold it for long.
+ * Everything that can fail happens before submission.  After it, the engine's hooks tell what
+ * becomes of the request: `complete` writes the row, `release` says that nothing is in use any
+ * more.  They run on an EMT or on this thread, set a bit each, and put the call on the bridge; the
+ * loop answers when it sees DONE, and destroys when it sees RELEASED.  A broadcast is put there at
+ * DONE already, because a RUNNING child may hold it for long.
  *
- * Each call is answered once: `answered` is set by whoever answers first - the result, the passed deadline
+ * Each call is answered once: `answered` is set by whoever answers first - the result, the passed
+ * deadline
  * (`overdue`), the end of a drain - and looked at by all.
  */
 #include "rpc/call.h"
@@ -30,7 +33,8 @@
 static void post(struct rpc_call *call, uint32_t bit, bool push)
 {
         uint32_t bits = push ? bit | RPC_CALL_PUSHED : bit;
-        /* acq_rel: what the hook wrote is visible to whoever sees the bit; pairs with rpc_calls_drain. */
+        /* acq_rel: what the hook wrote is visible to whoever sees the bit; pairs with
+         * rpc_calls_drain. */
         uint32_t before = atomic_fetch_or_explicit(&call->events, bits, memory_order_acq_rel);
 
         if (push && !(before & RPC_CALL_PUSHED))
@@ -54,7 +58,8 @@ static void on_release(void *user)
 
 void rpc_call_overdue_error(const struct rpc_call *call, struct rpc_error *ret_error)
 {
-        rpc_error_set(ret_error, PROTO_TIMEOUT, PROTO_RAN_YES, "%s: its time limit of %llu ms passed while it runs; %s",
+        rpc_error_set(ret_error, PROTO_TIMEOUT, PROTO_RAN_YES,
+                      "%s: its time limit of %llu ms passed while it runs; %s",
                       call->symbol->def->name, (unsigned long long)call->options.timeout_ms,
                       call->kind == RPC_CALL_SUBMIT ? "it goes on, and its result is kept"
                                                     : "it goes on, its result is dropped");
@@ -79,7 +84,8 @@ static void on_overdue(void *user)
 }
 
 /* Runs on the EMT: from the engine's callback form to the module's function. */
-static int32_t run_function(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t run_function(void *ctx, const uint64_t *args, uint32_t argc,
+                            struct vmreq_reply *reply)
 {
         struct rpc_call *call = ctx;
         const struct vmreq_symbol *def = call->symbol->def;
@@ -206,7 +212,8 @@ static int submit(struct rpc_call *call)
                 spec.ctx = call;
         }
         if (call->options.timeout_ms)
-                spec.deadline_ns = clock_add(clock_now_ns(), call->options.timeout_ms * CLOCK_NS_PER_MS);
+                spec.deadline_ns =
+                        clock_add(clock_now_ns(), call->options.timeout_ms * CLOCK_NS_PER_MS);
         spec.tag = call->id;
         spec.user = call;
         spec.overdue = on_overdue;
@@ -314,20 +321,24 @@ static const struct sym_symbol *resolve(struct rpc_peer *peer, const struct rpc_
 
         /* What the caller may not call is reported exactly like what does not exist. */
         if (proto_symbol_name_valid(spec->name, spec->name_len))
-                symbol = sym_registry_find(peer->server->config.registry, spec->name, spec->name_len);
+                symbol = sym_registry_find(peer->server->config.registry, spec->name,
+                                           spec->name_len);
         if (symbol && rpc_policy_may_call(peer->rights, symbol))
                 return symbol;
-        rpc_error_set(error, PROTO_NOT_FOUND, PROTO_RAN_NO, "there is no symbol \"%.*s\" that you may call",
+        rpc_error_set(error, PROTO_NOT_FOUND, PROTO_RAN_NO,
+                      "there is no symbol \"%.*s\" that you may call",
                       (int)MIN(spec->name_len, (size_t)PROTO_NAME_BYTES_MAX), spec->name);
         return NULL;
 }
 
-/* Everything up to submission.  False: `error` says why, and nothing is left behind but the memory. */
+/* Everything up to submission.  False: `error` says why, and nothing is left behind but the memory.
+ */
 static bool prepare(struct rpc_peer *peer, const struct rpc_call_spec *spec, struct rpc_call *call,
                     struct rpc_error *error)
 {
         struct rpc_server *server = peer->server;
-        uint64_t timeout_ms = peer->timeout_set ? peer->timeout_ms : server->config.limits.timeout_ms;
+        uint64_t timeout_ms =
+                peer->timeout_set ? peer->timeout_ms : server->config.limits.timeout_ms;
         char text[1024];
         enum proto_code code;
 
@@ -362,7 +373,8 @@ static void note_caller(struct rpc_call *call, const struct rpc_peer *peer)
                          (unsigned)call->caller_uid, (int)call->caller_pid);
 }
 
-static void refuse(struct rpc_peer *peer, const struct rpc_call_spec *spec, const struct rpc_error *error)
+static void refuse(struct rpc_peer *peer, const struct rpc_call_spec *spec,
+                   const struct rpc_error *error)
 {
         struct rpc_server *server = peer->server;
         uint64_t missed;
@@ -374,9 +386,10 @@ static void refuse(struct rpc_peer *peer, const struct rpc_call_spec *spec, cons
         /* A notification gets no answer; the journal does. */
         server->refused_notifications++;
         if (log_limit_pass(&server->refused_log, 10, clock_now_ns(), &missed))
-                log_line(LOG_L_WARNING, "notification by uid %u refused: %s: %s (%llu more were not logged)",
-                         (unsigned)peer->identity.uid, proto_code_to_string(error->code), error->text,
-                         (unsigned long long)missed);
+                log_line(LOG_L_WARNING,
+                         "notification by uid %u refused: %s: %s (%llu more were not logged)",
+                         (unsigned)peer->identity.uid, proto_code_to_string(error->code),
+                         error->text, (unsigned long long)missed);
 }
 
 bool rpc_call_begin(struct rpc_peer *peer, const struct rpc_call_spec *spec, uint64_t *ret_id)
@@ -460,8 +473,8 @@ static void drop_results(struct rpc_call *call)
                         drop_value(call, &call->writers[i]);
 }
 
-/* Finished, and whoever waited has been answered.  A kept result counts against its connection's share; what does
- * not fit is dropped, and said so to who asks.  Nobody asks for the others. */
+/* Finished, and whoever waited has been answered.  A kept result counts against its connection's
+ * share; what does not fit is dropped, and said so to who asks.  Nobody asks for the others. */
 static void keep_result(struct rpc_call *call)
 {
         const struct rpc_account *over;
@@ -490,7 +503,8 @@ static void keep_result(struct rpc_call *call)
         call->bytes += n + texts;
 }
 
-/* A kept call's request is over: its arguments go, and what was written after its rows were final. */
+/* A kept call's request is over: its arguments go, and what was written after its rows were final.
+ */
 static void drop_leftovers(struct rpc_call *call)
 {
         for (uint32_t i = 0; i < call->n_writers; i++)
@@ -526,7 +540,8 @@ void rpc_calls_drain(struct rpc_server *server)
 
                 next = call->bridge_next;
                 /* acq_rel: pairs with post; a bit that comes later pushes the call again. */
-                events = atomic_fetch_and_explicit(&call->events, ~RPC_CALL_PUSHED, memory_order_acq_rel);
+                events = atomic_fetch_and_explicit(&call->events, ~RPC_CALL_PUSHED,
+                                                   memory_order_acq_rel);
                 if ((events & RPC_CALL_DONE) && !call->finished) {
                         call->finished = true;
                         server->n_open--;
@@ -540,7 +555,8 @@ void rpc_calls_drain(struct rpc_server *server)
         }
 }
 
-void rpc_call_fail(struct rpc_call *call, enum proto_code code, enum proto_ran ran, const char *format, ...)
+void rpc_call_fail(struct rpc_call *call, enum proto_code code, enum proto_ran ran,
+                   const char *format, ...)
 {
         struct rpc_error error;
         va_list args;
@@ -573,10 +589,12 @@ void rpc_calls_kill(struct rpc_server *server)
         TAILQ_FOREACH_SAFE (call, &server->calls, server_link, next)
                 if (!call->finished)
                         rpc_call_fail(call, PROTO_KILLED, PROTO_RAN_MAYBE,
-                                      "%s: the daemon goes down while it runs", call->symbol->def->name);
+                                      "%s: the daemon goes down while it runs",
+                                      call->symbol->def->name);
 }
 
-/* What is queued first, then what runs: a callee that ends early must not give way to a call of the same peer. */
+/* What is queued first, then what runs: a callee that ends early must not give way to a call of the
+ * same peer. */
 static void cancel_calls(struct rpc_peer *peer)
 {
         struct rpc_call *call;
@@ -616,9 +634,9 @@ struct rpc_call *rpc_call_find(struct rpc_server *server, uint64_t id)
 {
         struct rpc_call *call;
 
-        LIST_FOREACH (call, &server->by_id[id % RPC_ID_BUCKETS], id_link)
-                if (call->id == id)
-                        return call;
+        LIST_FOREACH(call, &server->by_id[id % RPC_ID_BUCKETS], id_link)
+        if (call->id == id)
+                return call;
         return NULL;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * One call in flight: from a client's frame to a request of the engine, and back.  A call is the client's, the
- * request the engine's: a call may be answered (TIMEOUT, KILLED) while its request still runs; then it stays
- * here, visible and charged, until the request is released.
+ * One call in flight: from a client's frame to a request of the engine, and back.  A call is the
+ * client's, the request the engine's: a call may be answered (TIMEOUT, KILLED) while its request
+ * still runs; then it stays here, visible and charged, until the request is released.
  */
 
 #include <stdatomic.h>
@@ -30,9 +30,9 @@ enum rpc_call_kind {
 };
 
 /* Bits that the engine's hooks set, and the loop reads. */
-#define RPC_CALL_DONE 0x1u     /* result and rows are written */
+#define RPC_CALL_DONE     0x1u /* result and rows are written */
 #define RPC_CALL_RELEASED 0x2u /* the engine has let go */
-#define RPC_CALL_PUSHED 0x4u   /* stands on the bridge */
+#define RPC_CALL_PUSHED   0x4u /* stands on the bridge */
 
 struct rpc_call {
         struct rpc_call *bridge_next; /* the bridge's */
@@ -67,8 +67,8 @@ struct rpc_call {
 
         /* written before submission, read by the callee's EMT */
         struct rpc_args args;
-        uint32_t n_writers;          /* 0: a word function */
-        struct rpc_writer *writers;  /* [1], or one per vCPU for a broadcast */
+        uint32_t n_writers;         /* 0: a word function */
+        struct rpc_writer *writers; /* [1], or one per vCPU for a broadcast */
         struct rpc_writer one_writer;
 
         /* written by the hooks before DONE, read by the loop after it */
@@ -86,13 +86,13 @@ struct rpc_call_spec {
         const struct proto_value *args; /* array, or map of named arguments */
         const uint8_t *frame;           /* the bytes of the frame, for arguments of type any */
         size_t frame_len;
-        size_t args_offset;             /* where `args` stands in them */
+        size_t args_offset;                /* where `args` stands in them */
         const struct proto_value *options; /* NULL: as registered */
 };
 
 /*
- * Authorises, resolves, marshals, charges, submits.  Answers the client itself where that did not work; for
- * SUBMIT and NO_WAIT *ret_id (NULL allowed) gets the id.  True: accepted.
+ * Authorises, resolves, marshals, charges, submits.  Answers the client itself where that did not
+ * work; for SUBMIT and NO_WAIT *ret_id (NULL allowed) gets the id.  True: accepted.
  */
 bool rpc_call_begin(struct rpc_peer *peer, const struct rpc_call_spec *spec, uint64_t *ret_id);
 
@@ -108,8 +108,8 @@ void rpc_calls_doom(struct rpc_server *server);
 void rpc_calls_kill(struct rpc_server *server);
 
 /* Answers `call` with an error; at most once.  Rows and results that come later are dropped. */
-void rpc_call_fail(struct rpc_call *call, enum proto_code code, enum proto_ran ran, const char *format, ...)
-        __attribute__((format(printf, 4, 5)));
+void rpc_call_fail(struct rpc_call *call, enum proto_code code, enum proto_ran ran,
+                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* The call of that id, if it is in flight or kept; NULL. */
 struct rpc_call *rpc_call_find(struct rpc_server *server, uint64_t id);

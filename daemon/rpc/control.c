@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The broker's own methods, answered on the loop thread from what it holds: they work while every EMT is stuck and
- * every account is full.  Every method is a row of one table, with the right that it needs.
+ * The broker's own methods, answered on the loop thread from what it holds: they work while every
+ * EMT is stuck and every account is full.  Every method is a row of one table, with the right that
+ * it needs.
  */
 #include <string.h>
 
@@ -22,8 +23,8 @@
 
 static void invalid(const struct rpc_request *request, const char *expected)
 {
-        rpc_reply_error(request->peer, request->msgid, PROTO_INVALID_REQUEST, PROTO_RAN_NO, "expected %s",
-                        expected);
+        rpc_reply_error(request->peer, request->msgid, PROTO_INVALID_REQUEST, PROTO_RAN_NO,
+                        "expected %s", expected);
 }
 
 /* The i-th parameter; NULL if it is missing or nil. */
@@ -62,8 +63,8 @@ static bool read_style(const struct proto_value *value, enum rpc_style *ret_styl
         return true;
 }
 
-/* NULL: all wishes are understood, and taken; else what was expected, and none is.  Unknown ones are for newer
- * servers. */
+/* NULL: all wishes are understood, and taken; else what was expected, and none is.  Unknown ones
+ * are for newer servers. */
 static const char *read_wishes(struct rpc_peer *peer, const struct proto_value *map)
 {
         const struct proto_value *value;
@@ -119,8 +120,10 @@ static void put_identity(struct proto_builder *out, const struct rpc_peer *peer)
                 uint32_t right;
                 const char *word;
         } rights[] = {
-                {RPC_RIGHT_CONNECTED, "connected"}, {RPC_RIGHT_OBSERVE, "observe"},
-                {RPC_RIGHT_CONTROL, "control"},     {RPC_RIGHT_READ, "read"},
+                {RPC_RIGHT_CONNECTED, "connected"},
+                {RPC_RIGHT_OBSERVE, "observe"},
+                {RPC_RIGHT_CONTROL, "control"},
+                {RPC_RIGHT_READ, "read"},
                 {RPC_RIGHT_ALL, "all"},
         };
         uint32_t n = 0;
@@ -145,7 +148,8 @@ static void put_identity(struct proto_builder *out, const struct rpc_peer *peer)
 
 static void method_hello(const struct rpc_request *request)
 {
-        static const char *const capabilities[] = {"broadcast", "submit", "cancel", "timing", "named-arguments"};
+        static const char *const capabilities[] = {"broadcast", "submit", "cancel", "timing",
+                                                   "named-arguments"};
         const struct rpc_config *config = &request->peer->server->config;
         const char *expected = read_wishes(request->peer, param(request, 0));
         struct proto_builder *out;
@@ -176,17 +180,20 @@ static void method_hello(const struct rpc_request *request)
 
 /* ---- calls by vmreq.call, vmreq.submit ---- */
 
-static void call_by(const struct rpc_request *request, enum rpc_call_kind kind, const char *expected)
+static void call_by(const struct rpc_request *request, enum rpc_call_kind kind,
+                    const char *expected)
 {
         static const struct proto_value no_args = {.type = PROTO_ARRAY};
         static const uint8_t no_args_bytes[] = {0x90};
         const struct proto_value *name = param(request, 0), *args = param(request, 1);
-        struct rpc_call_spec spec = {.kind = kind, .msgid = request->msgid, .options = param(request, 2)};
+        struct rpc_call_spec spec = {
+                .kind = kind, .msgid = request->msgid, .options = param(request, 2)};
         uint32_t count;
         uint64_t id;
         size_t mark;
 
-        if (request->params->count > 3 || !name || (name->type != PROTO_STR && name->type != PROTO_BIN) ||
+        if (request->params->count > 3 || !name ||
+            (name->type != PROTO_STR && name->type != PROTO_BIN) ||
             (args && args->type != PROTO_ARRAY && args->type != PROTO_MAP)) {
                 invalid(request, expected);
                 return;
@@ -197,10 +204,10 @@ static void call_by(const struct rpc_request *request, enum rpc_call_kind kind, 
         spec.frame = args ? request->frame : no_args_bytes;
         spec.frame_len = args ? request->frame_len : sizeof(no_args_bytes);
         if (args)
-                spec.args_offset = proto_frame_skip(
-                        request->frame, request->frame_len,
-                        proto_frame_enter(request->frame, request->frame_len, request->params_offset,
-                                          &count));
+                spec.args_offset =
+                        proto_frame_skip(request->frame, request->frame_len,
+                                         proto_frame_enter(request->frame, request->frame_len,
+                                                           request->params_offset, &count));
         if (!rpc_call_begin(request->peer, &spec, &id) || kind != RPC_CALL_SUBMIT)
                 return;
         proto_put_uint(rpc_reply_begin(request->peer, request->msgid, &mark), id);
@@ -230,7 +237,8 @@ static struct rpc_call *own_submitted(const struct rpc_request *request)
         if (!id || id->type != PROTO_UINT)
                 return NULL;
         call = rpc_call_find(request->peer->server, id->u);
-        return call && call->kind == RPC_CALL_SUBMIT && call->peer == request->peer && !call->abandoned
+        return call && call->kind == RPC_CALL_SUBMIT && call->peer == request->peer &&
+                               !call->abandoned
                        ? call
                        : NULL;
 }
@@ -277,8 +285,8 @@ static void method_release(const struct rpc_request *request)
         }
 }
 
-/* May this peer cancel it?  What is not its own is unknown to it, unless it has the right to others'.  A call that
- * nobody collects belongs to its uid. */
+/* May this peer cancel it?  What is not its own is unknown to it, unless it has the right to
+ * others'.  A call that nobody collects belongs to its uid. */
 static bool may_cancel(const struct rpc_peer *peer, const struct rpc_call *call)
 {
         return call->peer == peer || (peer->rights & RPC_RIGHT_CONTROL) ||
@@ -303,8 +311,9 @@ static void method_cancel(const struct rpc_request *request)
         if (!call || !may_cancel(request->peer, call))
                 reply_text(request, "unknown");
         else
-                reply_text(request, rpc_call_cancel(call, call->peer == request->peer ? "its caller"
-                                                                                     : "another client"));
+                reply_text(request,
+                           rpc_call_cancel(call, call->peer == request->peer ? "its caller"
+                                                                             : "another client"));
 }
 
 /* ---- the table ---- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a client may learn of the symbol table: names, signatures, documentation.  Everything comes from the rows that
- * the modules registered, and is filtered by what the caller may call: for others a symbol does not exist.
+ * What a client may learn of the symbol table: names, signatures, documentation.  Everything comes
+ * from the rows that the modules registered, and is filtered by what the caller may call: for
+ * others a symbol does not exist.
  */
 #include "rpc/describe.h"
 
@@ -16,7 +17,7 @@
 #include "symbols/signature.h"
 
 #define LIST_LIMIT_MAX 10000u
-#define PATTERN_MAX 128u
+#define PATTERN_MAX    128u
 
 /* ---- vmreq.symbols ---- */
 
@@ -82,9 +83,10 @@ void rpc_method_symbols(const struct rpc_request *request)
         uint32_t n = 0;
 
         if (!read_listing(request, &listing)) {
-                rpc_reply_error(peer, request->msgid, PROTO_INVALID_REQUEST, PROTO_RAN_NO,
-                                "expected vmreq.symbols [{glob, after, limit}]: two strings and an integer, all "
-                                "optional");
+                rpc_reply_error(
+                        peer, request->msgid, PROTO_INVALID_REQUEST, PROTO_RAN_NO,
+                        "expected vmreq.symbols [{glob, after, limit}]: two strings and an integer, all "
+                        "optional");
                 return;
         }
         symbols = sym_registry_list(peer->server->config.registry, &n_symbols);
@@ -142,7 +144,8 @@ static void put_fallback(struct proto_builder *out, const struct vmreq_param *pa
 
 static void put_param(struct proto_builder *out, const struct vmreq_param *param)
 {
-        bool optional = param->flags & VMREQ_PARAM_OPTIONAL, range = param->flags & VMREQ_PARAM_RANGE;
+        bool optional = param->flags & VMREQ_PARAM_OPTIONAL,
+             range = param->flags & VMREQ_PARAM_RANGE;
         bool is_unsigned = !sym_type_is_signed(param->type);
 
         proto_put_map(out, 5u + (optional ? 1 : 0) + (range ? 2 : 0));
@@ -178,9 +181,9 @@ static const struct {
         uint32_t flag;
         const char *word;
 } flag_words[] = {
-        {VMREQ_SYM_READ_ONLY, "read-only"},       {VMREQ_SYM_IDEMPOTENT, "idempotent"},
-        {VMREQ_SYM_CANCELLABLE, "cancellable"},   {VMREQ_SYM_CONFIDENTIAL, "confidential"},
-        {VMREQ_SYM_PRIORITY, "priority"},         {VMREQ_SYM_POKE, "poke"},
+        {VMREQ_SYM_READ_ONLY, "read-only"},         {VMREQ_SYM_IDEMPOTENT, "idempotent"},
+        {VMREQ_SYM_CANCELLABLE, "cancellable"},     {VMREQ_SYM_CONFIDENTIAL, "confidential"},
+        {VMREQ_SYM_PRIORITY, "priority"},           {VMREQ_SYM_POKE, "poke"},
         {VMREQ_SYM_CHANGES_STATE, "changes-state"},
 };
 
@@ -256,7 +259,8 @@ static void put_symbol(struct proto_builder *out, const struct sym_symbol *symbo
 void rpc_method_describe(const struct rpc_request *request)
 {
         struct rpc_peer *peer = request->peer;
-        const struct proto_value *name = request->params->count == 1 ? request->params->items : NULL;
+        const struct proto_value *name =
+                request->params->count == 1 ? request->params->items : NULL;
         const struct sym_symbol *symbol = NULL;
         struct proto_builder *out;
         size_t mark;
@@ -358,7 +362,8 @@ static void put_nvim_types(struct proto_builder *out)
 
 static void put_nvim_version(struct proto_builder *out)
 {
-        static const char *const keys[] = {"major", "minor", "patch", "api_level", "api_compatible"};
+        static const char *const keys[] = {"major", "minor", "patch", "api_level",
+                                           "api_compatible"};
         static const unsigned values[] = {0, 1, 0, 1, 1};
 
         proto_put_text(out, "version");

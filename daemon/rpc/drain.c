@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Going down: no new connections; what had arrived is read, symbol calls among it are KILLED, methods answered;
- * accepted calls go on until drain_ms; then what is queued is KILLED (it never ran), what runs is answered KILLED
- * (maybe); output is flushed; connections close.  Every accepted call has had one answer.
+ * Going down: no new connections; what had arrived is read, symbol calls among it are KILLED,
+ * methods answered; accepted calls go on until drain_ms; then what is queued is KILLED (it never
+ * ran), what runs is answered KILLED (maybe); output is flushed; connections close.  Every accepted
+ * call has had one answer.
  */
 #include "base/clock.h"
 #include "rpc/call.h"
@@ -74,13 +75,15 @@ void rpc_drain_begin(struct rpc_server *server)
         rpc_listener_stop(server);
         TAILQ_FOREACH_SAFE (peer, &server->peers, link, next)
                 rpc_peer_drain_input(peer);
-        (void)uv_timer_start(&server->drain_timer, rpc_drain_on_timer, server->config.limits.drain_ms, 0);
+        (void)uv_timer_start(&server->drain_timer, rpc_drain_on_timer,
+                             server->config.limits.drain_ms, 0);
 }
 
 void rpc_drain_check(struct rpc_server *server)
 {
         if (server->phase == RPC_DRAINING && all_answered(server))
                 leave(server);
-        if (server->phase == RPC_LEAVING && TAILQ_EMPTY(&server->peers) && TAILQ_EMPTY(&server->dirty))
+        if (server->phase == RPC_LEAVING && TAILQ_EMPTY(&server->peers) &&
+            TAILQ_EMPTY(&server->dirty))
                 uv_stop(&server->loop);
 }

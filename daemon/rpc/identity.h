@@ -6,7 +6,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Supplementary groups that are looked at.  Linux allows 65536; who has more is refused at the door. */
+/* Supplementary groups that are looked at.  Linux allows 65536; who has more is refused at the
+ * door. */
 #define RPC_GROUPS_MAX 65536u
 
 struct rpc_identity {

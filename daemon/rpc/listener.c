@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accepts connections: socket → peer.  Through uv_poll and accept4, not uv_pipe: libuv's own accept answers a lack of
- * descriptors by accepting and closing the waiting clients without a word; here they wait in the backlog.
+ * Accepts connections: socket → peer.  Through uv_poll and accept4, not uv_pipe: libuv's own accept
+ * answers a lack of descriptors by accepting and closing the waiting clients without a word; here
+ * they wait in the backlog.
  */
 #include <errno.h>
 #include <string.h>
@@ -45,7 +46,8 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
         if (status < 0)
                 return;
         for (int i = 0; i < ACCEPT_PER_TURN; i++) {
-                int fd = accept4(server->config.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+                int fd =
+                        accept4(server->config.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
                 if (fd >= 0) {
                         (void)rpc_peer_new(server, fd);

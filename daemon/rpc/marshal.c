@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The five kinds of wire values against the types of a signature.  A value is taken or refused, never bent: text
- * is no number, a number out of range is refused and not cut, nil stands only for an optional argument.
- * Tolerances are those that real clients need: a float for which an integer was sent, str and bin for each other,
- * x64 as a "0x…" string or as an integer.
+ * The five kinds of wire values against the types of a signature.  A value is taken or refused,
+ * never bent: text is no number, a number out of range is refused and not cut, nil stands only for
+ * an optional argument. Tolerances are those that real clients need: a float for which an integer
+ * was sent, str and bin for each other, x64 as a "0x…" string or as an integer.
  *
- * Strings and bytes are copied, because the frame is gone when the EMT runs; a NUL stands behind each.
+ * Strings and bytes are copied, because the frame is gone when the EMT runs; a NUL stands behind
+ * each.
  */
 #include "rpc/marshal.h"
 
@@ -45,8 +46,8 @@ static bool refuse(struct job *job, uint32_t i, const char *expected)
 {
         const struct proto_value *value = job->source[i].value;
 
-        (void)snprintf(job->text, job->size, "%s: argument %u \"%s\": expected %s, got %s", job->def->name,
-                       i + 1, job->def->params[i].name, expected,
+        (void)snprintf(job->text, job->size, "%s: argument %u \"%s\": expected %s, got %s",
+                       job->def->name, i + 1, job->def->params[i].name, expected,
                        value ? proto_value_type_to_string(value) : "nothing");
         return false;
 }
@@ -161,7 +162,8 @@ static bool get_float(struct job *job, uint32_t i, double *ret)
         return true;
 }
 
-/* The bytes of a STR or BYTES parameter, or the encoded extent of an ANY, ARRAY or MAP; NULL data otherwise. */
+/* The bytes of a STR or BYTES parameter, or the encoded extent of an ANY, ARRAY or MAP; NULL data
+ * otherwise. */
 static bool get_bytes(struct job *job, uint32_t i, const uint8_t **ret_data, size_t *ret_len)
 {
         const struct vmreq_param *param = &job->def->params[i];
@@ -309,9 +311,9 @@ static bool source_positional(struct job *job, const struct proto_value *array, 
                                        job->def->name, n_required, n_required == 1 ? "" : "s",
                                        array->count, signature);
                 else
-                        (void)snprintf(job->text, job->size, "%s takes %u to %u arguments, got %u: %s",
-                                       job->def->name, n_required, job->def->n_params, array->count,
-                                       signature);
+                        (void)snprintf(job->text, job->size,
+                                       "%s takes %u to %u arguments, got %u: %s", job->def->name,
+                                       n_required, job->def->n_params, array->count, signature);
                 return false;
         }
         for (uint32_t i = 0; i < array->count; i++) {
@@ -343,7 +345,8 @@ static bool source_named(struct job *job, const struct proto_value *map, size_t 
                 size_t end = proto_frame_skip(job->frame, job->frame_len, begin);
 
                 if (i == UINT32_MAX || job->source[i].value) {
-                        (void)snprintf(job->text, job->size, "%s: %s argument \"%.*s\"", job->def->name,
+                        (void)snprintf(job->text, job->size, "%s: %s argument \"%.*s\"",
+                                       job->def->name,
                                        i == UINT32_MAX ? "there is no" : "twice the",
                                        is_text(key) ? (int)MIN(key->count, 64u) : 0,
                                        is_text(key) ? key->data : "");
@@ -366,8 +369,8 @@ static bool is_named(const struct vmreq_symbol *def, const struct proto_value *a
                  (def->params[0].type == VMREQ_T_ANY || def->params[0].type == VMREQ_T_MAP));
 }
 
-static bool find_sources(struct job *job, const struct sym_symbol *symbol, const struct proto_value *args,
-                         size_t offset)
+static bool find_sources(struct job *job, const struct sym_symbol *symbol,
+                         const struct proto_value *args, size_t offset)
 {
         uint32_t count;
 
@@ -383,7 +386,10 @@ enum proto_code rpc_marshal_args(const struct sym_symbol *symbol, const struct p
                                  const uint8_t *frame, size_t frame_len, size_t offset,
                                  struct rpc_args *ret_args, char *reterr_text, size_t size)
 {
-        struct job job = {.def = symbol->def, .frame = frame, .frame_len = frame_len, .text = reterr_text,
+        struct job job = {.def = symbol->def,
+                          .frame = frame,
+                          .frame_len = frame_len,
+                          .text = reterr_text,
                           .size = size};
         size_t bytes = 0;
 
@@ -405,7 +411,8 @@ enum proto_code rpc_marshal_args(const struct sym_symbol *symbol, const struct p
         return PROTO_OK;
 }
 
-void rpc_marshal_word(struct proto_builder *builder, const struct vmreq_symbol *symbol, uint64_t value)
+void rpc_marshal_word(struct proto_builder *builder, const struct vmreq_symbol *symbol,
+                      uint64_t value)
 {
         switch (symbol->result) {
         case VMREQ_T_BOOL:

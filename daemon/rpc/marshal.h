@@ -29,14 +29,15 @@ struct rpc_args {
 void rpc_args_deinit(struct rpc_args *args);
 
 /*
- * Checks `args` (an array of positional arguments, an array of one map of named ones, or such a map itself)
- * against the signature, and fills *ret_args.  frame/frame_len/offset: where `args` stands encoded, for
- * parameters of type any, array and map.  PROTO_OK; INVALID_ARGUMENT with one line that names the argument and
- * what was expected; INTERNAL for lack of memory.
+ * Checks `args` (an array of positional arguments, an array of one map of named ones, or such a map
+ * itself) against the signature, and fills *ret_args.  frame/frame_len/offset: where `args` stands
+ * encoded, for parameters of type any, array and map.  PROTO_OK; INVALID_ARGUMENT with one line
+ * that names the argument and what was expected; INTERNAL for lack of memory.
  */
 enum proto_code rpc_marshal_args(const struct sym_symbol *symbol, const struct proto_value *args,
                                  const uint8_t *frame, size_t frame_len, size_t offset,
                                  struct rpc_args *ret_args, char *reterr_text, size_t size);
 
 /* A word function's result. */
-void rpc_marshal_word(struct proto_builder *builder, const struct vmreq_symbol *symbol, uint64_t value);
+void rpc_marshal_word(struct proto_builder *builder, const struct vmreq_symbol *symbol,
+                      uint64_t value);

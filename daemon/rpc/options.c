@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options of one call.  Registered defaults first, then the map's entries one by one; an unknown option, or one with
- * a value of the wrong kind, refuses the call and names what was expected.  Options of the protocol that this version
- * does not do are refused as such: doing something else than was asked for would be worse.
+ * The options of one call.  Registered defaults first, then the map's entries one by one; an
+ * unknown option, or one with a value of the wrong kind, refuses the call and names what was
+ * expected.  Options of the protocol that this version does not do are refused as such: doing
+ * something else than was asked for would be worse.
  */
 #include "rpc/options.h"
 
@@ -12,10 +13,12 @@
 #include "base/macros.h"
 #include "vm/vmreq.h"
 
-/* Longest time limit that is taken literally: about 31 years, far from any overflow in nanoseconds. */
+/* Longest time limit that is taken literally: about 31 years, far from any overflow in nanoseconds.
+ */
 #define TIMEOUT_MS_MAX 1000000000000ull
 
-void rpc_options_init(struct rpc_options *options, const struct vmreq_symbol *symbol, uint64_t timeout_ms)
+void rpc_options_init(struct rpc_options *options, const struct vmreq_symbol *symbol,
+                      uint64_t timeout_ms)
 {
         *options = (struct rpc_options){.cpu = symbol->dest, .timeout_ms = timeout_ms};
         if (symbol->timeout_ms)
@@ -65,7 +68,8 @@ static void read_cpu(struct reader *reader, const struct proto_value *value)
                         return;
                 }
         }
-        reader->expected = "the number of a vCPU of this VM, \"any\", \"any-queue\", \"all\" or \"all-reverse\"";
+        reader->expected =
+                "the number of a vCPU of this VM, \"any\", \"any-queue\", \"all\" or \"all-reverse\"";
 }
 
 static void read_timeout(struct reader *reader, const struct proto_value *value)
@@ -103,11 +107,13 @@ static bool is_unsupported(const struct proto_value *key, const struct proto_val
 
         if (proto_value_is_text(key, "key"))
                 return true;
-        return !is_false && (proto_value_is_text(key, "stream") || proto_value_is_text(key, "detach"));
+        return !is_false &&
+               (proto_value_is_text(key, "stream") || proto_value_is_text(key, "detach"));
 }
 
 /* False: no such option. */
-static bool read_one(struct reader *reader, const struct proto_value *key, const struct proto_value *value)
+static bool read_one(struct reader *reader, const struct proto_value *key,
+                     const struct proto_value *value)
 {
         struct rpc_options *options = reader->options;
 
@@ -132,8 +138,8 @@ static bool read_one(struct reader *reader, const struct proto_value *key, const
         return true;
 }
 
-enum proto_code rpc_options_read(struct rpc_options *options, const struct proto_value *map, uint32_t cpus,
-                                 bool submit, char *reterr_text, size_t size)
+enum proto_code rpc_options_read(struct rpc_options *options, const struct proto_value *map,
+                                 uint32_t cpus, bool submit, char *reterr_text, size_t size)
 {
         struct reader reader = {.options = options, .cpus = cpus, .submit = submit};
 
@@ -150,27 +156,30 @@ enum proto_code rpc_options_read(struct rpc_options *options, const struct proto
                 int len = is_text ? (int)MIN(key->count, 32u) : 0;
 
                 if (is_unsupported(key, value)) {
-                        (void)snprintf(reterr_text, size, "option \"%.*s\" is not supported by this version",
-                                       len, key->data);
+                        (void)snprintf(reterr_text, size,
+                                       "option \"%.*s\" is not supported by this version", len,
+                                       key->data);
                         return PROTO_UNSUPPORTED;
                 }
                 if (!read_one(&reader, key, value)) {
-                        (void)snprintf(reterr_text, size,
-                                       "unknown option \"%.*s\"; there are cpu, priority, poke, timeout_ms, "
-                                       "parallel, on_error, timing%s",
-                                       len, is_text ? key->data : "", submit ? ", no_wait" : "");
+                        (void)snprintf(
+                                reterr_text, size,
+                                "unknown option \"%.*s\"; there are cpu, priority, poke, timeout_ms, "
+                                "parallel, on_error, timing%s",
+                                len, is_text ? key->data : "", submit ? ", no_wait" : "");
                         return PROTO_INVALID_REQUEST;
                 }
                 if (reader.expected) {
-                        (void)snprintf(reterr_text, size, "option \"%.*s\": expected %s", len, key->data,
-                                       reader.expected);
+                        (void)snprintf(reterr_text, size, "option \"%.*s\": expected %s", len,
+                                       key->data, reader.expected);
                         return PROTO_INVALID_REQUEST;
                 }
         }
         if (options->flags & (VMREQ_PARALLEL | VMREQ_CONTINUE) && options->cpu != VMREQ_CPU_ALL &&
             options->cpu != VMREQ_CPU_ALL_REVERSE) {
-                (void)snprintf(reterr_text, size,
-                               "options \"parallel\" and \"on_error\" need cpu \"all\" or \"all-reverse\"");
+                (void)snprintf(
+                        reterr_text, size,
+                        "options \"parallel\" and \"on_error\" need cpu \"all\" or \"all-reverse\"");
                 return PROTO_INVALID_REQUEST;
         }
         return PROTO_OK;

@@ -2,22 +2,25 @@
 /*
  * One connection.
  *
- * In: a readable socket is read once per turn, at most RPC_READ_BYTES, into the server's scratch buffer when the
- * peer has nothing left over, so that an idle connection holds no buffer.  Whole frames are handled where they
- * stand; the rest is kept, and grows with what has really arrived, never with what a header promises.  After
- * RPC_FRAMES_PER_TURN frames the peer goes to the ready list and others come first.
+ * In: a readable socket is read once per turn, at most RPC_READ_BYTES, into the server's scratch
+ * buffer when the peer has nothing left over, so that an idle connection holds no buffer.  Whole
+ * frames are handled where they stand; the rest is kept, and grows with what has really arrived,
+ * never with what a header promises.  After RPC_FRAMES_PER_TURN frames the peer goes to the ready
+ * list and others come first.
  *
- * Out: answers are appended to one buffer and written once per turn.  What a client does not read is bounded: over
- * its share of bytes its reads stop; a result that does not fit either is dropped and said so (BUSY, ran: yes);
- * that notice is small, and there are at most calls_per_connection of them.  Over its uid's share or the daemon's, a
- * connection with unread answers is treated alike, but for a reserve that keeps the broker's own methods working.
+ * Out: answers are appended to one buffer and written once per turn.  What a client does not read
+ * is bounded: over its share of bytes its reads stop; a result that does not fit either is dropped
+ * and said so (BUSY, ran: yes); that notice is small, and there are at most calls_per_connection of
+ * them.  Over its uid's share or the daemon's, a connection with unread answers is treated alike,
+ * but for a reserve that keeps the broker's own methods working.
  *
- * The end: after end of file and all its bytes, a hung-up socket means that the peer is gone, and its calls are
- * cancelled; one that is only half closed (`socat -t`, `printf | nc`) gets its answers first.  A client may be gone
- * while bytes of it stand unread: then it is not polled any more, and read to the end in turns, without answers.
+ * The end: after end of file and all its bytes, a hung-up socket means that the peer is gone, and
+ * its calls are cancelled; one that is only half closed (`socat -t`, `printf | nc`) gets its
+ * answers first.  A client may be gone while bytes of it stand unread: then it is not polled any
+ * more, and read to the end in turns, without answers.
  *
- * libuv's stream is not used for the bytes: it would read up to 32 buffers from one peer in one turn, and allocates
- * per write.  uv_poll leaves both to us.
+ * libuv's stream is not used for the bytes: it would read up to 32 buffers from one peer in one
+ * turn, and allocates per write.  uv_poll leaves both to us.
  */
 #include "rpc/peer.h"
 
@@ -42,7 +45,8 @@
 /* Unread answers that a connection may have whatever its uid and the daemon hold. */
 #define RESERVE_BYTES (64u << 10)
 
-/* What is thrown away of the input of a peer that is being closed for an error, so that it can read why. */
+/* What is thrown away of the input of a peer that is being closed for an error, so that it can read
+ * why. */
 #define DISCARD_BYTES (1u << 20)
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -60,7 +64,8 @@ static void refuse(struct rpc_server *server, int fd, const char *why)
 
 static void set_events(struct rpc_peer *peer)
 {
-        /* PRIORITIZED never comes on a Unix socket: it keeps hang-ups reported while nothing else is wanted. */
+        /* PRIORITIZED never comes on a Unix socket: it keeps hang-ups reported while nothing else
+         * is wanted. */
         int events = UV_PRIORITIZED;
 
         if (peer->state == RPC_PEER_CLOSING || peer->gone)
@@ -92,7 +97,8 @@ struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd)
                 return NULL;
         }
         if (!rpc_quota_open(&server->quota, peer->identity.uid, &peer->account, &over)) {
-                refuse(server, fd, over ? "too many connections" : "too many connections of its uid");
+                refuse(server, fd,
+                       over ? "too many connections" : "too many connections of its uid");
                 goto fail;
         }
         if (uv_poll_init(&server->loop, &peer->poll, fd)) {
@@ -170,14 +176,15 @@ void rpc_peer_close(struct rpc_peer *peer)
         drop_input(peer);
         rpc_quota_close(&peer->server->quota, &peer->account);
         rpc_identity_deinit(&peer->identity);
-        /* In this order: libuv takes the descriptor out of its set once more, and another thread may have the number by
-         * then. */
+        /* In this order: libuv takes the descriptor out of its set once more, and another thread
+         * may have the number by then. */
         uv_close((uv_handle_t *)&peer->poll, on_closed);
         (void)close(peer->fd);
         peer->fd = -1;
 }
 
-/* Throws away what still stands in the socket: closing with unread input would take our last words with it. */
+/* Throws away what still stands in the socket: closing with unread input would take our last words
+ * with it. */
 static void discard_input(struct rpc_peer *peer)
 {
         size_t n = 0;
@@ -205,7 +212,8 @@ void rpc_peer_settle(struct rpc_peer *peer)
         if (peer->state == RPC_PEER_ENDING && flushed) {
                 discard_input(peer);
                 rpc_peer_close(peer);
-        } else if (peer->state == RPC_PEER_HALF && flushed && peer->n_unanswered == 0 && !peer->is_ready) {
+        } else if (peer->state == RPC_PEER_HALF && flushed && peer->n_unanswered == 0 &&
+                   !peer->is_ready) {
                 rpc_peer_close(peer);
         }
 }
@@ -301,8 +309,8 @@ static bool is_over(const struct rpc_account *account)
         return account && account->used[RPC_BYTES] > account->max[RPC_BYTES];
 }
 
-/* Over its share of bytes a connection is not read from until it has read, or calls of it have ended; over the
- * others' shares, until it has read. */
+/* Over its share of bytes a connection is not read from until it has read, or calls of it have
+ * ended; over the others' shares, until it has read. */
 static void update_pause(struct rpc_peer *peer)
 {
         const struct rpc_account *uid = peer->account.parent;
@@ -310,7 +318,8 @@ static void update_pause(struct rpc_peer *peer)
         if (peer->account.used[RPC_BYTES] > peer->server->config.limits.bytes_per_connection)
                 peer->paused = !peer->gone && awaits_relief(peer);
         else
-                peer->paused = !peer->gone && has_unread(peer) && (is_over(uid) || is_over(uid->parent));
+                peer->paused =
+                        !peer->gone && has_unread(peer) && (is_over(uid) || is_over(uid->parent));
 }
 
 /* A turn is over and bytes are left that may hold whole frames: come back after the others. */
@@ -322,7 +331,8 @@ static void enlist_ready(struct rpc_peer *peer)
         TAILQ_INSERT_TAIL(&peer->server->ready, peer, ready_link);
 }
 
-/* The client reads nothing any more.  What it sent before is still to be handled, in turns; see rpc_peer_resume. */
+/* The client reads nothing any more.  What it sent before is still to be handled, in turns; see
+ * rpc_peer_resume. */
 static void lose(struct rpc_peer *peer)
 {
         if (peer->state != RPC_PEER_OPEN) {
@@ -366,8 +376,9 @@ void rpc_peer_flush(struct rpc_peer *peer)
 
 static int scan_code(enum proto_frame_result result)
 {
-        return result == PROTO_FRAME_E_BYTES || result == PROTO_FRAME_E_DEPTH ? PROTO_TOO_LARGE
-                                                                              : PROTO_INVALID_REQUEST;
+        return result == PROTO_FRAME_E_BYTES || result == PROTO_FRAME_E_DEPTH
+                       ? PROTO_TOO_LARGE
+                       : PROTO_INVALID_REQUEST;
 }
 
 /* The first byte starts no array: somebody who speaks something else.  One readable line. */
@@ -378,7 +389,8 @@ static void reject_stranger(struct rpc_peer *peer, const uint8_t *data, size_t l
                                    "this is a msgpack-RPC socket of vmreqd; it speaks no HTTP\n";
         static const char plain[] = "vmreqd: this socket speaks msgpack-RPC: a frame is an array, "
                                     "[0, msgid, method, params]\n";
-        static const char *const verbs[] = {"GET ", "PUT ", "POST ", "HEAD ", "DELETE ", "OPTIONS ", "PATCH "};
+        static const char *const verbs[] = {"GET ",    "PUT ",     "POST ", "HEAD ",
+                                            "DELETE ", "OPTIONS ", "PATCH "};
         const char *answer = plain;
 
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
@@ -415,7 +427,8 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
         unsigned n = 0;
 
         while (used < len && peer->state == RPC_PEER_OPEN && n < RPC_FRAMES_PER_TURN) {
-                enum proto_frame_result result = proto_frame_scan(&peer->frame, data + used, len - used);
+                enum proto_frame_result result =
+                        proto_frame_scan(&peer->frame, data + used, len - used);
 
                 if (result == PROTO_FRAME_MORE)
                         break;
@@ -441,8 +454,8 @@ static void reject_unkept(struct rpc_peer *peer, const struct rpc_account *over)
 
         if (frame->has_msgid && frame->has_type && frame->type == PROTO_REQUEST && over)
                 rpc_reply_error(peer, (uint32_t)frame->msgid, PROTO_BUSY, PROTO_RAN_NO,
-                                "too many bytes of this %s: %llu of %llu; the connection is closed", over->what,
-                                (unsigned long long)over->used[RPC_BYTES],
+                                "too many bytes of this %s: %llu of %llu; the connection is closed",
+                                over->what, (unsigned long long)over->used[RPC_BYTES],
                                 (unsigned long long)over->max[RPC_BYTES]);
         else if (frame->has_msgid && frame->has_type && frame->type == PROTO_REQUEST)
                 rpc_reply_error(peer, (uint32_t)frame->msgid, PROTO_INTERNAL, PROTO_RAN_NO,
@@ -450,7 +463,8 @@ static void reject_unkept(struct rpc_peer *peer, const struct rpc_account *over)
         end(peer);
 }
 
-/* Room for `need` bytes: by doubling, but not beyond what a frame and a read can fill.  False: the peer is ending. */
+/* Room for `need` bytes: by doubling, but not beyond what a frame and a read can fill.  False: the
+ * peer is ending. */
 static bool grow_input(struct rpc_peer *peer, size_t need)
 {
         size_t cap = peer->in_cap ? peer->in_cap : 1024;
@@ -488,7 +502,8 @@ static void keep_input(struct rpc_peer *peer, const uint8_t *data, size_t len)
                 return;
         }
         if (peer->in && data >= peer->in && data < peer->in + peer->in_cap) {
-                if (data > peer->in) /* else a byte more of a long frame would cost its whole length */
+                if (data >
+                    peer->in) /* else a byte more of a long frame would cost its whole length */
                         memmove(peer->in, data, len);
                 peer->in_len = len;
                 return;
@@ -523,8 +538,8 @@ static void input_ended(struct rpc_peer *peer)
                 rpc_peer_settle(peer);
 }
 
-/* A frame has begun, or gone on, or (`is_new`) another one has ended before it: keeps the clock that bounds how long
- * it may take. */
+/* A frame has begun, or gone on, or (`is_new`) another one has ended before it: keeps the clock
+ * that bounds how long it may take. */
 static void watch_frame(struct rpc_peer *peer, bool is_new)
 {
         if (peer->in_len == 0 || peer->is_ready || peer->state != RPC_PEER_OPEN) {
@@ -538,7 +553,8 @@ static void watch_frame(struct rpc_peer *peer, bool is_new)
 
 uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns)
 {
-        uint64_t limit_ms = peer->server->config.limits.frame_stall_ms, limit_ns = limit_ms * CLOCK_NS_PER_MS;
+        uint64_t limit_ms = peer->server->config.limits.frame_stall_ms,
+                 limit_ns = limit_ms * CLOCK_NS_PER_MS;
 
         if (peer->stall_ns == 0)
                 return UINT64_MAX;
@@ -546,11 +562,14 @@ uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns)
                 return peer->stall_ns + limit_ns;
         /* Whom we do not read from cannot get on. */
         if (!peer->paused && peer->in_len - peer->stall_len < RPC_STALL_BYTES) {
-                if (peer->frame.has_msgid && peer->frame.has_type && peer->frame.type == PROTO_REQUEST)
-                        rpc_reply_error(peer, (uint32_t)peer->frame.msgid, PROTO_INVALID_REQUEST, PROTO_RAN_NO,
-                                        "the frame was not completed: it gained less than %u bytes in %llu ms; the "
-                                        "connection is closed",
-                                        RPC_STALL_BYTES, (unsigned long long)limit_ms);
+                if (peer->frame.has_msgid && peer->frame.has_type &&
+                    peer->frame.type == PROTO_REQUEST)
+                        rpc_reply_error(
+                                peer, (uint32_t)peer->frame.msgid, PROTO_INVALID_REQUEST,
+                                PROTO_RAN_NO,
+                                "the frame was not completed: it gained less than %u bytes in %llu ms; the "
+                                "connection is closed",
+                                RPC_STALL_BYTES, (unsigned long long)limit_ms);
                 peer->stall_ns = 0; /* once */
                 end(peer);
                 return UINT64_MAX;
@@ -570,7 +589,8 @@ static void handle_input(struct rpc_peer *peer, uint8_t *data, size_t len)
         keep_input(peer, data + used, len - used);
         if (peer->state == RPC_PEER_CLOSING)
                 return;
-        /* Either the turn's number of frames is reached, or what is left is the beginning of one. */
+        /* Either the turn's number of frames is reached, or what is left is the beginning of one.
+         */
         if (again)
                 enlist_ready(peer);
         else if (peer->eof)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * One connection: its identity and rights, its bytes in and out, its calls in flight.  Loop thread.  The fault
- * boundary: whatever goes wrong with a peer ends that peer.
+ * One connection: its identity and rights, its bytes in and out, its calls in flight.  Loop thread.
+ * The fault boundary: whatever goes wrong with a peer ends that peer.
  */
 
 #include <uv.h>
@@ -41,11 +41,11 @@ struct rpc_peer {
 
         /* input */
         uint8_t *in;
-        size_t in_len, in_cap;  /* in_cap is charged */
+        size_t in_len, in_cap;    /* in_cap is charged */
         struct proto_frame frame; /* of what stands in `in` */
-        uint64_t stall_ns;        /* when it was last looked whether a started frame gets on; 0: none is */
-        size_t stall_len;         /* and how much of it was there */
-        bool eof;    /* the client sends no more */
+        uint64_t stall_ns; /* when it was last looked whether a started frame gets on; 0: none is */
+        size_t stall_len;  /* and how much of it was there */
+        bool eof;          /* the client sends no more */
         bool gone;   /* nothing can be told to it; what it sent before it went is still handled */
         bool paused; /* over a share of bytes: not read from until some are given back */
 
@@ -66,7 +66,8 @@ struct rpc_peer {
 /* Takes over a connected descriptor.  NULL: refused, and the descriptor is closed. */
 struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd);
 
-/* Closes at once: what is queued for it is cancelled, what runs is asked to end; NO_WAIT calls go on. */
+/* Closes at once: what is queued for it is cancelled, what runs is asked to end; NO_WAIT calls go
+ * on. */
 void rpc_peer_close(struct rpc_peer *peer);
 
 /* Notes that there is output to flush before the loop sleeps. */
@@ -78,13 +79,13 @@ void rpc_peer_resume(struct rpc_peer *peer);
 /* Going down: takes what has arrived, then reads no more. */
 void rpc_peer_drain_input(struct rpc_peer *peer);
 
-/* A started frame must gain RPC_STALL_BYTES, or end, every limits.frame_stall_ms; else the connection is closed.  Returns when to
- * look again, UINT64_MAX if no frame is started. */
+/* A started frame must gain RPC_STALL_BYTES, or end, every limits.frame_stall_ms; else the
+ * connection is closed.  Returns when to look again, UINT64_MAX if no frame is started. */
 #define RPC_STALL_BYTES (64u << 10)
 uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns);
 
-/* May `n` more bytes be held for this peer's answers?  NULL: yes; else the account whose share is used up.  See the
- * head of peer.c. */
+/* May `n` more bytes be held for this peer's answers?  NULL: yes; else the account whose share is
+ * used up.  See the head of peer.c. */
 const struct rpc_account *rpc_peer_over(const struct rpc_peer *peer, size_t n);
 /* A call of it was answered or has gone: it may be time to close. */
 void rpc_peer_settle(struct rpc_peer *peer);

@@ -26,7 +26,8 @@ void rpc_policy_init(struct rpc_policy *policy)
         char buffer[16384];
 
         policy->daemon_uid = geteuid();
-        policy->has_group = getgrnam_r("vmreq", &entry, buffer, sizeof(buffer), &found) == 0 && found;
+        policy->has_group =
+                getgrnam_r("vmreq", &entry, buffer, sizeof(buffer), &found) == 0 && found;
         policy->vmreq_group = policy->has_group ? entry.gr_gid : 0;
         policy->overflow_uid = read_number("/proc/sys/kernel/overflowuid", OVERFLOW_ID_DEFAULT);
         policy->overflow_gid = read_number("/proc/sys/kernel/overflowgid", OVERFLOW_ID_DEFAULT);
@@ -40,7 +41,8 @@ uint32_t rpc_policy_rights(const struct rpc_policy *policy, const struct rpc_ide
         if (identity->uid == policy->overflow_uid && policy->daemon_uid != policy->overflow_uid)
                 return rights;
         if (identity->uid == 0 || identity->uid == policy->daemon_uid)
-                return rights | RPC_RIGHT_OBSERVE | RPC_RIGHT_CONTROL | RPC_RIGHT_READ | RPC_RIGHT_ALL;
+                return rights | RPC_RIGHT_OBSERVE | RPC_RIGHT_CONTROL | RPC_RIGHT_READ |
+                       RPC_RIGHT_ALL;
         if (policy->has_group && policy->vmreq_group != policy->overflow_gid &&
             rpc_identity_in_group(identity, policy->vmreq_group))
                 rights |= RPC_RIGHT_OBSERVE | RPC_RIGHT_READ;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accounts in a tree of three levels: connection → uid → daemon.  A charge passes every level or none.
+ * Accounts in a tree of three levels: connection → uid → daemon.  A charge passes every level or
+ * none.
  *
- * Invariant: an account's `used` is the sum of what its children and its own resources hold; so every account is at zero
- * when its last holder goes, and that is asserted there.  A uid's account lives as long as it has connections, or calls
- * that outlived theirs.
+ * Invariant: an account's `used` is the sum of what its children and its own resources hold; so
+ * every account is at zero when its last holder goes, and that is asserted there.  A uid's account
+ * lives as long as it has connections, or calls that outlived theirs.
  */
 #include "rpc/quota.h"
 
@@ -137,7 +138,8 @@ void rpc_account_release(struct rpc_account *account, enum rpc_resource resource
 
 struct rpc_account *rpc_quota_uid_hold(struct rpc_account *connection)
 {
-        struct rpc_uid_account *uid = container_of(connection->parent, struct rpc_uid_account, account);
+        struct rpc_uid_account *uid =
+                container_of(connection->parent, struct rpc_uid_account, account);
 
         uid->holders++;
         return &uid->account;

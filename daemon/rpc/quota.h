@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Who holds how much.  Three resources - connections, calls, bytes - each counted for the connection, for its
- * uid, and in all.  A charge is taken before the resource and given back where the resource is destroyed; at
- * shutdown every account must stand at zero.  Loop thread.
+ * Who holds how much.  Three resources - connections, calls, bytes - each counted for the
+ * connection, for its uid, and in all.  A charge is taken before the resource and given back where
+ * the resource is destroyed; at shutdown every account must stand at zero.  Loop thread.
  */
 
 #include <stdbool.h>
@@ -11,12 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum rpc_resource {
-        RPC_CONNECTIONS,
-        RPC_CALLS,
-        RPC_BYTES,
-        _RPC_RESOURCE_N
-};
+enum rpc_resource { RPC_CONNECTIONS, RPC_CALLS, RPC_BYTES, _RPC_RESOURCE_N };
 
 /* One holder's figures.  `max` is fixed. */
 struct rpc_account {
@@ -41,15 +36,16 @@ void rpc_quota_init(struct rpc_quota *quota, const struct rpc_limits *limits);
 /* Asserts that everything is home. */
 void rpc_quota_deinit(struct rpc_quota *quota);
 
-/* Opens a connection's account below its uid's; charges one connection.  False: over a bound (*ret_over names
- * it), or no memory (*ret_over NULL). */
+/* Opens a connection's account below its uid's; charges one connection.  False: over a bound
+ * (*ret_over names it), or no memory (*ret_over NULL). */
 bool rpc_quota_open(struct rpc_quota *quota, uid_t uid, struct rpc_account *ret_account,
                     const struct rpc_account **ret_over);
-/* Closes it; calls and bytes that belong to the uid from then on are charged there: see rpc_account_up. */
+/* Closes it; calls and bytes that belong to the uid from then on are charged there: see
+ * rpc_account_up. */
 void rpc_quota_close(struct rpc_quota *quota, struct rpc_account *account);
 
-/* Charges `n` on the account and all above it, or on none.  False: *ret_over is the account whose bound it
- * would pass. */
+/* Charges `n` on the account and all above it, or on none.  False: *ret_over is the account whose
+ * bound it would pass. */
 bool rpc_account_charge(struct rpc_account *account, enum rpc_resource resource, uint64_t n,
                         const struct rpc_account **ret_over);
 /* The same, past any bound: for what cannot be refused any more. */

@@ -2,8 +2,9 @@
 /*
  * The last step of the walk: what became of a call, as one response frame.
  *
- * A frame is written whole or not at all: results are put behind a mark, and what does not fit the frame cap, the
- * depth that clients survive, or the connection's share of bytes, is rolled back and answered by an error.
+ * A frame is written whole or not at all: results are put behind a mark, and what does not fit the
+ * frame cap, the depth that clients survive, or the connection's share of bytes, is rolled back and
+ * answered by an error.
  */
 #include "rpc/reply.h"
 
@@ -19,8 +20,8 @@
 
 /* ---- errors ---- */
 
-void rpc_error_vset(struct rpc_error *error, enum proto_code code, enum proto_ran ran, const char *format,
-                    va_list args)
+void rpc_error_vset(struct rpc_error *error, enum proto_code code, enum proto_ran ran,
+                    const char *format, va_list args)
 {
         error->code = code;
         error->ran = ran;
@@ -28,7 +29,8 @@ void rpc_error_vset(struct rpc_error *error, enum proto_code code, enum proto_ra
         (void)vsnprintf(error->text, sizeof(error->text), format, args);
 }
 
-void rpc_error_set(struct rpc_error *error, enum proto_code code, enum proto_ran ran, const char *format, ...)
+void rpc_error_set(struct rpc_error *error, enum proto_code code, enum proto_ran ran,
+                   const char *format, ...)
 {
         va_list args;
 
@@ -109,16 +111,16 @@ void rpc_reply_error_full(struct rpc_peer *peer, uint32_t msgid, const struct rp
         }
         proto_put_nil(out);
         if (out->error) {
-                /* No memory, or an output buffer full of such notices: this peer cannot be told any more, and
-                 * silence would break the promise of one answer per call. */
+                /* No memory, or an output buffer full of such notices: this peer cannot be told any
+                 * more, and silence would break the promise of one answer per call. */
                 proto_builder_rollback(out, mark);
                 peer->state = RPC_PEER_ENDING;
         }
         rpc_peer_touch(peer);
 }
 
-void rpc_reply_error(struct rpc_peer *peer, uint32_t msgid, enum proto_code code, enum proto_ran ran,
-                     const char *format, ...)
+void rpc_reply_error(struct rpc_peer *peer, uint32_t msgid, enum proto_code code,
+                     enum proto_ran ran, const char *format, ...)
 {
         struct rpc_error error;
         va_list args;
@@ -149,16 +151,18 @@ static bool is_too_deep(const struct proto_builder *out, size_t mark)
 }
 
 /* A result that may not be held until the client reads it. */
-static void reply_dropped(struct rpc_peer *peer, uint32_t msgid, enum proto_ran ran, const struct rpc_account *over)
+static void reply_dropped(struct rpc_peer *peer, uint32_t msgid, enum proto_ran ran,
+                          const struct rpc_account *over)
 {
         struct rpc_error error;
 
-        rpc_error_set(&error, PROTO_BUSY, ran,
-                      "the result was dropped: too many bytes of this %s: %llu of %llu; %llu are answers that this "
-                      "connection has not read",
-                      over->what, (unsigned long long)over->used[RPC_BYTES],
-                      (unsigned long long)over->max[RPC_BYTES],
-                      (unsigned long long)(peer->out.len - peer->out_sent));
+        rpc_error_set(
+                &error, PROTO_BUSY, ran,
+                "the result was dropped: too many bytes of this %s: %llu of %llu; %llu are answers that this "
+                "connection has not read",
+                over->what, (unsigned long long)over->used[RPC_BYTES],
+                (unsigned long long)over->max[RPC_BYTES],
+                (unsigned long long)(peer->out.len - peer->out_sent));
         rpc_error_add_word(&error, "limit", "bytes");
         rpc_error_add_word(&error, "of", over->what);
         rpc_error_add_number(&error, "usage", (int64_t)over->used[RPC_BYTES]);
@@ -168,9 +172,10 @@ static void reply_dropped(struct rpc_peer *peer, uint32_t msgid, enum proto_ran 
 
 static void reply_too_large(struct rpc_peer *peer, uint32_t msgid, enum proto_ran ran)
 {
-        rpc_reply_error(peer, msgid, PROTO_TOO_LARGE, ran,
-                        "the result is larger than a frame may be (%llu bytes), or nested deeper than %d levels",
-                        (unsigned long long)peer->server->config.limits.frame_bytes, PROTO_DEPTH_MAX);
+        rpc_reply_error(
+                peer, msgid, PROTO_TOO_LARGE, ran,
+                "the result is larger than a frame may be (%llu bytes), or nested deeper than %d levels",
+                (unsigned long long)peer->server->config.limits.frame_bytes, PROTO_DEPTH_MAX);
 }
 
 void rpc_reply_end(struct rpc_peer *peer, uint32_t msgid, size_t mark, enum proto_ran ran)
@@ -180,8 +185,8 @@ void rpc_reply_end(struct rpc_peer *peer, uint32_t msgid, size_t mark, enum prot
         const struct rpc_account *over = rpc_peer_over(peer, 0);
         size_t len = out->len - mark;
 
-        if (out->error == PROTO_BUILDER_OK && len <= limits->frame_bytes &&
-            !over && !is_too_deep(out, mark)) {
+        if (out->error == PROTO_BUILDER_OK && len <= limits->frame_bytes && !over &&
+            !is_too_deep(out, mark)) {
                 rpc_peer_touch(peer);
                 return;
         }
@@ -224,7 +229,8 @@ static enum rpc_writer_result check_value(const struct rpc_call *call, const str
                       : RPC_WRITER_OK;
 }
 
-static void put_value(struct proto_builder *out, const struct rpc_call *call, const struct vmreq_row *row)
+static void put_value(struct proto_builder *out, const struct rpc_call *call,
+                      const struct vmreq_row *row)
 {
         const struct rpc_writer *writer = writer_of(call, row);
 
@@ -237,7 +243,8 @@ static void put_value(struct proto_builder *out, const struct rpc_call *call, co
 }
 
 /* The function returned a failing status. */
-static void failure_error(struct rpc_error *error, const struct rpc_call *call, const struct vmreq_row *row)
+static void failure_error(struct rpc_error *error, const struct rpc_call *call,
+                          const struct vmreq_row *row)
 {
         const struct rpc_writer *writer = writer_of(call, row);
         const struct rpc_failure *failure = writer ? writer->failure : NULL;
@@ -246,23 +253,25 @@ static void failure_error(struct rpc_error *error, const struct rpc_call *call, 
         enum proto_code code = PROTO_FAILED;
 
         if (writer && writer->refused) {
-                rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO,
-                              "%s: not run: more than %llu bytes of results are on their way to their clients",
-                              call->symbol->def->name,
-                              (unsigned long long)call->server->config.limits.bytes);
+                rpc_error_set(
+                        error, PROTO_BUSY, PROTO_RAN_NO,
+                        "%s: not run: more than %llu bytes of results are on their way to their clients",
+                        call->symbol->def->name,
+                        (unsigned long long)call->server->config.limits.bytes);
                 rpc_error_add_word(error, "limit", "bytes");
                 rpc_error_add_word(error, "of", "daemon");
                 return;
         }
         /* It was asked to end early, and says that it did. */
         if (call->killed) {
-                rpc_error_set(error, PROTO_KILLED, PROTO_RAN_MAYBE, "%s: the daemon goes down while it runs",
-                              call->symbol->def->name);
+                rpc_error_set(error, PROTO_KILLED, PROTO_RAN_MAYBE,
+                              "%s: the daemon goes down while it runs", call->symbol->def->name);
                 return;
         }
         if (call->cancelled_by[0] && (call->symbol->def->flags & VMREQ_SYM_CANCELLABLE)) {
-                rpc_error_set(error, PROTO_CANCELLED, PROTO_RAN_YES, "%s: cancelled by %s while it ran",
-                              call->symbol->def->name, call->cancelled_by);
+                rpc_error_set(error, PROTO_CANCELLED, PROTO_RAN_YES,
+                              "%s: cancelled by %s while it ran", call->symbol->def->name,
+                              call->cancelled_by);
                 rpc_error_add_number(error, "status", row->status);
                 return;
         }
@@ -275,9 +284,10 @@ static void failure_error(struct rpc_error *error, const struct rpc_call *call, 
         else if (row->status == VMREQ_E_INVALID)
                 code = PROTO_INVALID_ARGUMENT;
         if (code == PROTO_FAILED)
-                rpc_error_set(error, code, PROTO_RAN_YES, "%s: status %d%s%s%s%s%s", call->symbol->def->name,
-                              row->status, name ? " (" : "", name ? name : "", name ? ")" : "",
-                              text ? ": " : "", text ? text : "");
+                rpc_error_set(error, code, PROTO_RAN_YES, "%s: status %d%s%s%s%s%s",
+                              call->symbol->def->name, row->status, name ? " (" : "",
+                              name ? name : "", name ? ")" : "", text ? ": " : "",
+                              text ? text : "");
         else
                 rpc_error_set(error, code, PROTO_RAN_YES, "%s: %s", call->symbol->def->name,
                               text ? text : proto_code_meaning(code));
@@ -290,29 +300,34 @@ static void failure_error(struct rpc_error *error, const struct rpc_call *call, 
         }
 }
 
-static void fate_error(struct rpc_error *error, const struct rpc_call *call, const struct vmreq_row *row)
+static void fate_error(struct rpc_error *error, const struct rpc_call *call,
+                       const struct vmreq_row *row)
 {
         const char *name = call->symbol->def->name;
 
         switch (row->fate) {
         case VMREQ_FATE_EXPIRED:
-                rpc_error_set(error, PROTO_TIMEOUT, PROTO_RAN_NO,
-                              "%s: its time limit of %llu ms passed while it was queued; it never runs", name,
-                              (unsigned long long)call->options.timeout_ms);
+                rpc_error_set(
+                        error, PROTO_TIMEOUT, PROTO_RAN_NO,
+                        "%s: its time limit of %llu ms passed while it was queued; it never runs",
+                        name, (unsigned long long)call->options.timeout_ms);
                 rpc_error_add_word(error, "scope", "request");
                 rpc_error_add_word(error, "state", "queued");
                 break;
         case VMREQ_FATE_CANCELLED:
-                rpc_error_set(error, PROTO_CANCELLED, PROTO_RAN_NO, "%s: cancelled by %s before it ran", name,
+                rpc_error_set(error, PROTO_CANCELLED, PROTO_RAN_NO,
+                              "%s: cancelled by %s before it ran", name,
                               call->cancelled_by[0] ? call->cancelled_by : "the daemon");
                 break;
         default:
-                rpc_error_set(error, PROTO_KILLED, PROTO_RAN_NO, "%s: the VM goes away; it never ran", name);
+                rpc_error_set(error, PROTO_KILLED, PROTO_RAN_NO,
+                              "%s: the VM goes away; it never ran", name);
                 break;
         }
 }
 
-static void writer_error(struct rpc_error *error, const struct rpc_call *call, enum rpc_writer_result result)
+static void writer_error(struct rpc_error *error, const struct rpc_call *call,
+                         enum rpc_writer_result result)
 {
         const char *name = call->symbol->def->name;
         uint64_t missed;
@@ -321,18 +336,23 @@ static void writer_error(struct rpc_error *error, const struct rpc_call *call, e
                 rpc_error_set(error, PROTO_TOO_LARGE, PROTO_RAN_YES,
                               "%s: its result is larger than a frame may be", name);
         else if (result == RPC_WRITER_E_MEMORY)
-                rpc_error_set(error, PROTO_INTERNAL, PROTO_RAN_YES, "%s: out of memory for its result", name);
+                rpc_error_set(error, PROTO_INTERNAL, PROTO_RAN_YES,
+                              "%s: out of memory for its result", name);
         else
                 rpc_error_set(error, PROTO_INTERNAL, PROTO_RAN_YES,
-                              "%s: the function did not write exactly one result; request %llu", name,
-                              (unsigned long long)call->id);
-        if (result == RPC_WRITER_E_BALANCE && log_limit_pass(&call->server->fault_log, 10, vmreq_now(), &missed))
-                log_line(LOG_L_ERROR, "%s did not write exactly one result (request %llu; %llu more were not logged)",
-                         name, (unsigned long long)call->id, (unsigned long long)missed);
+                              "%s: the function did not write exactly one result; request %llu",
+                              name, (unsigned long long)call->id);
+        if (result == RPC_WRITER_E_BALANCE &&
+            log_limit_pass(&call->server->fault_log, 10, vmreq_now(), &missed))
+                log_line(
+                        LOG_L_ERROR,
+                        "%s did not write exactly one result (request %llu; %llu more were not logged)",
+                        name, (unsigned long long)call->id, (unsigned long long)missed);
 }
 
 /* One vCPU's row: {cpu, fate, status, value, queued_us, run_us}, and what a failure said. */
-static void put_row(struct proto_builder *out, const struct rpc_call *call, const struct vmreq_row *row)
+static void put_row(struct proto_builder *out, const struct rpc_call *call,
+                    const struct vmreq_row *row)
 {
         bool done = row->fate == VMREQ_FATE_DONE, failed = done && is_failure(call, row);
         bool has_value = done && !failed && check_value(call, row) == RPC_WRITER_OK;
@@ -386,9 +406,10 @@ static void put_timed(struct proto_builder *out, const struct rpc_call *call)
 
 static void dropped_error(struct rpc_error *error, const struct rpc_call *call)
 {
-        rpc_error_set(error, PROTO_BUSY, PROTO_RAN_YES,
-                      "%s: the result was dropped: it was over this connection's share of bytes when it came",
-                      call->symbol->def->name);
+        rpc_error_set(
+                error, PROTO_BUSY, PROTO_RAN_YES,
+                "%s: the result was dropped: it was over this connection's share of bytes when it came",
+                call->symbol->def->name);
         rpc_error_add_word(error, "limit", "bytes");
 }
 
@@ -444,7 +465,8 @@ void rpc_reply_call(struct rpc_peer *peer, uint32_t msgid, struct rpc_call *call
                 rpc_reply_error_full(peer, msgid, &error);
                 return;
         }
-        /* Looked at before it is copied: who does not read could have us copy for nothing, again and again. */
+        /* Looked at before it is copied: who does not read could have us copy for nothing, again
+         * and again. */
         size = result_size(call);
         if (size > peer->server->config.limits.frame_bytes) {
                 reply_too_large(peer, msgid, PROTO_RAN_YES);

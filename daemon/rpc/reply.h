@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Outcomes → wire: the only translation of the engine's statuses into the protocol's errors, and the three styles
- * in which an error can be written. */
+/* Outcomes → wire: the only translation of the engine's statuses into the protocol's errors, and
+ * the three styles in which an error can be written. */
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -30,22 +30,23 @@ struct rpc_error {
         } data[RPC_ERROR_DATA_MAX];
 };
 
-void rpc_error_set(struct rpc_error *error, enum proto_code code, enum proto_ran ran, const char *format, ...)
-        __attribute__((format(printf, 4, 5)));
-void rpc_error_vset(struct rpc_error *error, enum proto_code code, enum proto_ran ran, const char *format,
-                    va_list args) __attribute__((format(printf, 4, 0)));
+void rpc_error_set(struct rpc_error *error, enum proto_code code, enum proto_ran ran,
+                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+void rpc_error_vset(struct rpc_error *error, enum proto_code code, enum proto_ran ran,
+                    const char *format, va_list args) __attribute__((format(printf, 4, 0)));
 void rpc_error_add_word(struct rpc_error *error, const char *key, const char *word);
 void rpc_error_add_number(struct rpc_error *error, const char *key, int64_t number);
 
 /* One response with that error.  The peer may be closing; then nothing happens. */
 void rpc_reply_error_full(struct rpc_peer *peer, uint32_t msgid, const struct rpc_error *error);
 /* The same for an error without data. */
-void rpc_reply_error(struct rpc_peer *peer, uint32_t msgid, enum proto_code code, enum proto_ran ran,
-                     const char *format, ...) __attribute__((format(printf, 5, 6)));
+void rpc_reply_error(struct rpc_peer *peer, uint32_t msgid, enum proto_code code,
+                     enum proto_ran ran, const char *format, ...)
+        __attribute__((format(printf, 5, 6)));
 
 /*
- * A response with a result: begin, put the result into the returned builder, end.  If what was put does not fit,
- * end answers with TOO_LARGE or BUSY instead; `ran` is what these then say.
+ * A response with a result: begin, put the result into the returned builder, end.  If what was put
+ * does not fit, end answers with TOO_LARGE or BUSY instead; `ran` is what these then say.
  */
 struct proto_builder *rpc_reply_begin(struct rpc_peer *peer, uint32_t msgid, size_t *ret_mark);
 void rpc_reply_end(struct rpc_peer *peer, uint32_t msgid, size_t mark, enum proto_ran ran);

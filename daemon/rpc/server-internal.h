@@ -21,7 +21,8 @@ TAILQ_HEAD(rpc_peer_list, rpc_peer);
 TAILQ_HEAD(rpc_call_list, rpc_call);
 LIST_HEAD(rpc_call_bucket, rpc_call);
 
-/* Ids are drawn one after the other, so a chain has at most calls / RPC_ID_BUCKETS elements, and a few. */
+/* Ids are drawn one after the other, so a chain has at most calls / RPC_ID_BUCKETS elements, and a
+ * few. */
 #define RPC_ID_BUCKETS 4096u
 
 /* Bytes that one read may bring. */
@@ -59,7 +60,8 @@ struct rpc_server {
         struct rpc_peer_list peers;
         struct rpc_peer_list dirty; /* output to flush this turn */
         struct rpc_peer_list ready; /* input left over */
-        struct rpc_call_list calls; /* every call whose request has not been released, or whose result is kept */
+        struct rpc_call_list
+                calls; /* every call whose request has not been released, or whose result is kept */
         struct rpc_call_bucket by_id[RPC_ID_BUCKETS]; /* the same, by id */
         uint32_t n_peers;
         uint32_t n_calls; /* in `calls` */
@@ -68,11 +70,12 @@ struct rpc_server {
 
         struct proto_arena arena; /* of the frame at hand */
         uint8_t *scratch;         /* RPC_READ_BYTES, shared by all peers whose input is whole */
-        struct log_limit refused_log, fault_log; /* at most so many lines a second: clients can cause them */
+        struct log_limit refused_log,
+                fault_log; /* at most so many lines a second: clients can cause them */
         uint64_t refused_notifications;
 
-        /* Bytes of large results that EMTs have written and the loop has neither charged nor dropped.  Over
-         * limits.bytes, functions are refused instead of run. */
+        /* Bytes of large results that EMTs have written and the loop has neither charged nor
+         * dropped.  Over limits.bytes, functions are refused instead of run. */
         _Atomic uint64_t results_held;
 };
 

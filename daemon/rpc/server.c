@@ -8,7 +8,8 @@
  *   poll      sockets; the bridge (calls that the EMTs have finished)
  *   check     flush; is draining done?
  *
- * Output is written once per peer and turn.  The loop sleeps only in poll, and only when nobody is left over.
+ * Output is written once per peer and turn.  The loop sleeps only in poll, and only when nobody is
+ * left over.
  */
 #include "rpc/server.h"
 
@@ -24,7 +25,7 @@
 
 /* Shared by the submitters (who may be before the server exists) and the loop. */
 struct rpc_service {
-        _Atomic uint64_t due_ns;            /* UINT64_MAX: nothing new */
+        _Atomic uint64_t due_ns;             /* UINT64_MAX: nothing new */
         _Atomic(struct rpc_server *) server; /* NULL before the loop runs */
 };
 
@@ -59,9 +60,9 @@ void rpc_service_wake(void *ctx, uint64_t due_ns)
                 return;
         }
         /* Release: pairs with the exchange in on_bridge. */
-        while (due_ns < old && !atomic_compare_exchange_weak_explicit(&service->due_ns, &old, due_ns,
-                                                                      memory_order_release,
-                                                                      memory_order_relaxed))
+        while (due_ns < old &&
+               !atomic_compare_exchange_weak_explicit(&service->due_ns, &old, due_ns,
+                                                      memory_order_release, memory_order_relaxed))
                 ;
         if (server)
                 (void)uv_async_send(&server->bridge.async);
@@ -117,7 +118,8 @@ static void on_stall(uv_timer_t *timer)
 void rpc_server_watch_frames(struct rpc_server *server)
 {
         if (!uv_is_active((uv_handle_t *)&server->stall_timer))
-                (void)uv_timer_start(&server->stall_timer, on_stall, server->config.limits.frame_stall_ms, 0);
+                (void)uv_timer_start(&server->stall_timer, on_stall,
+                                     server->config.limits.frame_stall_ms, 0);
 }
 
 /* ---- turns ---- */
@@ -191,8 +193,8 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* ---- life ---- */
 
-/* Running out of descriptors must not be caused from outside: the limit is raised, and connections are kept
- * clear of it. */
+/* Running out of descriptors must not be caused from outside: the limit is raised, and connections
+ * are kept clear of it. */
 static void raise_descriptor_limit(struct rpc_limits *limits)
 {
         struct rlimit limit;
@@ -277,9 +279,10 @@ static void name_stuck(const struct rpc_server *server)
         const struct rpc_call *call;
 
         TAILQ_FOREACH (call, &server->calls, server_link)
-                log_line(LOG_L_WARNING, "still running at exit: %s, request %llu, called by uid %u, pid %d",
-                         call->symbol->def->name, (unsigned long long)call->id, (unsigned)call->caller_uid,
-                         (int)call->caller_pid);
+                log_line(LOG_L_WARNING,
+                         "still running at exit: %s, request %llu, called by uid %u, pid %d",
+                         call->symbol->def->name, (unsigned long long)call->id,
+                         (unsigned)call->caller_uid, (int)call->caller_pid);
 }
 
 void rpc_server_run(struct rpc_server *server)

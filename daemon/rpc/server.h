@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The server: owns the loop and everything that lives on it.  start → run → (drain) → stop.  One thread, "the
- * loop thread"; it never waits for another process, a disk or an EMT.
+ * The server: owns the loop and everything that lives on it.  start → run → (drain) → stop.  One
+ * thread, "the loop thread"; it never waits for another process, a disk or an EMT.
  */
 
 #include <stdbool.h>
@@ -18,9 +18,10 @@ struct rpc_limits {
         uint64_t connections, connections_per_uid;
         uint64_t calls, calls_per_connection, calls_per_uid;
         uint64_t bytes, bytes_per_connection, bytes_per_uid;
-        uint64_t timeout_ms; /* of a call that says nothing, whose symbol and connection say nothing */
+        uint64_t timeout_ms; /* of a call that says nothing, whose symbol and connection say nothing
+                              */
         uint64_t frame_stall_ms; /* in which a started frame must gain 64 KiB, or end */
-        uint64_t drain_ms;   /* how long accepted calls may go on after SIGTERM */
+        uint64_t drain_ms;       /* how long accepted calls may go on after SIGTERM */
 };
 
 #define RPC_LIMITS_INIT                                                                            \
@@ -28,16 +29,17 @@ struct rpc_limits {
                 .frame_bytes = 8u << 20, .connections = 4096, .connections_per_uid = 256,          \
                 .calls = 16384, .calls_per_connection = 1024, .calls_per_uid = 4096,               \
                 .bytes = 256u << 20, .bytes_per_connection = 16u << 20,                            \
-                .bytes_per_uid = 64u << 20, .timeout_ms = 30000, .frame_stall_ms = 10000, .drain_ms = 10000,                \
+                .bytes_per_uid = 64u << 20, .timeout_ms = 30000, .frame_stall_ms = 10000,          \
+                .drain_ms = 10000,                                                                 \
         }
 
 struct rpc_config {
-        const char *vm_name;  /* borrowed for the server's life, like all of this */
+        const char *vm_name; /* borrowed for the server's life, like all of this */
         const char *version;
         vmreq_vm vm;
         struct sym_registry *registry;
         struct rpc_limits limits;
-        int listen_fd;        /* listening, non-blocking; borrowed */
+        int listen_fd; /* listening, non-blocking; borrowed */
         /* The loop is about to serve / a stop was asked for / drained, about to leave. */
         void (*on_ready)(void *ctx);
         void (*on_stopping)(void *ctx);
@@ -50,24 +52,24 @@ struct rpc_server;
 int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_server);
 
 /*
- * Serves until SIGTERM or SIGINT, then drains: every accepted call is answered.  Returns when all connections
- * are closed.
+ * Serves until SIGTERM or SIGINT, then drains: every accepted call is answered.  Returns when all
+ * connections are closed.
  */
 void rpc_server_run(struct rpc_server *server);
 
 /*
- * After rpc_server_run, and after the EMTs were stopped or found stuck: takes what they finished meanwhile.  True:
- * nothing of ours is in their hands any more.  False: some call still runs, each is named in the log, and neither
- * server nor VM may be freed.
+ * After rpc_server_run, and after the EMTs were stopped or found stuck: takes what they finished
+ * meanwhile.  True: nothing of ours is in their hands any more.  False: some call still runs, each
+ * is named in the log, and neither server nor VM may be freed.
  */
 bool rpc_server_settle(struct rpc_server *server);
 
-/* Only after rpc_server_settle has returned true, or when it never ran.  Asserts that every charge is home.  NULL is
- * legal. */
+/* Only after rpc_server_settle has returned true, or when it never ran.  Asserts that every charge
+ * is home.  NULL is legal. */
 struct rpc_server *rpc_server_free(struct rpc_server *server);
 
-/* The engine's service_wake hook: `ctx` is what rpc_service_new returned, because the VM exists before the
- * server.  Any thread. */
+/* The engine's service_wake hook: `ctx` is what rpc_service_new returned, because the VM exists
+ * before the server.  Any thread. */
 struct rpc_service;
 struct rpc_service *rpc_service_new(void);
 void rpc_service_free(struct rpc_service *service);

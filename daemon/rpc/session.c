@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a scanned frame to what it asks for: decode, read the message, then either a symbol (call.c) or one of the
- * broker's own methods (control.c), which are answered here, on the loop thread.
+ * From a scanned frame to what it asks for: decode, read the message, then either a symbol (call.c)
+ * or one of the broker's own methods (control.c), which are answered here, on the loop thread.
  *
- * A frame that is no message gets one error, if its msgid is known, and ends its connection; a message that asks
- * for something wrong gets an error, and nothing else happens.
+ * A frame that is no message gets one error, if its msgid is known, and ends its connection; a
+ * message that asks for something wrong gets an error, and nothing else happens.
  */
 #include "rpc/session.h"
 
@@ -26,7 +26,8 @@ static bool reject(struct rpc_peer *peer, const struct proto_frame *frame, const
         return false;
 }
 
-/* Notifications of Neovim's client libraries: one tells which error style they read, the rest is noise to us. */
+/* Notifications of Neovim's client libraries: one tells which error style they read, the rest is
+ * noise to us. */
 static bool is_foreign_notification(struct rpc_peer *peer, const struct proto_message *message)
 {
         static const char info[] = "nvim_set_client_info", prefix[] = "nvim_";

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* One whole frame of one peer: what it asks for, and where that goes - a symbol or a method of the broker's own. */
+/* One whole frame of one peer: what it asks for, and where that goes - a symbol or a method of the
+ * broker's own. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,8 +13,8 @@
 struct rpc_peer;
 
 /*
- * Handles the frame at `data` (frame->pos bytes, scanned).  False: it was no message; the error is written, and
- * the connection ends.
+ * Handles the frame at `data` (frame->pos bytes, scanned).  False: it was no message; the error is
+ * written, and the connection ends.
  */
 bool rpc_session_frame(struct rpc_peer *peer, const uint8_t *data, const struct proto_frame *frame);
 

@@ -22,7 +22,8 @@ static void put_caller(struct proto_builder *out, const struct rpc_call *call)
         proto_put_uint(out, (uint64_t)call->caller_pid);
 }
 
-static void put_emt(struct proto_builder *out, struct rpc_server *server, uint32_t cpu, uint64_t now)
+static void put_emt(struct proto_builder *out, struct rpc_server *server, uint32_t cpu,
+                    uint64_t now)
 {
         struct vmreq_emt_info info = {.state = VMREQ_EMT_ENDED};
         const struct rpc_call *call = NULL;

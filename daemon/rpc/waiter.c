@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waits for submitted calls.  Each stands in the list of its call, holds a place in its peer's account, and is
- * unlinked by whatever comes first: the end of the call, its own time, the end of its peer.
+ * Waits for submitted calls.  Each stands in the list of its call, holds a place in its peer's
+ * account, and is unlinked by whatever comes first: the end of the call, its own time, the end of
+ * its peer.
  */
 #include "rpc/waiter.h"
 

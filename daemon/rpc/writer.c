@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a module's callback calls when it writes its result, on the EMT.  Nothing can fail there in a way that the
- * module would have to handle: the builder keeps the first error, and the loop looks at it (rpc_writer_check) when it
- * answers.  The budget is the frame cap, so a runaway callback costs no more than that.
+ * What a module's callback calls when it writes its result, on the EMT.  Nothing can fail there in
+ * a way that the module would have to handle: the builder keeps the first error, and the loop looks
+ * at it (rpc_writer_check) when it answers.  The budget is the frame cap, so a runaway callback
+ * costs no more than that.
  */
 #include "rpc/writer.h"
 
@@ -81,15 +82,25 @@ static void put_failure(struct vmreq_writer *base, const char *name, const char 
                 writer->failure = calloc(1, sizeof(*writer->failure));
         if (!writer->failure)
                 return; /* the number alone must do */
-        (void)snprintf(writer->failure->name, sizeof(writer->failure->name), "%s", name ? name : "");
-        (void)snprintf(writer->failure->text, sizeof(writer->failure->text), "%s", text ? text : "");
+        (void)snprintf(writer->failure->name, sizeof(writer->failure->name), "%s",
+                       name ? name : "");
+        (void)snprintf(writer->failure->text, sizeof(writer->failure->text), "%s",
+                       text ? text : "");
 }
 
 static const struct vmreq_writer_ops writer_ops = {
-        .put_nil = put_nil,     .put_bool = put_bool,   .put_int = put_int,
-        .put_uint = put_uint,   .put_x64 = put_x64,     .put_float = put_float,
-        .put_str = put_str,     .put_bytes = put_bytes, .put_array = put_array,
-        .put_map = put_map,     .put_raw = put_raw,     .put_failure = put_failure,
+        .put_nil = put_nil,
+        .put_bool = put_bool,
+        .put_int = put_int,
+        .put_uint = put_uint,
+        .put_x64 = put_x64,
+        .put_float = put_float,
+        .put_str = put_str,
+        .put_bytes = put_bytes,
+        .put_array = put_array,
+        .put_map = put_map,
+        .put_raw = put_raw,
+        .put_failure = put_failure,
 };
 
 void rpc_writer_init(struct rpc_writer *writer, size_t bytes_max)

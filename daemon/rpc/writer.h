@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Where a callback's result goes: a msgpack builder with a budget, and a place for what a failure says. */
+/* Where a callback's result goes: a msgpack builder with a budget, and a place for what a failure
+ * says. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,8 +13,8 @@
 #define RPC_FAILURE_NAME_MAX 64
 #define RPC_FAILURE_TEXT_MAX 1024
 
-/* Results beyond this count while they are on their way to the loop; smaller ones are bounded by the number of
- * calls. */
+/* Results beyond this count while they are on their way to the loop; smaller ones are bounded by
+ * the number of calls. */
 #define RPC_RESULT_LARGE 4096u
 
 struct rpc_failure {
@@ -25,8 +26,8 @@ struct rpc_writer {
         struct vmreq_writer base;
         struct proto_builder value;
         struct rpc_failure *failure; /* allocated when something failed and said so */
-        uint64_t held; /* call.c: how much of it counts as a result on its way */
-        bool refused;  /* call.c: the function was not run, too many results were on their way */
+        uint64_t held;               /* call.c: how much of it counts as a result on its way */
+        bool refused; /* call.c: the function was not run, too many results were on their way */
 };
 
 void rpc_writer_init(struct rpc_writer *writer, size_t bytes_max);
@@ -34,7 +35,7 @@ void rpc_writer_deinit(struct rpc_writer *writer);
 
 enum rpc_writer_result {
         RPC_WRITER_OK = 0,
-        RPC_WRITER_E_BUDGET,  /* the result is over the frame cap */
+        RPC_WRITER_E_BUDGET, /* the result is over the frame cap */
         RPC_WRITER_E_MEMORY,
         RPC_WRITER_E_BALANCE, /* not exactly one value: a fault of the module */
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The host table that modules get, as the daemon sees it.  Built-in modules may use this; plugins cannot. */
+/* The host table that modules get, as the daemon sees it.  Built-in modules may use this; plugins
+ * cannot. */
 
 #include "symbols/vmreq-module.h"
 #include "vm/vmreq.h"

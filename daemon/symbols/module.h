@@ -54,8 +54,8 @@ struct sym_module {
         /* fixed after new */
         struct sym_host host;
         struct sym_module_owner owner;
-        bool builtin; /* linked in */
-        const struct vmreq_module *def;            /* in the plugin's memory: not after GONE */
+        bool builtin;                             /* linked in */
+        const struct vmreq_module *def;           /* in the plugin's memory: not after GONE */
         char name[SYM_MODULE_NAME_BYTES_MAX + 1]; /* a copy, for logging behind the end */
 
         /* owner thread only */
@@ -64,9 +64,9 @@ struct sym_module {
         size_t n_pins;
         struct sym_entry *entries; /* the owner's list of its symbols */
         size_t n_entries;
-        bool started;              /* init returned 0 */
-        bool failed;               /* a registration was refused … */
-        char failure[256];         /* … why, the first time */
+        bool started;      /* init returned 0 */
+        bool failed;       /* a registration was refused … */
+        char failure[256]; /* … why, the first time */
 };
 
 /* Is this a descriptor that we can use?  False: one line in reterr_text. */
@@ -86,8 +86,8 @@ struct sym_module *sym_module_free(struct sym_module *module);
  * owner may yet refuse.  False: one line in reterr_text.  In both cases sym_module_stop is what
  * ends it.
  */
-bool sym_module_start(struct sym_module *module, const struct vmreq_setting *settings, size_t n_settings,
-                      char *reterr_text, size_t size);
+bool sym_module_start(struct sym_module *module, const struct vmreq_setting *settings,
+                      size_t n_settings, char *reterr_text, size_t size);
 
 /* LOADING → LOADED, LOADED → DRAINING: the owner has put the symbols into the table, or taken
  * them out. */

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SYM_NAME_BYTES_MAX 64        /* a symbol's or a parameter's, without the NUL */
+#define SYM_NAME_BYTES_MAX        64 /* a symbol's or a parameter's, without the NUL */
 #define SYM_MODULE_NAME_BYTES_MAX 32 /* a module's, without the NUL */
 
 /* The length of `name`, or one more than SYM_NAME_BYTES_MAX if it is longer.  NULL has length 0. */

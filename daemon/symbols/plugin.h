@@ -10,7 +10,7 @@
 
 /* A mapped plugin. */
 struct sym_plugin {
-        void *handle; /* NULL: none */
+        void *handle;                      /* NULL: none */
         const struct vmreq_module *module; /* its descriptor, in its memory */
 };
 

@@ -20,9 +20,9 @@ struct sym_symbol {
         const struct vmreq_symbol *def; /* the module's; lives until the module's fini */
         struct sym_module *module;
         size_t name_len;
-        bool words;          /* a word function: may go to the engine as words */
+        bool words;           /* a word function: may go to the engine as words */
         enum vmreq_kind kind; /* words: by result type */
-        uint32_t n_required; /* params without OPTIONAL, all of which come first */
+        uint32_t n_required;  /* params without OPTIONAL, all of which come first */
 };
 
 /* What the table tells its owner (the daemon logs it).  `level` as VMREQ_LOG_*.  Any thread: a
@@ -30,7 +30,8 @@ struct sym_symbol {
 typedef void (*sym_log_fn)(void *ctx, int level, const char *module, const char *text);
 
 /* `vm` is what the host table's functions act on.  Returns 0, or -ENOMEM. */
-int sym_registry_new(vmreq_vm vm, sym_log_fn log, void *log_ctx, struct sym_registry **ret_registry);
+int sym_registry_new(vmreq_vm vm, sym_log_fn log, void *log_ctx,
+                     struct sym_registry **ret_registry);
 /*
  * Unloads all modules in reverse order of loading, and frees.  Returns NULL; NULL is legal.  They
  * must have no pins: a module that has some may be on an EMT that is stuck, and is left as it is,
@@ -42,7 +43,8 @@ struct sym_registry *sym_registry_free(struct sym_registry *registry);
 const struct sym_symbol *sym_registry_find(const struct sym_registry *registry, const char *name,
                                            size_t len);
 /* All symbols, ordered by name, borrowed; the array is valid until the next load or unload. */
-const struct sym_symbol *const *sym_registry_list(const struct sym_registry *registry, size_t *ret_n);
+const struct sym_symbol *const *sym_registry_list(const struct sym_registry *registry,
+                                                  size_t *ret_n);
 
 /* While pinned, a symbol's module is not unloaded.  Owner thread. */
 void sym_symbol_pin(const struct sym_symbol *symbol);
@@ -59,8 +61,8 @@ enum sym_load_result {
 };
 
 /* Bounds of one table. */
-#define SYM_MODULES_MAX 64            /* modules, draining ones included */
-#define SYM_MODULE_SYMBOLS_MAX 4096   /* symbols of one module */
+#define SYM_MODULES_MAX          64    /* modules, draining ones included */
+#define SYM_MODULE_SYMBOLS_MAX   4096  /* symbols of one module */
 #define SYM_REGISTRY_SYMBOLS_MAX 32768 /* symbols in all, those of draining modules included */
 
 /*
@@ -69,8 +71,8 @@ enum sym_load_result {
  */
 enum sym_load_result sym_registry_add_builtin(struct sym_registry *registry,
                                               const struct vmreq_module *module,
-                                              const struct vmreq_setting *settings, size_t n_settings,
-                                              char *reterr_text, size_t size);
+                                              const struct vmreq_setting *settings,
+                                              size_t n_settings, char *reterr_text, size_t size);
 
 /*
  * Loads a plugin.  `name` is a module name, resolved as DIRECTORY/NAME.so under `directory`; if

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vmreq-module.h - what an author of a module for vmreqd includes.  PUBLIC, and all there is: a module has no
- * undefined symbol of ours; everything it may call arrives in a table of functions.  Build with
+ * vmreq-module.h - what an author of a module for vmreqd includes.  PUBLIC, and all there is: a
+ * module has no undefined symbol of ours; everything it may call arrives in a table of functions.
+ * Build with
  *
  *     cc -shared -fPIC -o example.so example.c
  *
@@ -17,13 +18,15 @@
 extern "C" {
 #endif
 
-/* Raised whenever something below changes its meaning.  Structures only grow, and carry their size. */
+/* Raised whenever something below changes its meaning.  Structures only grow, and carry their size.
+ */
 #define VMREQ_MODULE_ABI 1u
 
 /* Types of arguments and results. */
 enum vmreq_type {
         VMREQ_T_NIL,    /* results only: nothing */
-        VMREQ_T_STATUS, /* results only: int32_t, negative is a failure; the client sees nil or FAILED */
+        VMREQ_T_STATUS, /* results only: int32_t, negative is a failure; the client sees nil or
+                           FAILED */
         VMREQ_T_BOOL,
         VMREQ_T_I8,
         VMREQ_T_I16,
@@ -56,8 +59,8 @@ struct vmreq_value {
 };
 
 /* Parameter flags. */
-#define VMREQ_PARAM_OPTIONAL 0x1u  /* `fallback` stands for a missing or nil argument */
-#define VMREQ_PARAM_RANGE 0x2u     /* integers: `min`..`max` is checked */
+#define VMREQ_PARAM_OPTIONAL  0x1u /* `fallback` stands for a missing or nil argument */
+#define VMREQ_PARAM_RANGE     0x2u /* integers: `min`..`max` is checked */
 #define VMREQ_PARAM_SENSITIVE 0x4u /* never shown in logs */
 
 struct vmreq_param {
@@ -65,59 +68,60 @@ struct vmreq_param {
         uint32_t type;    /* enum vmreq_type */
         uint32_t flags;
         const char *doc;  /* one line */
-        int64_t min, max; /* with RANGE; for the unsigned types reinterpreted as uint64_t; STR, BYTES:
-                           * of the length */
+        int64_t min, max; /* with RANGE; for the unsigned types reinterpreted as uint64_t; STR,
+                           * BYTES: of the length */
         struct vmreq_value fallback; /* with OPTIONAL; of the parameter's type */
 };
 
 /* Symbol flags. */
-#define VMREQ_SYM_READ_ONLY 0x01u    /* changes nothing */
-#define VMREQ_SYM_IDEMPOTENT 0x02u   /* twice is as good as once */
-#define VMREQ_SYM_CANCELLABLE 0x04u  /* the function looks at cancel_requested, or parks */
-#define VMREQ_SYM_CONFIDENTIAL 0x08u /* reveals guest content */
-#define VMREQ_SYM_PRIORITY 0x10u     /* priority lane unless the caller says otherwise */
-#define VMREQ_SYM_POKE 0x20u         /* POKE unless the caller says otherwise */
+#define VMREQ_SYM_READ_ONLY     0x01u /* changes nothing */
+#define VMREQ_SYM_IDEMPOTENT    0x02u /* twice is as good as once */
+#define VMREQ_SYM_CANCELLABLE   0x04u /* the function looks at cancel_requested, or parks */
+#define VMREQ_SYM_CONFIDENTIAL  0x08u /* reveals guest content */
+#define VMREQ_SYM_PRIORITY      0x10u /* priority lane unless the caller says otherwise */
+#define VMREQ_SYM_POKE          0x20u /* POKE unless the caller says otherwise */
 #define VMREQ_SYM_CHANGES_STATE 0x40u /* calls are recorded in the journal */
 
 /* Destinations; 0..n-1 is a vCPU. */
-#define VMREQ_DEST_ANY 0xfffffff0u
-#define VMREQ_DEST_ANY_QUEUE 0xfffffff1u
-#define VMREQ_DEST_ALL 0xfffffff2u
+#define VMREQ_DEST_ANY         0xfffffff0u
+#define VMREQ_DEST_ANY_QUEUE   0xfffffff1u
+#define VMREQ_DEST_ALL         0xfffffff2u
 #define VMREQ_DEST_ALL_REVERSE 0xfffffff3u
 
 struct vmreq_writer; /* where a callback's result goes */
 
-/* A word function's address, its type dropped: at most 15 parameters of BOOL, I8..X64, and a result of NIL,
- * STATUS, BOOL, I32, U32, I64, U64 or X64. */
+/* A word function's address, its type dropped: at most 15 parameters of BOOL, I8..X64, and a result
+ * of NIL, STATUS, BOOL, I32, U32, I64, U64 or X64. */
 typedef void (*vmreq_words)(void);
 
-/* Anything else.  Runs on the EMT; returns a status, negative is a failure.  `ctx` as registered. */
+/* Anything else.  Runs on the EMT; returns a status, negative is a failure.  `ctx` as registered.
+ */
 typedef int32_t (*vmreq_function)(void *ctx, const struct vmreq_value *args, uint32_t argc,
                                   struct vmreq_writer *reply);
 
 struct vmreq_symbol {
-        uint32_t size;    /* sizeof(struct vmreq_symbol) */
+        uint32_t size; /* sizeof(struct vmreq_symbol) */
         uint32_t flags;
-        const char *name; /* "module.verb", [a-z][a-z0-9_]*(\.[a-z0-9_]+)+, at most 64 bytes */
-        const char *doc;  /* one line first; more may follow */
-        const char *since;      /* version that brought it; NULL = the module's first */
+        const char *name;  /* "module.verb", [a-z][a-z0-9_]*(\.[a-z0-9_]+)+, at most 64 bytes */
+        const char *doc;   /* one line first; more may follow */
+        const char *since; /* version that brought it; NULL = the module's first */
         const char *deprecated; /* what to use instead; NULL = not deprecated */
         const struct vmreq_param *params;
         uint32_t n_params;   /* at most 15; the optional ones last */
         uint32_t result;     /* enum vmreq_type */
         uint32_t dest;       /* default destination */
         uint32_t timeout_ms; /* default time limit; 0 = none of its own */
-        vmreq_words words;       /* exactly one of the two */
+        vmreq_words words;   /* exactly one of the two */
         vmreq_function function;
         void *ctx; /* of `function` */
 };
 
 /* Levels of `log`, as syslog's. */
-#define VMREQ_LOG_ERROR 3
+#define VMREQ_LOG_ERROR   3
 #define VMREQ_LOG_WARNING 4
-#define VMREQ_LOG_NOTICE 5
-#define VMREQ_LOG_INFO 6
-#define VMREQ_LOG_DEBUG 7
+#define VMREQ_LOG_NOTICE  5
+#define VMREQ_LOG_INFO    6
+#define VMREQ_LOG_DEBUG   7
 
 /* What the host does for a module.  `host` is the table itself, given back. */
 struct vmreq_host {
@@ -126,8 +130,8 @@ struct vmreq_host {
 
         /* --- during init only --- */
 
-        /* Registers a symbol.  The structure and all it points to must live until fini.  Returns 0, or a
-         * negative number and logs why: bad name, bad signature, name taken. */
+        /* Registers a symbol.  The structure and all it points to must live until fini.  Returns 0,
+         * or a negative number and logs why: bad name, bad signature, name taken. */
         int (*add_symbol)(const struct vmreq_host *host, const struct vmreq_symbol *symbol);
 
         /* --- any time, any thread --- */
@@ -144,12 +148,13 @@ struct vmreq_host {
         /* 1 when somebody wants this call to end early. */
         int (*cancel_requested)(const struct vmreq_host *host);
         /* Waits on the EMT for unpark (returns 0), for a wish to end early (1) or for the end of
-         * `timeout_ns` nanoseconds (2; UINT64_MAX = no limit).  May also return 0 for an unpark that
-         * was meant for an earlier function.  Not on an EMT: 1, at once. */
+         * `timeout_ns` nanoseconds (2; UINT64_MAX = no limit).  May also return 0 for an unpark
+         * that was meant for an earlier function.  Not on an EMT: 1, at once. */
         int (*park)(const struct vmreq_host *host, uint64_t timeout_ns);
 
         /* --- inside a function: its result.  One value in all; containers are followed by their
-         * elements (maps: key, value, …).  Writing too much or too little is reported as INTERNAL. --- */
+         * elements (maps: key, value, …).  Writing too much or too little is reported as INTERNAL.
+         * --- */
 
         void (*put_nil)(struct vmreq_writer *reply);
         void (*put_bool)(struct vmreq_writer *reply, int value);
@@ -163,8 +168,8 @@ struct vmreq_host {
         void (*put_map)(struct vmreq_writer *reply, uint32_t pairs);
         /* Bytes that are one msgpack value already, such as an argument of type ANY. */
         void (*put_raw)(struct vmreq_writer *reply, const void *data, size_t len);
-        /* What the client shall read beside the number if the function returns a failing status.  Both are
-         * copied; either may be NULL. */
+        /* What the client shall read beside the number if the function returns a failing status.
+         * Both are copied; either may be NULL. */
         void (*put_failure)(struct vmreq_writer *reply, const char *name, const char *text);
 };
 
@@ -176,17 +181,18 @@ struct vmreq_setting {
 #define VMREQ_MODULE_UNMAPPABLE 0x1u /* nothing of it is in use once fini has returned 0 */
 
 struct vmreq_module {
-        uint32_t size; /* sizeof(struct vmreq_module) */
-        uint32_t abi;  /* VMREQ_MODULE_ABI */
+        uint32_t size;    /* sizeof(struct vmreq_module) */
+        uint32_t abi;     /* VMREQ_MODULE_ABI */
         const char *name; /* [a-z][a-z0-9_]{0,31}; the first part of its symbols' names */
         const char *version;
         const char *doc; /* one line */
         uint32_t flags;
-        /* Registers symbols.  Returns 0, or a negative number: the module is refused as a whole.  The table
-         * stays valid until fini has returned. */
-        int (*init)(const struct vmreq_host *host, uint32_t abi, const struct vmreq_setting *settings,
-                    size_t n_settings);
-        /* Stops whatever the module started.  None of its functions runs any more.  NULL: nothing to do. */
+        /* Registers symbols.  Returns 0, or a negative number: the module is refused as a whole.
+         * The table stays valid until fini has returned. */
+        int (*init)(const struct vmreq_host *host, uint32_t abi,
+                    const struct vmreq_setting *settings, size_t n_settings);
+        /* Stops whatever the module started.  None of its functions runs any more.  NULL: nothing
+         * to do. */
         int (*fini)(const struct vmreq_host *host);
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The reply writer's door.  A module's callback writes through struct vmreq_host's put_* functions; what
- * they do is given here by the front end, because this room knows symbols and not the wire.  A writer
- * is any object whose first member is this ops pointer.
+ * The reply writer's door.  A module's callback writes through struct vmreq_host's put_* functions;
+ * what they do is given here by the front end, because this room knows symbols and not the wire.  A
+ * writer is any object whose first member is this ops pointer.
  */
 
 #include <stddef.h>

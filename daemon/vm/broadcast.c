@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Broadcasts: one parent, one child per vCPU, all taken from the slab, and lane room for every child set
- * aside, before anything is accepted: so passing on cannot fail.
+ * Broadcasts: one parent, one child per vCPU, all taken from the slab, and lane room for every
+ * child set aside, before anything is accepted: so passing on cannot fail.
  *
- * The parent is RUNNING from acceptance until its last row is final.  A row becomes final by exactly one swap
- * on its child's word - into a final state, or LATE set on a RUNNING child - and whoever made that swap
- * counts the row off (rows_open); who counts off the last one completes the parent.  No lock, no owner.
+ * The parent is RUNNING from acceptance until its last row is final.  A row becomes final by
+ * exactly one swap on its child's word - into a final state, or LATE set on a RUNNING child - and
+ * whoever made that swap counts the row off (rows_open); who counts off the last one completes the
+ * parent.  No lock, no owner.
  *
- * Sequential form: whoever ended a child passes on to the next one, ALLOCATED → QUEUED.  Who wants to stop the
- * chain walks the children in order and swaps ALLOCATED → SKIPPED.  A walker meets each child once, and a
- * passer can only queue a child that the walker has not met yet; so the walker sees it QUEUED, or the passer
- * finds its swap lost and stops.
+ * Sequential form: whoever ended a child passes on to the next one, ALLOCATED → QUEUED.  Who wants
+ * to stop the chain walks the children in order and swaps ALLOCATED → SKIPPED.  A walker meets each
+ * child once, and a passer can only queue a child that the walker has not met yet; so the walker
+ * sees it QUEUED, or the passer finds its swap lost and stops.
  *
- * References: each child holds one on the parent until it has ended, the parent one on each child until the
- * parent is recycled.  So a child that still runs keeps its parent's memory, and rows stay readable.
+ * References: each child holds one on the parent until it has ended, the parent one on each child
+ * until the parent is recycled.  So a child that still runs keeps its parent's memory, and rows
+ * stay readable.
  */
 #include "vm/vm-internal.h"
 
@@ -42,7 +44,8 @@ void broadcast_drop_children(struct vm *vm, struct req *parent)
         }
 }
 
-static void child_fill(struct req *child, const struct req *parent, uint32_t parent_index, uint32_t cpu)
+static void child_fill(struct req *child, const struct req *parent, uint32_t parent_index,
+                       uint32_t cpu)
 {
         child->fn = parent->fn;
         child->callback = parent->callback;
@@ -64,7 +67,8 @@ static void child_fill(struct req *child, const struct req *parent, uint32_t par
         atomic_store_explicit(&child->queued_ns, 0, memory_order_relaxed);
 }
 
-/* All children, linked in the order of passing on, each with its place set aside.  On failure those made so far stand, for start_refused. */
+/* All children, linked in the order of passing on, each with its place set aside.  On failure those
+ * made so far stand, for start_refused. */
 static int make_children(struct vm *vm, struct req *parent)
 {
         struct req *previous = NULL, *child;
@@ -125,7 +129,8 @@ static void parent_complete(struct vm *vm, struct req *parent)
 static void parent_unuse(struct req *parent)
 {
         /* acq_rel: each user's work comes before the hook of the last one. */
-        if (atomic_fetch_sub_explicit(&parent->uses, 1, memory_order_acq_rel) == 1 && parent->release)
+        if (atomic_fetch_sub_explicit(&parent->uses, 1, memory_order_acq_rel) == 1 &&
+            parent->release)
                 parent->release(parent->user);
 }
 
@@ -167,10 +172,13 @@ static bool child_skip(struct vm *vm, struct req *parent, struct req *child)
         return true;
 }
 
-/* A RUNNING child: asked to end, and with `freeze` its row made final as RUNNING.  True: it was running. */
-static bool child_running(struct vm *vm, struct req *parent, struct req *child, bool freeze, bool ask)
+/* A RUNNING child: asked to end, and with `freeze` its row made final as RUNNING.  True: it was
+ * running. */
+static bool child_running(struct vm *vm, struct req *parent, struct req *child, bool freeze,
+                          bool ask)
 {
-        uint64_t word = req_load(child), flags = (freeze ? REQ_F_LATE : 0) | (ask ? REQ_F_CANCEL : 0);
+        uint64_t word = req_load(child),
+                 flags = (freeze ? REQ_F_LATE : 0) | (ask ? REQ_F_CANCEL : 0);
         uint32_t cpu;
 
         if (REQ_STATE(word) != VMREQ_REQ_RUNNING)
@@ -209,8 +217,8 @@ bool broadcast_end(struct vm *vm, struct req *parent, enum broadcast_why why)
         return running;
 }
 
-/* ALLOCATED → QUEUED and onto its lane, unless somebody has skipped it: then he walks on to the last.  The
- * caller holds a reference on the parent. */
+/* ALLOCATED → QUEUED and onto its lane, unless somebody has skipped it: then he walks on to the
+ * last.  The caller holds a reference on the parent. */
 static void child_queue(struct vm *vm, struct req *parent, struct req *child)
 {
         uint64_t word = req_load(child);
@@ -221,8 +229,8 @@ static void child_queue(struct vm *vm, struct req *parent, struct req *child)
                 if (REQ_STATE(word) != VMREQ_REQ_ALLOCATED)
                         return;
         } while (!req_swap(child, &word, req_with_state(word, VMREQ_REQ_QUEUED) + REQ_REF_ONE));
-        /* seq_cst: pairs with vmreq_vm_close, as in submit.c.  The closer may have passed the parent before it
-         * was RUNNING, so this thread ends the rest of the chain as well. */
+        /* seq_cst: pairs with vmreq_vm_close, as in submit.c.  The closer may have passed the
+         * parent before it was RUNNING, so this thread ends the rest of the chain as well. */
         if (atomic_load_explicit(&vm->closed, memory_order_seq_cst)) {
                 lane_unreserve(child_lane(vm, child));
                 (void)broadcast_end(vm, parent, BROADCAST_KILL);
@@ -288,8 +296,8 @@ int broadcast_start(struct vm *vm, struct req *parent)
         uint64_t word;
         int r;
 
-        /* Two threads may queue one packet: the first to enter its users has it.  Acquire and release (in
-         * start_refused) order one try after another. */
+        /* Two threads may queue one packet: the first to enter its users has it.  Acquire and
+         * release (in start_refused) order one try after another. */
         if (!atomic_compare_exchange_strong_explicit(&parent->uses, &unused, vm->cpus + 1,
                                                      memory_order_acquire, memory_order_relaxed))
                 return VMREQ_E_STATE;
@@ -314,8 +322,8 @@ int broadcast_start(struct vm *vm, struct req *parent)
                               atomic_load_explicit(&parent->queued_ns, memory_order_relaxed),
                               memory_order_relaxed);
         atomic_store_explicit(&parent->rows_open, vm->cpus, memory_order_relaxed);
-        /* One reference per child, and one of ours until the children are on their way.  The caller holds one,
-         * so nothing but references and OWNED changes under us. */
+        /* One reference per child, and one of ours until the children are on their way.  The caller
+         * holds one, so nothing but references and OWNED changes under us. */
         while (!req_swap(parent, &word,
                          req_with_state(word, VMREQ_REQ_RUNNING) + (vm->cpus + 1) * REQ_REF_ONE))
                 CHECK(REQ_STATE(word) == VMREQ_REQ_ALLOCATED);

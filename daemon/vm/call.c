@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The conveniences: variadic words, and the fold of submission, fate and result into one number, as upstream has it.
- * They add nothing to the engine: each is a vmreq_submit, a vmreq_wait and a look at the row.
+ * The conveniences: variadic words, and the fold of submission, fate and result into one number, as
+ * upstream has it. They add nothing to the engine: each is a vmreq_submit, a vmreq_wait and a look
+ * at the row.
  */
 #include "vm/vm-internal.h"
 
@@ -14,8 +15,8 @@ static int read_words(uint64_t *words, uint32_t argc, va_list args)
         return 0;
 }
 
-int vmreq_callv(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, uint64_t wait_ns, uint32_t flags,
-                vmreq_fn fn, uint32_t argc, va_list args)
+int vmreq_callv(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, uint64_t wait_ns,
+                uint32_t flags, vmreq_fn fn, uint32_t argc, va_list args)
 {
         uint64_t words[VMREQ_ARGS_MAX];
         struct vmreq_spec spec = VMREQ_SPEC_INIT;
@@ -42,8 +43,8 @@ int vmreq_callv(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, uint64_t wa
         return vmreq_wait(handle, wait_ns);
 }
 
-int vmreq_call(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, uint64_t wait_ns, uint32_t flags,
-               vmreq_fn fn, uint32_t argc, ...)
+int vmreq_call(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, uint64_t wait_ns,
+               uint32_t flags, vmreq_fn fn, uint32_t argc, ...)
 {
         va_list args;
         int r;
@@ -54,8 +55,8 @@ int vmreq_call(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, uint64_t wai
         return r;
 }
 
-/* A broadcast's rows, folded: the first failing status in order of cpu, else the first fate that is no success;
- * SKIPPED last, because it is only what came of another row. */
+/* A broadcast's rows, folded: the first failing status in order of cpu, else the first fate that is
+ * no success; SKIPPED last, because it is only what came of another row. */
 static int fold_rows(vmreq_handle handle)
 {
         struct vmreq_row rows[VMREQ_CPUS_MAX];
@@ -101,7 +102,8 @@ static int fold(vmreq_handle handle, bool broadcast)
         }
 }
 
-static int call_wait(vmreq_vm vm, uint32_t cpu, uint32_t flags, vmreq_fn fn, uint32_t argc, va_list args)
+static int call_wait(vmreq_vm vm, uint32_t cpu, uint32_t flags, vmreq_fn fn, uint32_t argc,
+                     va_list args)
 {
         vmreq_handle handle;
         int r = vmreq_callv(vm, cpu, &handle, VMREQ_FOREVER, flags, fn, argc, args);

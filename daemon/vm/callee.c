@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a callee may ask on its EMT: who it is, whether it shall end, to be parked, to serve others meanwhile. */
+/* What a callee may ask on its EMT: who it is, whether it shall end, to be parked, to serve others
+ * meanwhile. */
 #include "vm/vm-internal.h"
 
 #include <limits.h>
@@ -32,8 +33,9 @@ int vmreq_park(uint64_t deadline_ns)
         if (!emt || !emt->current)
                 return VMREQ_E_NOT_EMT;
         for (;;) {
-                /* Acquire: pairs with the release in emt_nudge and vmreq_unpark; the snapshot is taken before
-                 * the flag is looked at, so a flag set after that look changes the word we sleep on. */
+                /* Acquire: pairs with the release in emt_nudge and vmreq_unpark; the snapshot is
+                 * taken before the flag is looked at, so a flag set after that look changes the
+                 * word we sleep on. */
                 uint32_t word = atomic_load_explicit(&emt->park, memory_order_acquire);
 
                 if (word & 1) {
@@ -55,7 +57,8 @@ int vmreq_unpark(vmreq_vm id, uint32_t cpu)
         if (!vm)
                 return VMREQ_E_HANDLE;
         if (cpu < vm->cpus) {
-                /* Release: pairs with vmreq_park; what the unparker did before is visible behind it. */
+                /* Release: pairs with vmreq_park; what the unparker did before is visible behind
+                 * it. */
                 atomic_fetch_or_explicit(&vm->emts[cpu].park, 1, memory_order_release);
                 futex_wake(&vm->emts[cpu].park, INT_MAX);
                 r = 0;

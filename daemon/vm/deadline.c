@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The deadline service: completes what is due.  No timer object per request: due[index] holds the deadline of
- * the packet in flight, in an array of its own, and a turn scans the part of it that was ever in use (eight
- * packets a cache line).  `earliest` is a lower bound of all due times.
+ * The deadline service: completes what is due.  No timer object per request: due[index] holds the
+ * deadline of the packet in flight, in an array of its own, and a turn scans the part of it that
+ * was ever in use (eight packets a cache line).  `earliest` is a lower bound of all due times.
  *
  *   submitter: due[i] = d;          is d < earliest?  lower it, and wake the service
  *   service:   earliest = infinity; scan due[];       lower earliest to what is left
  *
- * Argument: both store, then load, seq_cst.  A submitter that found the old `earliest` low enough stored its
- * due time before the service's reset, so the scan sees it; one that comes later sees infinity, and lowers.
+ * Argument: both store, then load, seq_cst.  A submitter that found the old `earliest` low enough
+ * stored its due time before the service's reset, so the scan sees it; one that comes later sees
+ * infinity, and lowers.
  *
  * Lazy pokes (guest.c) are due times of their own, one per EMT.
  *
@@ -32,7 +33,8 @@ static bool lower(struct vm *vm, uint64_t due_ns)
 
         while (due_ns < old)
                 if (atomic_compare_exchange_weak_explicit(&vm->earliest, &old, due_ns,
-                                                          memory_order_seq_cst, memory_order_seq_cst))
+                                                          memory_order_seq_cst,
+                                                          memory_order_seq_cst))
                         return true;
         return false;
 }
@@ -43,8 +45,8 @@ static void *service_main(void *arg)
 
         /* Acquire: pairs with deadline_stop. */
         while (!atomic_load_explicit(&vm->service_stop, memory_order_acquire)) {
-                /* Acquire: pairs with the bump in service_wake; taken before the turn, so that a bump during
-                 * it defeats the sleep. */
+                /* Acquire: pairs with the bump in service_wake; taken before the turn, so that a
+                 * bump during it defeats the sleep. */
                 uint32_t word = atomic_load_explicit(&vm->service_word, memory_order_acquire);
                 uint64_t next = vmreq_vm_service((vmreq_vm){vm->id}, clock_now_ns());
 
@@ -60,9 +62,10 @@ static int service_start(struct vm *vm)
         int r = 0;
 
         CHECK(pthread_mutex_lock(&vm->service_lock) == 0);
-        /* Not for a submitter that is late for a stopping VM: nobody would join it.  Relaxed: set under the
-         * lock. */
-        if (!vm->service_started && !atomic_load_explicit(&vm->service_stop, memory_order_relaxed)) {
+        /* Not for a submitter that is late for a stopping VM: nobody would join it.  Relaxed: set
+         * under the lock. */
+        if (!vm->service_started &&
+            !atomic_load_explicit(&vm->service_stop, memory_order_relaxed)) {
                 sigfillset(&all);
                 pthread_sigmask(SIG_SETMASK, &all, &old);
                 if (pthread_create(&vm->service_thread, NULL, service_main, vm))
@@ -135,14 +138,16 @@ void deadline_stop(struct vm *vm)
         CHECK(pthread_join(vm->service_thread, NULL) == 0);
 }
 
-/* The deadline passes while the callee runs: waiters are told, the callee is asked, the hook is called. */
+/* The deadline passes while the callee runs: waiters are told, the callee is asked, the hook is
+ * called. */
 static void overdue(struct vm *vm, struct req *req, uint64_t word)
 {
         uint64_t flags = REQ_F_LATE | REQ_F_CANCEL | REQ_F_NOTIFYING, next;
 
         if ((word & REQ_F_LATE) || !req_flag_running(req, &word, flags, 1))
                 return;
-        /* With our reference the generation stands, so the deadline is cleared for the right one. */
+        /* With our reference the generation stands, so the deadline is cleared for the right one.
+         */
         deadline_clear(vm, req_index(vm, req));
         req_wake_waiters(vm, req, word);
         emt_nudge_runner(vm, req);
@@ -167,8 +172,8 @@ static void expire(struct vm *vm, uint32_t index, uint64_t due_ns)
         VM_STEP(expire_word);
         uint64_t word = req_load(req);
 
-        /* The deadline is this generation's only if it still stands after the word was read; every swap below
-         * includes the generation. */
+        /* The deadline is this generation's only if it still stands after the word was read; every
+         * swap below includes the generation. */
         VM_STEP(expire_due);
         if (atomic_load_explicit(&vm->due[index], memory_order_relaxed) != due_ns)
                 return;

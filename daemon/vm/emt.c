@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The emulation thread: stop, rendezvous, priority lanes, normal lanes (serve.c), guest execution (guest.c) or
- * halt.  At most `batch` requests pass before the loop looks at stop and rendezvous again.
+ * The emulation thread: stop, rendezvous, priority lanes, normal lanes (serve.c), guest execution
+ * (guest.c) or halt.  At most `batch` requests pass before the loop looks at stop and rendezvous
+ * again.
  *
- * "Work is pending" has one truth, emt_has_work, asked by the loop and again after the sleep was announced:
- * the lanes' own indices, the stop flag, the rendezvous flag.  No flag shadows them.
+ * "Work is pending" has one truth, emt_has_work, asked by the loop and again after the sleep was
+ * announced: the lanes' own indices, the stop flag, the rendezvous flag.  No flag shadows them.
  */
 #include "vm/vm-internal.h"
 
@@ -34,7 +35,8 @@ static void set_state(struct emt *emt, enum vmreq_emt_state state)
 
 bool emt_priority_only(const struct vm *vm)
 {
-        /* seq_cst: an EMT about to sleep looks here, and a change that was put back stores, then wakes. */
+        /* seq_cst: an EMT about to sleep looks here, and a change that was put back stores, then
+         * wakes. */
         switch (atomic_load_explicit(&vm->state, memory_order_seq_cst)) {
         case VMREQ_VM_POWERING_ON:
         case VMREQ_VM_SUSPENDING:
@@ -59,8 +61,8 @@ bool emt_has_work(struct emt *emt)
         struct vm *vm = emt->vm;
         bool priority_only = emt_priority_only(vm);
 
-        /* seq_cst on stop and calling: pair with the stores in vmreq_vm_stop and vmreq_rendezvous, which wake
-         * after them. */
+        /* seq_cst on stop and calling: pair with the stores in vmreq_vm_stop and vmreq_rendezvous,
+         * which wake after them. */
         VM_STEP(work_flags);
         if (atomic_load_explicit(&emt->stop, memory_order_seq_cst) ||
             atomic_load_explicit(&vm->rendezvous.calling, memory_order_seq_cst))
@@ -112,7 +114,8 @@ void emt_wake_one(struct vm *vm, bool now)
 /* Is one of those that wait for ANY to be served now? */
 static bool any_poked(struct vm *vm, bool priority_only)
 {
-        for (unsigned level = priority_only ? LANE_PRIORITY : LANE_NORMAL; level < LANE_LEVELS; level++)
+        for (unsigned level = priority_only ? LANE_PRIORITY : LANE_NORMAL; level < LANE_LEVELS;
+             level++)
                 /* Relaxed: this EMT was kicked after it was noted. */
                 if (lane_stands(&vm->any[level],
                                 atomic_load_explicit(&vm->any_poked[level], memory_order_relaxed)))
@@ -136,15 +139,16 @@ void emt_wake_all(struct vm *vm)
 
 void emt_nudge(struct emt *emt)
 {
-        /* Release: pairs with the load in vmreq_park; the flag set before is visible to the parker. */
+        /* Release: pairs with the load in vmreq_park; the flag set before is visible to the parker.
+         */
         atomic_fetch_add_explicit(&emt->park, 2, memory_order_release);
         futex_wake(&emt->park, INT_MAX);
 }
 
 void emt_nudge_runner(struct vm *vm, const struct req *req)
 {
-        /* Relaxed: a runner stores it after RUNNING.  One that has not yet, or whose store is not visible yet,
-         * may be any, and may have looked at its flags already. */
+        /* Relaxed: a runner stores it after RUNNING.  One that has not yet, or whose store is not
+         * visible yet, may be any, and may have looked at its flags already. */
         uint32_t cpu = atomic_load_explicit(&req->ran_on, memory_order_relaxed);
 
         for (uint32_t i = 0; i < vm->cpus; i++)
@@ -184,8 +188,8 @@ void emt_halt(struct emt *emt, bool (*ready)(void *ctx), void *ctx, uint64_t dea
 
         if (emt_has_work(emt) || (ready && ready(ctx)) || spin(emt, ready, ctx))
                 return;
-        /* The bit first, then the sleep word (both seq_cst), then the look for work: who pushes to ANY after
-         * that look sees the bit and the word. */
+        /* The bit first, then the sleep word (both seq_cst), then the look for work: who pushes to
+         * ANY after that look sees the bit and the word. */
         VM_STEP(halt_set);
         atomic_fetch_or_explicit(asleep, bit, memory_order_seq_cst);
         event_prepare(&emt->event);
@@ -246,8 +250,8 @@ static void tell_started(struct vm *vm, int r)
         int32_t none = 0;
 
         if (r < 0)
-                (void)atomic_compare_exchange_strong_explicit(&vm->start_error, &none, r,
-                                                              memory_order_relaxed, memory_order_relaxed);
+                (void)atomic_compare_exchange_strong_explicit(
+                        &vm->start_error, &none, r, memory_order_relaxed, memory_order_relaxed);
         /* Release: pairs with the acquire in vmreq_vm_create. */
         if (atomic_fetch_sub_explicit(&vm->starting, 1, memory_order_release) == 1)
                 futex_wake(&vm->starting, INT_MAX);
@@ -280,8 +284,9 @@ void *emt_main(void *arg)
 /* The calling thread is this EMT no longer, and another may be. */
 static void let_go(struct emt *emt)
 {
-        /* seq_cst: pairs with vmreq_vm_stop, which tells EMTs to stop, then looks who is attached: either it finds
-         * nobody, or it is told here.  Release is in it: pairs with the next attach. */
+        /* seq_cst: pairs with vmreq_vm_stop, which tells EMTs to stop, then looks who is attached:
+         * either it finds nobody, or it is told here.  Release is in it: pairs with the next
+         * attach. */
         atomic_store_explicit(&emt->attached, 0, memory_order_seq_cst);
         if (atomic_load_explicit(&emt->stop, memory_order_seq_cst))
                 tell_ended(emt);
@@ -294,8 +299,8 @@ static int take_on(struct emt *emt)
         int r;
 
         /* Acquire: pairs with let_go; what the last thread left is visible. */
-        if (!atomic_compare_exchange_strong_explicit(&emt->attached, &nobody, 1, memory_order_seq_cst,
-                                                     memory_order_relaxed))
+        if (!atomic_compare_exchange_strong_explicit(&emt->attached, &nobody, 1,
+                                                     memory_order_seq_cst, memory_order_relaxed))
                 return VMREQ_E_STATE;
         /* seq_cst: as in let_go, the other way round. */
         r = atomic_load_explicit(&emt->stop, memory_order_seq_cst) ? VMREQ_E_CLOSED : begin(emt);
@@ -331,8 +336,8 @@ int vmreq_emt_detach(vmreq_vm id)
         if (emt->current || emt->in_rendezvous ||
             atomic_load_explicit(&emt->state, memory_order_relaxed) == VMREQ_EMT_GUEST)
                 return VMREQ_E_STATE;
-        /* Once it is let go the VM may be stopped and freed: pinned until nothing of it is touched any more.  It
-         * cannot be gone yet, since it has an EMT. */
+        /* Once it is let go the VM may be stopped and freed: pinned until nothing of it is touched
+         * any more.  It cannot be gone yet, since it has an EMT. */
         vm = vm_pin(id.id);
         CHECK(vm);
         end(emt);

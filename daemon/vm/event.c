@@ -63,7 +63,8 @@ void event_guest_prepare(struct event *event)
 
 void event_guest_leave(struct event *event)
 {
-        /* seq_cst: what is published before somebody still sees GUEST is found by the look that follows. */
+        /* seq_cst: what is published before somebody still sees GUEST is found by the look that
+         * follows. */
         VM_STEP(guest_leave);
         atomic_store_explicit(&event->word, AWAKE, memory_order_seq_cst);
 }
@@ -82,6 +83,6 @@ bool event_kick(struct event *event)
         if (!event_in_guest(event))
                 return false;
         VM_STEP(guest_swap);
-        return atomic_compare_exchange_strong_explicit(&event->word, &expected, KICKED, memory_order_acq_rel,
-                                                       memory_order_relaxed);
+        return atomic_compare_exchange_strong_explicit(&event->word, &expected, KICKED,
+                                                       memory_order_acq_rel, memory_order_relaxed);
 }

@@ -24,7 +24,8 @@ int futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
                 ts.tv_nsec = (long)(deadline_ns % CLOCK_NS_PER_S);
                 timeout = &ts;
         }
-        /* FUTEX_WAIT_BITSET takes an absolute time, so that an early return does not stretch the wait. */
+        /* FUTEX_WAIT_BITSET takes an absolute time, so that an early return does not stretch the
+         * wait. */
         r = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, timeout, NULL,
                     FUTEX_BITSET_MATCH_ANY);
         r = r < 0 && errno == ETIMEDOUT;
@@ -36,7 +37,8 @@ void futex_wake(_Atomic uint32_t *word, int n)
 {
         int saved = errno;
 
-        /* Cannot fail usefully: the address may even be unmapped by now in theory, and then nobody sleeps. */
+        /* Cannot fail usefully: the address may even be unmapped by now in theory, and then nobody
+         * sleeps. */
         (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
         errno = saved;
 }

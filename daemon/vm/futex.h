@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The futex door: the only place where a thread of the engine sleeps, mutexes of rare paths aside. */
+/* The futex door: the only place where a thread of the engine sleeps, mutexes of rare paths aside.
+ */
 
 #include <stdatomic.h>
 #include <stdint.h>
 
 /*
- * Sleeps while *word == expected, until a wake or deadline_ns (absolute, CLOCK_MONOTONIC; UINT64_MAX = no
- * limit).  May return early for no reason: callers re-check.  Returns 0, or 1 if the deadline has passed.
+ * Sleeps while *word == expected, until a wake or deadline_ns (absolute, CLOCK_MONOTONIC;
+ * UINT64_MAX = no limit).  May return early for no reason: callers re-check.  Returns 0, or 1 if
+ * the deadline has passed.
  */
 int futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 

@@ -2,11 +2,13 @@
 /*
  * Guest execution, and how an EMT is taken out of it.
  *
- * The EMT announces that it enters (event word GUEST), looks for work once more, and enters; who has work for it
- * publishes that, then reads the word.  A kick before the guest is really entered is kept by the backend.
+ * The EMT announces that it enters (event word GUEST), looks for work once more, and enters; who
+ * has work for it publishes that, then reads the word.  A kick before the guest is really entered
+ * is kept by the backend.
  *
- * A request without POKE leaves the guest alone until its next exit, but not for ever: its submitter notes a due
- * time (lazy_ns), and the deadline service kicks an EMT that is still in the guest then with something to do.
+ * A request without POKE leaves the guest alone until its next exit, but not for ever: its
+ * submitter notes a due time (lazy_ns), and the deadline service kicks an EMT that is still in the
+ * guest then with something to do.
  */
 #include "vm/vm-internal.h"
 
@@ -23,8 +25,8 @@ bool guest_runnable(struct emt *emt)
 
         if (!vm->backend.run)
                 return false;
-        /* seq_cst: an EMT about to enter or to sleep looks here; who changes the state, or raises an interrupt,
-         * stores, then kicks and wakes. */
+        /* seq_cst: an EMT about to enter or to sleep looks here; who changes the state, or raises
+         * an interrupt, stores, then kicks and wakes. */
         if (atomic_load_explicit(&vm->state, memory_order_seq_cst) != VMREQ_VM_RUNNING)
                 return false;
         return !emt->halted || atomic_load_explicit(&emt->interrupt, memory_order_seq_cst);
@@ -97,7 +99,8 @@ static bool enter(struct emt *emt)
 static void leave(struct emt *emt)
 {
         event_guest_leave(&emt->event);
-        /* Relaxed: lanes are looked at next; what is noted too late costs one look of the service. */
+        /* Relaxed: lanes are looked at next; what is noted too late costs one look of the service.
+         */
         atomic_store_explicit(&emt->lazy_ns, 0, memory_order_relaxed);
         count(&emt->exits);
 }
@@ -129,7 +132,8 @@ void guest_run(struct emt *emt)
                 emt->halted = true;
                 break;
         case VMREQ_EXIT_POWER_OFF:
-                state_guest_ended(vm, VMREQ_VM_OFF, reason ? reason : "the guest powered itself off");
+                state_guest_ended(vm, VMREQ_VM_OFF,
+                                  reason ? reason : "the guest powered itself off");
                 break;
         default:
                 state_guest_ended(vm, VMREQ_VM_FAILED, reason ? reason : "the backend failed");

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Snapshots: reading disturbs nobody, so each figure is true, though perhaps not at the same instant.
+ * Snapshots: reading disturbs nobody, so each figure is true, though perhaps not at the same
+ * instant.
  *
- * No step of a request's walk comes here: what the engine counts on the way, on the EMT, in the lane or in the
- * submitter's stripe, is added up when somebody asks.  Any thread may, at any time: every load is relaxed, no lock
- * is taken, nobody is woken, and a figure that is made of two is cut off where a race would make it negative.
+ * No step of a request's walk comes here: what the engine counts on the way, on the EMT, in the
+ * lane or in the submitter's stripe, is added up when somebody asks.  Any thread may, at any time:
+ * every load is relaxed, no lock is taken, nobody is woken, and a figure that is made of two is cut
+ * off where a race would make it negative.
  */
 #include "vm/vm-internal.h"
 
@@ -37,7 +39,8 @@ static void emt_info(struct emt *emt, struct vmreq_emt_info *info)
         info->handle.generation = peek(&emt->current_generation);
         if (info->handle.generation) {
                 info->handle.vm = emt->vm->id;
-                info->handle.index = atomic_load_explicit(&emt->current_index, memory_order_relaxed);
+                info->handle.index =
+                        atomic_load_explicit(&emt->current_index, memory_order_relaxed);
                 info->tag = peek(&emt->current_tag);
                 info->since_ns = peek(&emt->current_since_ns);
         }

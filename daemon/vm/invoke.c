@@ -2,24 +2,25 @@
 /*
  * From words to a C call: the only function-pointer casts of the project.
  *
- * A callee is called through a prototype of N 64-bit words.  Under the System V AMD64 and the AArch64 ABI an
- * integer or pointer parameter occupies one register or one eight-byte stack slot each, and the callee reads
- * only as much of it as its type has; so one prototype per count serves all.  A narrow result leaves the upper
- * part of the register undefined: it is cut and extended here by the declared kind.
+ * A callee is called through a prototype of N 64-bit words.  Under the System V AMD64 and the
+ * AArch64 ABI an integer or pointer parameter occupies one register or one eight-byte stack slot
+ * each, and the callee reads only as much of it as its type has; so one prototype per count serves
+ * all.  A narrow result leaves the upper part of the register undefined: it is cut and extended
+ * here by the declared kind.
  */
 #include "vm/vm-internal.h"
 
 typedef uint64_t W;
 
-#define T1 W
-#define T2 T1, W
-#define T3 T2, W
-#define T4 T3, W
-#define T5 T4, W
-#define T6 T5, W
-#define T7 T6, W
-#define T8 T7, W
-#define T9 T8, W
+#define T1  W
+#define T2  T1, W
+#define T3  T2, W
+#define T4  T3, W
+#define T5  T4, W
+#define T6  T5, W
+#define T7  T6, W
+#define T8  T7, W
+#define T9  T8, W
 #define T10 T9, W
 #define T11 T10, W
 #define T12 T11, W
@@ -27,15 +28,15 @@ typedef uint64_t W;
 #define T14 T13, W
 #define T15 T14, W
 
-#define A1 a[0]
-#define A2 A1, a[1]
-#define A3 A2, a[2]
-#define A4 A3, a[3]
-#define A5 A4, a[4]
-#define A6 A5, a[5]
-#define A7 A6, a[6]
-#define A8 A7, a[7]
-#define A9 A8, a[8]
+#define A1  a[0]
+#define A2  A1, a[1]
+#define A3  A2, a[2]
+#define A4  A3, a[3]
+#define A5  A4, a[4]
+#define A6  A5, a[5]
+#define A7  A6, a[6]
+#define A8  A7, a[7]
+#define A9  A8, a[8]
 #define A10 A9, a[9]
 #define A11 A10, a[10]
 #define A12 A11, a[11]

@@ -2,32 +2,36 @@
 /*
  * The lane: a ring of 64-bit entries, walked by tickets.
  *
- * A pusher draws ticket t from `tail`, and fills entry t mod size.  A taker takes the ticket at `head`, if
- * its entry is filled, by moving `head`.  An entry says for which lap of the ring it was last written
- * (its cycle = ticket / size) and what: an index, or POISON.
+ * A pusher draws ticket t from `tail`, and fills entry t mod size.  A taker takes the ticket at
+ * `head`, if its entry is filled, by moving `head`.  An entry says for which lap of the ring it was
+ * last written (its cycle = ticket / size) and what: an index, or POISON.
  *
  *      entry = cycle << 23 | index + 1          (0 in the low bits: POISON)
  *
  * Invariants:
- *   1. head <= tail <= head + capacity - reserved, and capacity <= size.  So when ticket t is drawn, ticket
- *      t - size has been passed by head: its entry will not be read again.
- *   2. An entry's cycle only grows, and each (entry, cycle) is written at most once, by compare-and-swap: by
- *      the pusher that drew the ticket, or as POISON by a taker that met the hole first.
- *   3. Tickets are never reused (52 bits: 14 years at ten million a second), so (lane, ticket) names one
- *      push for ever; the packet's `place` repeats it.
+ *   1. head <= tail <= head + capacity - reserved, and capacity <= size.  So when ticket t is
+ * drawn, ticket t - size has been passed by head: its entry will not be read again.
+ *   2. An entry's cycle only grows, and each (entry, cycle) is written at most once, by
+ * compare-and-swap: by the pusher that drew the ticket, or as POISON by a taker that met the hole
+ * first.
+ *   3. Tickets are never reused (52 bits: 14 years at ten million a second), so (lane, ticket)
+ * names one push for ever; the packet's `place` repeats it.
  *
- * A preempted pusher hides nobody: a taker that meets a drawn, unfilled ticket waits a bounded time, longer
- * each time in a row, then poisons the hole and goes on.  The late pusher fails its swap and draws anew.  It
- * is lock-free: a pusher is sent round only by a taker that completed a take-or-empty of its own.
+ * A preempted pusher hides nobody: a taker that meets a drawn, unfilled ticket waits a bounded
+ * time, longer each time in a row, then poisons the hole and goes on.  The late pusher fails its
+ * swap and draws anew.  It is lock-free: a pusher is sent round only by a taker that completed a
+ * take-or-empty of its own.
  *
- * First-in first-out by take: `tail` hands out growing tickets; a push that returned holds its final ticket,
- * a push that begins later draws a larger one; `head` passes tickets in order.  The linearisation point of a
- * take is the successful swap of `head`.  That of "empty" is the load of `tail` that equals `head`.
+ * First-in first-out by take: `tail` hands out growing tickets; a push that returned holds its
+ * final ticket, a push that begins later draws a larger one; `head` passes tickets in order.  The
+ * linearisation point of a take is the successful swap of `head`.  That of "empty" is the load of
+ * `tail` that equals `head`.
  *
- * Considered: a linked list (pins cancelled packets; no first-in first-out with many takers), Vyukov's bounded
- * queue (a preempted pusher blocks all takers), SCQ by R. Nikolaev (DISC 2019), from which the cycles come.
- * SCQ lets takers overrun the tail and so needs a threshold and twice the entries; here takers never pass
- * the tail, at the price of a compare-and-swap instead of a fetch-and-add on `head`.
+ * Considered: a linked list (pins cancelled packets; no first-in first-out with many takers),
+ * Vyukov's bounded queue (a preempted pusher blocks all takers), SCQ by R. Nikolaev (DISC 2019),
+ * from which the cycles come. SCQ lets takers overrun the tail and so needs a threshold and twice
+ * the entries; here takers never pass the tail, at the price of a compare-and-swap instead of a
+ * fetch-and-add on `head`.
  */
 #include "vm/lane.h"
 
@@ -42,7 +46,7 @@
 
 #define INDEX_BITS 23
 #define INDEX_MASK ((1ull << INDEX_BITS) - 1)
-#define POISON 0ull
+#define POISON     0ull
 
 #define TICKET_MASK ((1ull << LANE_TICKET_BITS) - 1)
 
@@ -77,8 +81,8 @@ int lane_init(struct lane *lane, uint32_t capacity, uint32_t id)
         lane->size_log2 = SIZE_LOG2_MIN;
         while ((1u << lane->size_log2) < capacity)
                 lane->size_log2++;
-        /* Fresh zero pages: entries say cycle 0, POISON, so tickets start at lap 1.  Untouched pages of a
-         * large lane cost nothing. */
+        /* Fresh zero pages: entries say cycle 0, POISON, so tickets start at lap 1.  Untouched
+         * pages of a large lane cost nothing. */
         pages = mmap(NULL, sizeof(uint64_t) << lane->size_log2, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (pages == MAP_FAILED) {
@@ -109,14 +113,15 @@ void lane_deinit(struct lane *lane)
 static bool has_room(struct lane *lane, uint64_t word)
 {
         uint64_t ticket = word & TICKET_MASK, reserved = word >> LANE_TICKET_BITS;
-        /* Relaxed: head only grows, so an old value errs on the side of full; entries are claimed by swap,
-         * so nothing else hangs on it. */
+        /* Relaxed: head only grows, so an old value errs on the side of full; entries are claimed
+         * by swap, so nothing else hangs on it. */
         VM_STEP(room_seen);
         uint64_t head = atomic_load_explicit(&lane->head_seen, memory_order_relaxed);
 
         if (ticket - head + reserved < lane->capacity)
                 return true;
-        /* seq_cst: who waits for room announces that, then looks here; pairs with the swap in lane_take. */
+        /* seq_cst: who waits for room announces that, then looks here; pairs with the swap in
+         * lane_take. */
         VM_STEP(room_head);
         head = atomic_load_explicit(&lane->head, memory_order_seq_cst);
         VM_STEP(room_store);
@@ -147,8 +152,8 @@ static bool tail_take(struct lane *lane, bool reserve, uint64_t *ret_ticket)
                         word = again;
                         continue;
                 }
-                /* seq_cst: a taker that is about to sleep stores its sleep word, then reads tail; pairs
-                 * with lane_pending. */
+                /* seq_cst: a taker that is about to sleep stores its sleep word, then reads tail;
+                 * pairs with lane_pending. */
                 VM_STEP(tail_swap);
                 if (atomic_compare_exchange_weak_explicit(&lane->tail, &word, word + step,
                                                           memory_order_seq_cst,
@@ -173,10 +178,11 @@ static bool entry_fill(struct lane *lane, uint64_t ticket, uint32_t index, _Atom
         /* Relaxed: published by the release of the swap below. */
         VM_STEP(fill_place);
         atomic_store_explicit(place, lane->id | ticket, memory_order_relaxed);
-        /* Release publishes the packet; pairs with the acquire load in lane_take.  seq_cst because the pusher
-         * reads the taker's sleep word next. */
+        /* Release publishes the packet; pairs with the acquire load in lane_take.  seq_cst because
+         * the pusher reads the taker's sleep word next. */
         VM_STEP(fill_swap);
-        return atomic_compare_exchange_strong_explicit(entry, &old, cycle << INDEX_BITS | (index + 1),
+        return atomic_compare_exchange_strong_explicit(entry, &old,
+                                                       cycle << INDEX_BITS | (index + 1),
                                                        memory_order_seq_cst, memory_order_relaxed);
 }
 
@@ -200,7 +206,8 @@ bool lane_reserve(struct lane *lane)
 
 void lane_unreserve(struct lane *lane)
 {
-        /* seq_cst: who gives a place back looks next whether somebody waits for room; pairs with tail_take. */
+        /* seq_cst: who gives a place back looks next whether somebody waits for room; pairs with
+         * tail_take. */
         VM_STEP(tail_unreserve);
         atomic_fetch_sub_explicit(&lane->tail, 1ull << LANE_TICKET_BITS, memory_order_seq_cst);
 }
@@ -209,17 +216,20 @@ void lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *pla
 {
         uint64_t ticket;
 
-        /* The reservation is kept until an entry is filled, so that a poisoned ticket costs no room.  With k
-         * such pushes under way, tail - head <= capacity - reserved + k <= capacity: invariant 1 holds. */
+        /* The reservation is kept until an entry is filled, so that a poisoned ticket costs no
+         * room.  With k such pushes under way, tail - head <= capacity - reserved + k <= capacity:
+         * invariant 1 holds. */
         do {
                 /* seq_cst: as in tail_take. */
                 VM_STEP(tail_add);
-                ticket = atomic_fetch_add_explicit(&lane->tail, 1, memory_order_seq_cst) & TICKET_MASK;
+                ticket = atomic_fetch_add_explicit(&lane->tail, 1, memory_order_seq_cst) &
+                         TICKET_MASK;
         } while (!entry_fill(lane, ticket, index, place));
         lane_unreserve(lane);
 }
 
-/* Waits for the pusher of the hole at `ticket`, `spins` looks long.  True: it is no hole any more. */
+/* Waits for the pusher of the hole at `ticket`, `spins` looks long.  True: it is no hole any more.
+ */
 static bool hole_wait(_Atomic uint64_t *entry, uint64_t cycle, uint32_t spins)
 {
         while (spins--) {
@@ -246,18 +256,20 @@ bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
                 VM_STEP(take_head);
                 uint64_t head = atomic_load_explicit(&lane->head, memory_order_acquire);
                 VM_STEP(take_tail);
-                uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_seq_cst) & TICKET_MASK;
+                uint64_t tail =
+                        atomic_load_explicit(&lane->tail, memory_order_seq_cst) & TICKET_MASK;
                 _Atomic uint64_t *entry = entry_of(lane, head);
                 uint64_t cycle = cycle_of(lane, head), value;
 
                 if (head == tail)
                         return false;
-                /* Acquire: pairs with the release in entry_fill, so the packet's fields are there. */
+                /* Acquire: pairs with the release in entry_fill, so the packet's fields are there.
+                 */
                 VM_STEP(take_entry);
                 value = atomic_load_explicit(entry, memory_order_acquire);
                 if (value >> INDEX_BITS != cycle) {
-                        /* A hole, or head has moved on and the entry is a lap ahead; then the swap below
-                         * or the next look settles it. */
+                        /* A hole, or head has moved on and the entry is a lap ahead; then the swap
+                         * below or the next look settles it. */
                         if (value >> INDEX_BITS > cycle || hole_wait(entry, cycle, spins))
                                 continue;
                         VM_STEP(hole_head);
@@ -267,16 +279,15 @@ bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
                                 spins *= 2;
                         /* Release order is not needed: POISON carries nothing. */
                         VM_STEP(hole_poison);
-                        if (!atomic_compare_exchange_strong_explicit(entry, &value,
-                                                                     cycle << INDEX_BITS | POISON,
-                                                                     memory_order_relaxed,
-                                                                     memory_order_relaxed))
+                        if (!atomic_compare_exchange_strong_explicit(
+                                    entry, &value, cycle << INDEX_BITS | POISON,
+                                    memory_order_relaxed, memory_order_relaxed))
                                 continue;
                         value = cycle << INDEX_BITS | POISON;
                 }
-                /* Takers of one lane pass each other what they know, so that `head` read above is never older
-                 * than what this thread has seen.  seq_cst: the taker looks next whether somebody waits for
-                 * room; pairs with has_room. */
+                /* Takers of one lane pass each other what they know, so that `head` read above is
+                 * never older than what this thread has seen.  seq_cst: the taker looks next
+                 * whether somebody waits for room; pairs with has_room. */
                 VM_STEP(take_swap);
                 if (!atomic_compare_exchange_strong_explicit(&lane->head, &head, head + 1,
                                                              memory_order_seq_cst,
@@ -295,8 +306,9 @@ bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
 
 bool lane_pending(struct lane *lane)
 {
-        /* seq_cst on tail: pairs with the swap in tail_take (a sleeper stores its sleep word, then looks here;
-         * a pusher moves tail, then looks at the sleep word).  head first: it can only be behind. */
+        /* seq_cst on tail: pairs with the swap in tail_take (a sleeper stores its sleep word, then
+         * looks here; a pusher moves tail, then looks at the sleep word).  head first: it can only
+         * be behind. */
         VM_STEP(pending_head);
         uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
 
@@ -306,8 +318,8 @@ bool lane_pending(struct lane *lane)
 
 void lane_look(struct lane *lane, void (*fn)(void *ctx, uint32_t index, uint64_t place), void *ctx)
 {
-        /* Relaxed: what has been taken meanwhile shows an old cycle or a stale index; the caller checks what
-         * it is told against the packet. */
+        /* Relaxed: what has been taken meanwhile shows an old cycle or a stale index; the caller
+         * checks what it is told against the packet. */
         uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
         uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_relaxed) & TICKET_MASK;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A lane: a bounded first-in first-out ring of packet indices, any number of pushers, any number of takers.
- * It holds no reference: what is taken may be dead, the taker finds out from the packet.
+ * A lane: a bounded first-in first-out ring of packet indices, any number of pushers, any number of
+ * takers. It holds no reference: what is taken may be dead, the taker finds out from the packet.
  */
 
 #include <stdatomic.h>
@@ -22,11 +22,14 @@ struct lane {
 
         uint64_t id; /* in the upper 12 bits: makes a place unique among the lanes of a VM */
 
-        /* pushers: ticket to give out next (52 bits) and places reserved (12 bits), changed together */
+        /* pushers: ticket to give out next (52 bits) and places reserved (12 bits), changed
+         * together */
         _Alignas(CACHE_PAIR) _Atomic uint64_t tail;
-        _Atomic uint64_t head_seen; /* some earlier value of head: spares pushers the takers' line */
-        _Atomic uint64_t refused;   /* statistics */
-        _Atomic uint64_t ended[3];  /* statistics: cancelled, expired, killed while they stood here */
+        _Atomic uint64_t
+                head_seen;        /* some earlier value of head: spares pushers the takers' line */
+        _Atomic uint64_t refused; /* statistics */
+        _Atomic uint64_t
+                ended[3]; /* statistics: cancelled, expired, killed while they stood here */
 
         /* takers: ticket to take next */
         _Alignas(CACHE_PAIR) _Atomic uint64_t head;
@@ -35,19 +38,21 @@ struct lane {
 };
 
 /*
- * A place is where a push stands: the lane's id and the ticket.  Places are never used twice, so a packet
- * that repeats its place tells a taker for certain whether it still stands where it was pushed.
+ * A place is where a push stands: the lane's id and the ticket.  Places are never used twice, so a
+ * packet that repeats its place tells a taker for certain whether it still stands where it was
+ * pushed.
  */
 #define LANE_TICKET_BITS 52
-#define LANE_IDS_MAX (1u << (64 - LANE_TICKET_BITS))
+#define LANE_IDS_MAX     (1u << (64 - LANE_TICKET_BITS))
 
-/* Allocates a ring for `capacity` (1..VMREQ_LANE_MAX) places.  `id` < LANE_IDS_MAX.  0 or -ENOMEM. */
+/* Allocates a ring for `capacity` (1..VMREQ_LANE_MAX) places.  `id` < LANE_IDS_MAX.  0 or -ENOMEM.
+ */
 int lane_init(struct lane *lane, uint32_t capacity, uint32_t id);
 void lane_deinit(struct lane *lane);
 
 /*
- * Pushes packet `index`, and stores its place into *place before the entry can be seen.  Lock-free.  False:
- * full.
+ * Pushes packet `index`, and stores its place into *place before the entry can be seen.  Lock-free.
+ * False: full.
  */
 bool lane_push(struct lane *lane, uint32_t index, _Atomic uint64_t *place);
 
@@ -63,8 +68,8 @@ void lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *pla
 bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place);
 
 /*
- * Is there something to take?  Never false when a completed push has not been taken; true for a push that is
- * still under way, until lane_take has looked at it once.
+ * Is there something to take?  Never false when a completed push has not been taken; true for a
+ * push that is still under way, until lane_take has looked at it once.
  */
 bool lane_pending(struct lane *lane);
 
@@ -82,7 +87,8 @@ static inline bool lane_stands(struct lane *lane, uint64_t place)
                atomic_load_explicit(&lane->head, memory_order_relaxed);
 }
 
-/* The oldest first: calls fn for what is pushed and not taken, as far as a look from outside can tell. */
+/* The oldest first: calls fn for what is pushed and not taken, as far as a look from outside can
+ * tell. */
 void lane_look(struct lane *lane, void (*fn)(void *ctx, uint32_t index, uint64_t place), void *ctx);
 
 /* Tickets given out since the lane was made. */

@@ -2,7 +2,8 @@
 /* Enumerators and errors as words. */
 #include "vm/vm-internal.h"
 
-#define NAME(table, index) ((unsigned)(index) < ARRAY_SIZE(table) && table[index] ? table[index] : "UNKNOWN")
+#define NAME(table, index)                                                                         \
+        ((unsigned)(index) < ARRAY_SIZE(table) && table[index] ? table[index] : "UNKNOWN")
 
 const char *vmreq_error_name(int error)
 {
@@ -31,7 +32,8 @@ const char *vmreq_fate_name(enum vmreq_fate fate)
 const char *vmreq_req_state_name(enum vmreq_req_state state)
 {
         static const char *const names[_VMREQ_REQ_N] = {
-                "FREE", "ALLOCATED", "QUEUED", "RUNNING", "COMPLETED", "CANCELLED", "EXPIRED", "KILLED",
+                "FREE",      "ALLOCATED", "QUEUED",  "RUNNING",
+                "COMPLETED", "CANCELLED", "EXPIRED", "KILLED",
         };
 
         return NAME(names, state);
@@ -59,7 +61,10 @@ const char *vmreq_vm_event_name(enum vmreq_vm_event event)
 const char *vmreq_verdict_name(enum vmreq_verdict verdict)
 {
         static const char *const names[_VMREQ_VERDICT_N] = {
-                "removed", "running", "finished", "unknown",
+                "removed",
+                "running",
+                "finished",
+                "unknown",
         };
 
         return NAME(names, verdict);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A Treiber stack of indices.  The tag beside the index changes with every put, so that a top that was taken
- * and put back meanwhile is not mistaken for the old one (ABA): a thread would have to sleep through a
- * multiple of 2^32 puts exactly between two of its instructions.  Links stand in an array of their own that
- * lives as long as the pool: reading the link of a packet that somebody else has taken by now is harmless,
- * the swap then fails.
+ * A Treiber stack of indices.  The tag beside the index changes with every put, so that a top that
+ * was taken and put back meanwhile is not mistaken for the old one (ABA): a thread would have to
+ * sleep through a multiple of 2^32 puts exactly between two of its instructions.  Links stand in an
+ * array of their own that lives as long as the pool: reading the link of a packet that somebody
+ * else has taken by now is harmless, the swap then fails.
  */
 #include "vm/pool.h"
 
@@ -36,22 +36,23 @@ void pool_deinit(struct pool *pool)
 
 static bool get_fresh(struct pool *pool, uint32_t *ret_index)
 {
-        /* Relaxed: the number itself is all that is handed out; who reads it as a bound (pool_high_water)
-         * re-checks each packet's word. */
+        /* Relaxed: the number itself is all that is handed out; who reads it as a bound
+         * (pool_high_water) re-checks each packet's word. */
         uint32_t fresh = atomic_load_explicit(&pool->fresh, memory_order_relaxed);
 
         do {
                 if (fresh >= pool->capacity)
                         return false;
-        } while (!atomic_compare_exchange_weak_explicit(&pool->fresh, &fresh, fresh + 1,
-                                                        memory_order_seq_cst, memory_order_relaxed));
+        } while (!atomic_compare_exchange_weak_explicit(
+                &pool->fresh, &fresh, fresh + 1, memory_order_seq_cst, memory_order_relaxed));
         *ret_index = fresh;
         return true;
 }
 
 bool pool_get(struct pool *pool, uint32_t *ret_index)
 {
-        /* Acquire: pairs with the release in pool_put; what the last owner did to the packet is visible. */
+        /* Acquire: pairs with the release in pool_put; what the last owner did to the packet is
+         * visible. */
         uint64_t top = atomic_load_explicit(&pool->top, memory_order_acquire);
 
         for (;;) {
@@ -61,7 +62,8 @@ bool pool_get(struct pool *pool, uint32_t *ret_index)
                 if ((uint32_t)top == 0) {
                         if (get_fresh(pool, ret_index))
                                 return true;
-                        /* seq_cst: who waits for room announces that, then looks here; pairs with pool_put. */
+                        /* seq_cst: who waits for room announces that, then looks here; pairs with
+                         * pool_put. */
                         top = atomic_load_explicit(&pool->top, memory_order_seq_cst);
                         if ((uint32_t)top == 0)
                                 return false;
@@ -69,10 +71,9 @@ bool pool_get(struct pool *pool, uint32_t *ret_index)
                 }
                 /* Relaxed: was written before the put that made `index` the top; acquired above. */
                 next = atomic_load_explicit(&pool->next[index], memory_order_relaxed);
-                if (atomic_compare_exchange_weak_explicit(&pool->top, &top,
-                                                          (top & ~0xffffffffull) | next,
-                                                          memory_order_acquire,
-                                                          memory_order_acquire)) {
+                if (atomic_compare_exchange_weak_explicit(
+                            &pool->top, &top, (top & ~0xffffffffull) | next, memory_order_acquire,
+                            memory_order_acquire)) {
                         *ret_index = index;
                         return true;
                 }
@@ -86,15 +87,15 @@ void pool_put(struct pool *pool, uint32_t index)
         do {
                 atomic_store_explicit(&pool->next[index], (uint32_t)top, memory_order_relaxed);
                 next = ((top >> 32) + 1) << 32 | (index + 1);
-                /* Release: pairs with the acquire in pool_get.  seq_cst: the putter looks next whether somebody
-                 * waits for room. */
-        } while (!atomic_compare_exchange_weak_explicit(&pool->top, &top, next, memory_order_seq_cst,
-                                                        memory_order_relaxed));
+                /* Release: pairs with the acquire in pool_get.  seq_cst: the putter looks next
+                 * whether somebody waits for room. */
+        } while (!atomic_compare_exchange_weak_explicit(
+                &pool->top, &top, next, memory_order_seq_cst, memory_order_relaxed));
 }
 
 uint32_t pool_high_water(struct pool *pool)
 {
-        /* seq_cst: a scan for queued packets after closing the VM must see the index of every packet that
-         * was handed out before; pairs with get_fresh. */
+        /* seq_cst: a scan for queued packets after closing the VM must see the index of every
+         * packet that was handed out before; pairs with get_fresh. */
         return atomic_load_explicit(&pool->fresh, memory_order_seq_cst);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The free list of a VM's packets: indices below `capacity`, each handed out to one owner at a time.  Last in,
- * first out, so that the packets in use stay few and warm; indices never used before come last, so that
- * the untouched part of the slab is never paged in.
+ * The free list of a VM's packets: indices below `capacity`, each handed out to one owner at a
+ * time.  Last in, first out, so that the packets in use stay few and warm; indices never used
+ * before come last, so that the untouched part of the slab is never paged in.
  */
 
 #include <stdatomic.h>
@@ -13,10 +13,11 @@
 #include "base/macros.h"
 
 struct pool {
-        _Atomic uint32_t *next; /* fixed after init; [i]: index + 1 of the packet below i on the stack */
+        _Atomic uint32_t
+                *next; /* fixed after init; [i]: index + 1 of the packet below i on the stack */
         uint32_t capacity;
         _Alignas(CACHE_PAIR) _Atomic uint64_t top; /* tag << 32 | index + 1 */
-        _Atomic uint32_t fresh; /* indices from here on were never handed out */
+        _Atomic uint32_t fresh;                    /* indices from here on were never handed out */
 };
 
 /* 0 or -ENOMEM.  capacity: 1..VMREQ_SLAB_MAX. */

@@ -8,7 +8,8 @@
 
 #include "base/macros.h"
 
-/* The path of this process below the root of the unified hierarchy: the line "0::/path".  False: there is none. */
+/* The path of this process below the root of the unified hierarchy: the line "0::/path".  False:
+ * there is none. */
 static int read_path(const char *proc_cgroup, char *path, size_t size)
 {
         FILE *file = fopen(proc_cgroup, "re");
@@ -27,7 +28,8 @@ static int read_path(const char *proc_cgroup, char *path, size_t size)
         return found;
 }
 
-/* What "cpu.max" of one cgroup allows ("QUOTA PERIOD" in microseconds, or "max PERIOD"); UINT32_MAX: no bound. */
+/* What "cpu.max" of one cgroup allows ("QUOTA PERIOD" in microseconds, or "max PERIOD");
+ * UINT32_MAX: no bound. */
 static uint32_t read_quota(const char *root, const char *path)
 {
         char name[2 * PATH_MAX];

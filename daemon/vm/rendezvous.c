@@ -5,11 +5,12 @@
  *   IDLE → GATHER → RUN → LEAVE → IDLE
  *             └──→ ABORT ──┘
  *
- * A mutex and a condition guard it: this is the rare path, and the EMTs stand still anyway.  The EMTs' loops
- * see `calling` without the lock.  The caller starts it, bounds the gathering by its deadline, and leaves last;
- * a caller that is an EMT takes its own place among the others, and joins the rendezvous of an earlier caller
- * while it waits for its turn, so that two EMTs that both call do not wait for each other.
- * Only gathering is bounded: once all are there, the callback decides how long they stand.
+ * A mutex and a condition guard it: this is the rare path, and the EMTs stand still anyway.  The
+ * EMTs' loops see `calling` without the lock.  The caller starts it, bounds the gathering by its
+ * deadline, and leaves last; a caller that is an EMT takes its own place among the others, and
+ * joins the rendezvous of an earlier caller while it waits for its turn, so that two EMTs that both
+ * call do not wait for each other. Only gathering is bounded: once all are there, the callback
+ * decides how long they stand.
  */
 #include "vm/vm-internal.h"
 
@@ -196,7 +197,8 @@ void rendezvous_join(struct emt *emt)
 {
         struct rendezvous *r = &emt->vm->rendezvous;
 
-        /* Relaxed: under the lock the phase decides; emt_has_work reads it with order before a sleep. */
+        /* Relaxed: under the lock the phase decides; emt_has_work reads it with order before a
+         * sleep. */
         if (!atomic_load_explicit(&r->calling, memory_order_relaxed))
                 return;
         lock(r);
@@ -269,9 +271,9 @@ static void name_missing(const struct vm *vm, uint32_t *ret_missing, uint32_t n_
                 ret_missing[n] = VMREQ_CPU_NONE;
 }
 
-static int call(struct vm *vm, enum vmreq_rendezvous_kind kind, uint32_t flags, uint64_t deadline_ns,
-                int32_t (*fn)(void *ctx, uint32_t cpu), void *ctx, uint32_t *ret_missing,
-                uint32_t n_missing)
+static int call(struct vm *vm, enum vmreq_rendezvous_kind kind, uint32_t flags,
+                uint64_t deadline_ns, int32_t (*fn)(void *ctx, uint32_t cpu), void *ctx,
+                uint32_t *ret_missing, uint32_t n_missing)
 {
         struct rendezvous *r = &vm->rendezvous;
         struct emt *self = emt_self_of(vm);
@@ -310,9 +312,9 @@ static int call(struct vm *vm, enum vmreq_rendezvous_kind kind, uint32_t flags, 
         return result;
 }
 
-int vmreq_rendezvous(vmreq_vm id, enum vmreq_rendezvous_kind kind, uint32_t flags, uint64_t timeout_ns,
-                     int32_t (*fn)(void *ctx, uint32_t cpu), void *ctx, uint32_t *ret_missing,
-                     uint32_t n_missing)
+int vmreq_rendezvous(vmreq_vm id, enum vmreq_rendezvous_kind kind, uint32_t flags,
+                     uint64_t timeout_ns, int32_t (*fn)(void *ctx, uint32_t cpu), void *ctx,
+                     uint32_t *ret_missing, uint32_t n_missing)
 {
         struct vm *vm = vm_pin(id.id);
         struct emt *self;
@@ -328,8 +330,8 @@ int vmreq_rendezvous(vmreq_vm id, enum vmreq_rendezvous_kind kind, uint32_t flag
                 r = VMREQ_E_DEADLOCK;
         else
                 r = call(vm, kind, flags,
-                         clock_add(clock_now_ns(), timeout_ns ? timeout_ns : TIMEOUT_NS_DEFAULT), fn, ctx,
-                         ret_missing, n_missing);
+                         clock_add(clock_now_ns(), timeout_ns ? timeout_ns : TIMEOUT_NS_DEFAULT),
+                         fn, ctx, ret_missing, n_missing);
         vm_unpin(vm);
         return r;
 }

@@ -2,12 +2,14 @@
 /*
  * The packet's life: allocation, references, the end of it.
  *
- * Whoever swaps the word into a final state owes the completion, once: wake the waiters, run the hooks, give
- * back a reference.  That thread is an EMT (the callee returned), a canceller, the deadline service or the
- * closer; it holds a reference throughout, so a waiter that was woken may give back its own at once.
+ * Whoever swaps the word into a final state owes the completion, once: wake the waiters, run the
+ * hooks, give back a reference.  That thread is an EMT (the callee returned), a canceller, the
+ * deadline service or the closer; it holds a reference throughout, so a waiter that was woken may
+ * give back its own at once.
  *
- * While the overdue hook runs on the service's thread (flag NOTIFYING), an EMT that completes the packet leaves
- * the duties to that thread, together with its reference: hooks of one request never run at once.
+ * While the overdue hook runs on the service's thread (flag NOTIFYING), an EMT that completes the
+ * packet leaves the duties to that thread, together with its reference: hooks of one request never
+ * run at once.
  */
 #include "vm/vm-internal.h"
 
@@ -28,9 +30,8 @@ uint32_t req_index(const struct vm *vm, const struct req *req)
 
 vmreq_handle req_handle(const struct vm *vm, const struct req *req, uint64_t word)
 {
-        return (vmreq_handle){.vm = vm->id,
-                              .index = req_index(vm, req),
-                              .generation = REQ_GENERATION(word) + 1};
+        return (vmreq_handle){
+                .vm = vm->id, .index = req_index(vm, req), .generation = REQ_GENERATION(word) + 1};
 }
 
 struct req *req_new(struct vm *vm, uint64_t more)
@@ -48,7 +49,8 @@ struct req *req_new(struct vm *vm, uint64_t more)
         atomic_store_explicit(&req->start_ns, 0, memory_order_relaxed);
         atomic_store_explicit(&req->end_ns, 0, memory_order_relaxed);
         atomic_store_explicit(&req->take_seq, 0, memory_order_relaxed);
-        /* A dead slot of the last life must not pass for this one's place, which is drawn after QUEUED. */
+        /* A dead slot of the last life must not pass for this one's place, which is drawn after
+         * QUEUED. */
         VM_STEP(new_place);
         atomic_store_explicit(&req->place, 0, memory_order_relaxed);
         atomic_store_explicit(&req->ran_on, VMREQ_CPU_NONE, memory_order_relaxed);
@@ -58,7 +60,8 @@ struct req *req_new(struct vm *vm, uint64_t more)
         req->value = 0;
         /* Release: a reader of this generation's word sees the reset fields. */
         VM_STEP(new_word);
-        atomic_store_explicit(&req->word, (req_with_state(word, VMREQ_REQ_ALLOCATED) | more) + REQ_REF_ONE,
+        atomic_store_explicit(&req->word,
+                              (req_with_state(word, VMREQ_REQ_ALLOCATED) | more) + REQ_REF_ONE,
                               memory_order_release);
         return req;
 }
@@ -102,7 +105,8 @@ void req_unref(struct vm *vm, struct req *req)
                 last = REQ_REFS(word) == 1 && (req_state_is_final(REQ_STATE(word)) ||
                                                REQ_STATE(word) == VMREQ_REQ_ALLOCATED);
                 if (last)
-                        /* The generation moves on with the same swap: every handle is stale from here. */
+                        /* The generation moves on with the same swap: every handle is stale from
+                         * here. */
                         next = (REQ_GENERATION(word) + 1) << REQ_GENERATION_SHIFT;
                 else
                         next = word - REQ_REF_ONE;
@@ -152,9 +156,11 @@ static enum vmreq_fate fate_of(uint64_t word)
         switch (REQ_STATE(word)) {
         case VMREQ_REQ_COMPLETED:
                 /* A child whose row was final before it ended stays what it was reported as. */
-                return word & REQ_F_LATE && word & REQ_F_CHILD ? VMREQ_FATE_RUNNING : VMREQ_FATE_DONE;
+                return word & REQ_F_LATE && word & REQ_F_CHILD ? VMREQ_FATE_RUNNING
+                                                               : VMREQ_FATE_DONE;
         case VMREQ_REQ_RUNNING:
-                return word & REQ_F_LATE && word & REQ_F_CHILD ? VMREQ_FATE_RUNNING : VMREQ_FATE_NONE;
+                return word & REQ_F_LATE && word & REQ_F_CHILD ? VMREQ_FATE_RUNNING
+                                                               : VMREQ_FATE_NONE;
         case VMREQ_REQ_CANCELLED:
                 return VMREQ_FATE_CANCELLED;
         case VMREQ_REQ_EXPIRED:
@@ -170,7 +176,8 @@ static enum vmreq_fate fate_of(uint64_t word)
 
 void req_row(const struct req *req, uint64_t word, struct vmreq_row *ret_row)
 {
-        /* Relaxed throughout: the word that the caller loaded orders them, or they are snapshots. */
+        /* Relaxed throughout: the word that the caller loaded orders them, or they are snapshots.
+         */
         uint64_t queued = atomic_load_explicit(&req->queued_ns, memory_order_relaxed);
         uint64_t start = atomic_load_explicit(&req->start_ns, memory_order_relaxed);
         uint64_t end = atomic_load_explicit(&req->end_ns, memory_order_relaxed);
@@ -205,8 +212,9 @@ bool req_end_queued(struct vm *vm, struct req *req, uint64_t word, uint32_t stat
         } while (!req_swap(req, &word, next));
         atomic_store_explicit(&req->end_ns, clock_now_ns(), memory_order_relaxed);
         /* Relaxed: statistics. */
-        atomic_fetch_add_explicit(&submit_lane(vm, req->cpu, req->flags)->ended[state - VMREQ_REQ_CANCELLED], 1,
-                                  memory_order_relaxed);
+        atomic_fetch_add_explicit(
+                &submit_lane(vm, req->cpu, req->flags)->ended[state - VMREQ_REQ_CANCELLED], 1,
+                memory_order_relaxed);
         req_finish(vm, req, next);
         return true;
 }

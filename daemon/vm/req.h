@@ -5,8 +5,8 @@
  *
  *      word = generation << 24 | references << 12 | flags << 4 | state
  *
- * Every change of state, flag, reference or generation is a compare-and-swap on this word, so a handle
- * (index, generation) is valid exactly as long as the generation stands.
+ * Every change of state, flag, reference or generation is a compare-and-swap on this word, so a
+ * handle (index, generation) is valid exactly as long as the generation stands.
  *
  *   FREE → ALLOCATED → QUEUED → RUNNING → COMPLETED → FREE
  *             │            └──→ CANCELLED, EXPIRED, KILLED → FREE
@@ -14,9 +14,10 @@
  *             ├──→ SKIPPED → FREE   (a broadcast's child that is never queued)
  *             └──→ FREE
  *
- * References: one of the submitter (flag OWNED), one of the thread that runs or ends it, one per waiter, one of
- * a parent on each child and of each child on its parent.  A queued packet may have none: the lane holds
- * no reference.  The packet is recycled when it is in a final state and the last reference goes.
+ * References: one of the submitter (flag OWNED), one of the thread that runs or ends it, one per
+ * waiter, one of a parent on each child and of each child on its parent.  A queued packet may have
+ * none: the lane holds no reference.  The packet is recycled when it is in a final state and the
+ * last reference goes.
  */
 
 #include <assert.h>
@@ -33,21 +34,23 @@ struct emt;
 /* Internal state beyond the public ones. */
 #define REQ_SKIPPED 8u
 
-#define REQ_STATE_MASK 0xfull
-#define REQ_STATE(word) ((uint32_t)((word) & REQ_STATE_MASK))
+#define REQ_STATE_MASK  0xfull
+#define REQ_STATE(word) ((uint32_t)((word)&REQ_STATE_MASK))
 
-#define REQ_F_CANCEL (1ull << 4)    /* somebody wants it to end early */
-#define REQ_F_LATE (1ull << 5)      /* its deadline passed while it ran; a child: its row is final, RUNNING */
-#define REQ_F_NOTIFYING (1ull << 6) /* the overdue hook runs: completion duties pass to its caller */
-#define REQ_F_WAITED (1ull << 7)    /* a foreign thread sleeps on this word */
+#define REQ_F_CANCEL (1ull << 4) /* somebody wants it to end early */
+#define REQ_F_LATE                                                                                 \
+        (1ull << 5) /* its deadline passed while it ran; a child: its row is final, RUNNING */
+#define REQ_F_NOTIFYING                                                                            \
+        (1ull << 6) /* the overdue hook runs: completion duties pass to its caller */
+#define REQ_F_WAITED    (1ull << 7) /* a foreign thread sleeps on this word */
 #define REQ_F_EMT_WAITS (1ull << 8) /* an EMT waits for this packet */
-#define REQ_F_OWNED (1ull << 9)     /* the submitter's reference is not given back yet */
-#define REQ_F_CHILD (1ull << 10)
-#define REQ_F_PARENT (1ull << 11)
+#define REQ_F_OWNED     (1ull << 9) /* the submitter's reference is not given back yet */
+#define REQ_F_CHILD     (1ull << 10)
+#define REQ_F_PARENT    (1ull << 11)
 
-#define REQ_REF_ONE (1ull << 12)
+#define REQ_REF_ONE    (1ull << 12)
 #define REQ_REFS(word) ((uint32_t)((word) >> 12) & 0xfffu)
-#define REQ_REFS_MAX 4000u /* leaves room for the engine's own */
+#define REQ_REFS_MAX   4000u /* leaves room for the engine's own */
 
 #define REQ_GENERATION_SHIFT 24
 #define REQ_GENERATION(word) ((word) >> REQ_GENERATION_SHIFT)
@@ -76,20 +79,21 @@ struct req {
         void (*complete)(void *user, const struct vmreq_result *result);
         void (*release)(void *user);
 
-        /* Broadcasts.  Fixed like the above: a parent's first child, a child's next sibling in the order of
-         * passing on, a child's parent; index + 1, 0 = none. */
+        /* Broadcasts.  Fixed like the above: a parent's first child, a child's next sibling in the
+         * order of passing on, a child's parent; index + 1, 0 = none. */
         uint32_t first_child, next_sibling, parent;
         uint32_t try; /* parent only: the number of its submitter's try, room.c */
         /* Parent only: rows that are not final; things that still use the submitter's memory. */
         _Atomic uint32_t rows_open, uses;
 
-        /* Atomic because snapshots read them while the packet lives on; relaxed, the word orders them. */
+        /* Atomic because snapshots read them while the packet lives on; relaxed, the word orders
+         * them. */
         _Atomic uint64_t place;     /* where it was pushed: lane.h */
         _Atomic uint64_t queued_ns; /* when it was submitted; a child: when it was pushed */
         _Atomic uint64_t start_ns;  /* 0: has not started */
         _Atomic uint64_t end_ns;    /* 0: has not ended */
         _Atomic uint64_t take_seq;
-        _Atomic uint32_t ran_on;    /* cpu; VMREQ_CPU_NONE before */
+        _Atomic uint32_t ran_on; /* cpu; VMREQ_CPU_NONE before */
 
         /* Written by the runner before COMPLETED, read by others after it. */
         int32_t status;
@@ -100,13 +104,13 @@ struct req {
 
 static inline uint64_t req_load(const struct req *req)
 {
-        /* seq_cst: the look of the closer and of an EMT about to sleep, see req_swap.  Elsewhere its acquire is
-         * what counts: what came before the change of state is visible. */
+        /* seq_cst: the look of the closer and of an EMT about to sleep, see req_swap.  Elsewhere
+         * its acquire is what counts: what came before the change of state is visible. */
         return atomic_load_explicit(&req->word, memory_order_seq_cst);
 }
 
-/* One swap.  seq_cst on success: closing, waiting and sleeping are store-then-load protocols on this word; see
- * submit.c, wait.c.  On failure *word is what stands there. */
+/* One swap.  seq_cst on success: closing, waiting and sleeping are store-then-load protocols on
+ * this word; see submit.c, wait.c.  On failure *word is what stands there. */
 static inline bool req_swap(struct req *req, uint64_t *word, uint64_t next)
 {
         return atomic_compare_exchange_strong_explicit(&req->word, word, next, memory_order_seq_cst,
@@ -129,11 +133,12 @@ struct req *req_at(struct vm *vm, uint32_t index);
 uint32_t req_index(const struct vm *vm, const struct req *req);
 vmreq_handle req_handle(const struct vm *vm, const struct req *req, uint64_t word);
 
-/* A packet out of the slab, ALLOCATED, one reference, plus the flags and references in `more`; NULL: none left. */
+/* A packet out of the slab, ALLOCATED, one reference, plus the flags and references in `more`;
+ * NULL: none left. */
 struct req *req_new(struct vm *vm, uint64_t more);
 
-/* One more reference for a packet that the caller knows to be alive (it holds one, or saw `word` with the same
- * generation and swaps on it). */
+/* One more reference for a packet that the caller knows to be alive (it holds one, or saw `word`
+ * with the same generation and swaps on it). */
 bool req_ref(struct req *req, uint64_t generation);
 /* Gives one back; recycles the packet if it was the last and the packet's life is over. */
 void req_unref(struct vm *vm, struct req *req);
@@ -142,15 +147,16 @@ void req_unref(struct vm *vm, struct req *req);
 struct req *req_find(struct vm *vm, vmreq_handle handle, uint64_t *ret_word);
 
 /*
- * QUEUED → a final state, by whoever wins.  `word` is what the caller saw.  True: this thread did, and has
- * carried out the completion; nothing of the packet may be touched any more.
+ * QUEUED → a final state, by whoever wins.  `word` is what the caller saw.  True: this thread did,
+ * and has carried out the completion; nothing of the packet may be touched any more.
  */
 bool req_end_queued(struct vm *vm, struct req *req, uint64_t word, uint32_t state);
 
 /* RUNNING → COMPLETED by the runner, whose reference it consumes. */
 void req_end_running(struct vm *vm, struct req *req);
 
-/* What follows a final state: wakes waiters, runs hooks, gives back the caller's reference.  Once per packet. */
+/* What follows a final state: wakes waiters, runs hooks, gives back the caller's reference.  Once
+ * per packet. */
 void req_finish(struct vm *vm, struct req *req, uint64_t word);
 
 /* Sets flags on a RUNNING packet; false if it is not RUNNING any more (*word: as it stands). */

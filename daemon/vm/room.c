@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for room, for submitters that asked to (VMREQ_WAIT_ROOM).  Who frees a packet or a place looks whether
- * somebody waits, and only then bumps the futex.  Everybody tries again: which of them gets it is decided by the
- * lane and the slab, not here.
+ * Waiting for room, for submitters that asked to (VMREQ_WAIT_ROOM).  Who frees a packet or a place
+ * looks whether somebody waits, and only then bumps the futex.  Everybody tries again: which of
+ * them gets it is decided by the lane and the slab, not here.
  *
- * A try that fails must not wake the others, who would fail and wake this one: so a single request keeps its packet
- * from try to try, and a broadcast, which has to give its packets back, does so silently, unless somebody else has
- * tried while it held them:
+ * A try that fails must not wake the others, who would fail and wake this one: so a single request
+ * keeps its packet from try to try, and a broadcast, which has to give its packets back, does so
+ * silently, unless somebody else has tried while it held them:
  *
  *   broadcast: tries++; takes; fails; gives back; is tries what it was?  no: bump
  *   waiter:    tries++; finds nothing; sleeps until a bump
  *
- * Argument: both sides write, then read, all seq_cst: either the waiter finds what was given back, or it is seen.
+ * Argument: both sides write, then read, all seq_cst: either the waiter finds what was given back,
+ * or it is seen.
  */
 #include "vm/vm-internal.h"
 

@@ -2,9 +2,9 @@
 /*
  * Serving: which request an EMT takes next, and how it runs it.
  *
- * Everything that an EMT serves it takes through pick(): the priority lanes of ANY and of its own before the
- * normal lanes of both, ANY and own by turns; after priority_run priority requests in a row one normal request
- * goes first, so that neither lane starves.
+ * Everything that an EMT serves it takes through pick(): the priority lanes of ANY and of its own
+ * before the normal lanes of both, ANY and own by turns; after priority_run priority requests in a
+ * row one normal request goes first, so that neither lane starves.
  */
 #include "vm/vm-internal.h"
 
@@ -25,7 +25,8 @@ static void count_time(_Atomic uint64_t *histogram, uint64_t ns)
         count(&histogram[MIN(bucket, VMREQ_HISTOGRAM_N - 1)]);
 }
 
-/* Takes the oldest live request of a lane and claims it: QUEUED → RUNNING, with a reference of the runner's. */
+/* Takes the oldest live request of a lane and claims it: QUEUED → RUNNING, with a reference of the
+ * runner's. */
 static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
 {
         struct vm *vm = emt->vm;
@@ -42,8 +43,9 @@ static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
                 for (;;) {
                         uint64_t due;
 
-                        /* The word is read before the place, and the swap proves that the generation stood
-                         * all the while: so the place is that generation's.  The due time likewise. */
+                        /* The word is read before the place, and the swap proves that the
+                         * generation stood all the while: so the place is that generation's.  The
+                         * due time likewise. */
                         VM_STEP(take_place);
                         if (REQ_STATE(word) != VMREQ_REQ_QUEUED ||
                             atomic_load_explicit(&req->place, memory_order_relaxed) != place)
@@ -53,8 +55,8 @@ static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
                         if (due && due <= clock_now_ns() &&
                             req_end_queued(vm, req, word, VMREQ_REQ_EXPIRED))
                                 break; /* its time passed, and the service has not been here yet */
-                        /* Relaxed: the closer kills whatever a late look lets through here; an EMT that it
-                         * nudged out of a callee has seen it. */
+                        /* Relaxed: the closer kills whatever a late look lets through here; an EMT
+                         * that it nudged out of a callee has seen it. */
                         VM_STEP(take_closed);
                         if (atomic_load_explicit(&vm->closed, memory_order_relaxed) &&
                             req_end_queued(vm, req, word, VMREQ_REQ_KILLED))
@@ -121,7 +123,8 @@ static void publish_current(struct emt *emt, struct req *req, uint64_t word, uin
                               memory_order_relaxed);
         atomic_store_explicit(&emt->current_generation, req ? REQ_GENERATION(word) + 1 : 0,
                               memory_order_relaxed);
-        atomic_store_explicit(&emt->state, req ? VMREQ_EMT_RUNNING : VMREQ_EMT_AWAKE, memory_order_relaxed);
+        atomic_store_explicit(&emt->state, req ? VMREQ_EMT_RUNNING : VMREQ_EMT_AWAKE,
+                              memory_order_relaxed);
 }
 
 void emt_run(struct emt *emt, struct req *req, uint64_t word)
@@ -154,7 +157,8 @@ uint32_t emt_serve(struct emt *emt, uint32_t max, bool priority_only)
         uint32_t n = 0;
 
         while (n < max) {
-                /* Asked each time: the last callee may have waited, and joined a change of state. */
+                /* Asked each time: the last callee may have waited, and joined a change of state.
+                 */
                 bool only = priority_only || emt_priority_only(emt->vm);
                 uint64_t word;
                 struct req *req = pick(emt, only, &word);

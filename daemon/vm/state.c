@@ -8,12 +8,12 @@
  *   RUNNING, SUSPENDED      --reset-->     RESETTING    --> where it was
  *   CREATED, RUNNING, SUSPENDED, FAILED --power_off--> POWERING_OFF --> OFF
  *
- * A change is two short descending rendezvous: one into the state between, one out of it.  In between no EMT
- * is parked; each serves its priority lanes only, and normal requests stay queued.  If either rendezvous
- * times out the VM is put back where it came from.
+ * A change is two short descending rendezvous: one into the state between, one out of it.  In
+ * between no EMT is parked; each serves its priority lanes only, and normal requests stay queued.
+ * If either rendezvous times out the VM is put back where it came from.
  *
- * The first rendezvous decides who changes: its first callback swaps the old state for the one between, and a
- * second change that comes meanwhile finds a state from which it is not legal.
+ * The first rendezvous decides who changes: its first callback swaps the old state for the one
+ * between, and a second change that comes meanwhile finds a state from which it is not legal.
  */
 #include "vm/vm-internal.h"
 
@@ -139,8 +139,10 @@ static bool is_between(enum vmreq_vm_state state)
         return false;
 }
 
-/* `pending` is set before the listener is asked, so that it may call vmreq_state_done from inside. */
-static void tell_listeners(struct vm *vm, enum vmreq_vm_state from, enum vmreq_vm_state to, const char *reason)
+/* `pending` is set before the listener is asked, so that it may call vmreq_state_done from inside.
+ */
+static void tell_listeners(struct vm *vm, enum vmreq_vm_state from, enum vmreq_vm_state to,
+                           const char *reason)
 {
         struct listeners *listeners = &vm->listeners;
         bool may_hold = is_between(to);
@@ -220,14 +222,15 @@ static int wait_listeners(struct vm *vm, uint64_t deadline_ns)
 /* ---- changes ---- */
 
 /* Besides put_back the only writer of vm->state. */
-static bool state_swap(struct vm *vm, enum vmreq_vm_state from, enum vmreq_vm_state to, const char *reason)
+static bool state_swap(struct vm *vm, enum vmreq_vm_state from, enum vmreq_vm_state to,
+                       const char *reason)
 {
         uint32_t expected = from;
 
-        /* What was done in the old state is visible in the new one; pairs with vmreq_vm_state.  seq_cst: pairs
-         * with emt_priority_only and guest_runnable, when no rendezvous follows. */
-        if (!atomic_compare_exchange_strong_explicit(&vm->state, &expected, to, memory_order_seq_cst,
-                                                     memory_order_acquire))
+        /* What was done in the old state is visible in the new one; pairs with vmreq_vm_state.
+         * seq_cst: pairs with emt_priority_only and guest_runnable, when no rendezvous follows. */
+        if (!atomic_compare_exchange_strong_explicit(&vm->state, &expected, to,
+                                                     memory_order_seq_cst, memory_order_acquire))
                 return false;
         tell_listeners(vm, from, to, reason);
         return true;
@@ -261,13 +264,15 @@ static int32_t enter(void *ctx, uint32_t cpu)
         return change->entered ? 0 : VMREQ_E_STATE;
 }
 
-/* Second rendezvous: vCPUs are put to their beginning where that is asked for; EMT 0, the last, completes. */
+/* Second rendezvous: vCPUs are put to their beginning where that is asked for; EMT 0, the last,
+ * completes. */
 static int32_t complete(void *ctx, uint32_t cpu)
 {
         struct change *change = ctx;
         struct vm *vm = change->vm;
         const struct transition *transition = change->transition;
-        bool resets = transition->between == VMREQ_VM_RESETTING || transition->between == VMREQ_VM_POWERING_ON;
+        bool resets = transition->between == VMREQ_VM_RESETTING ||
+                      transition->between == VMREQ_VM_POWERING_ON;
 
         if (resets) {
                 vm->emts[cpu].halted = false;
@@ -275,13 +280,15 @@ static int32_t complete(void *ctx, uint32_t cpu)
                         vm->backend.vcpu_reset(vm->backend.ctx, cpu);
         }
         if (cpu == 0)
-                (void)state_swap(vm, transition->between,
-                                 transition->to == VMREQ_VM_DESTROYED ? change->from : transition->to, NULL);
+                (void)state_swap(
+                        vm, transition->between,
+                        transition->to == VMREQ_VM_DESTROYED ? change->from : transition->to, NULL);
         return 0;
 }
 
-/* The change has failed.  Outside of a rendezvous, so the listeners are told first: once the old state stands the
- * guest may run and end, or another change begin, and they would be told of that by another thread. */
+/* The change has failed.  Outside of a rendezvous, so the listeners are told first: once the old
+ * state stands the guest may run and end, or another change begin, and they would be told of that
+ * by another thread. */
 static void put_back(struct vm *vm, const struct change *change)
 {
         tell_listeners(vm, change->transition->between, change->from, NULL);
@@ -291,7 +298,9 @@ static void put_back(struct vm *vm, const struct change *change)
 
 static int change_run(struct vm *vm, struct change *change, uint64_t timeout_ns)
 {
-        uint64_t deadline_ns = clock_add(clock_now_ns(), timeout_ns ? timeout_ns : TIMEOUT_NS_DEFAULT), now;
+        uint64_t deadline_ns =
+                         clock_add(clock_now_ns(), timeout_ns ? timeout_ns : TIMEOUT_NS_DEFAULT),
+                 now;
         vmreq_vm id = {vm->id};
         int r = vmreq_rendezvous(id, VMREQ_RENDEZVOUS_DESCENDING, VMREQ_RENDEZVOUS_STOP, timeout_ns,
                                  enter, change, NULL, 0);
@@ -302,7 +311,8 @@ static int change_run(struct vm *vm, struct change *change, uint64_t timeout_ns)
         now = clock_now_ns();
         if (r == 0)
                 r = vmreq_rendezvous(id, VMREQ_RENDEZVOUS_DESCENDING, VMREQ_RENDEZVOUS_STOP,
-                                     deadline_ns > now ? deadline_ns - now : 1, complete, change, NULL, 0);
+                                     deadline_ns > now ? deadline_ns - now : 1, complete, change,
+                                     NULL, 0);
         if (r)
                 put_back(vm, change);
         /* Normal lanes are served again; an EMT may have gone to sleep on a full one. */

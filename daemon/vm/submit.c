@@ -2,13 +2,14 @@
 /*
  * Submission: from a spec to a packet on a lane, or run inline.
  *
- * Everything that can fail is acquired before the request is accepted: the spec is checked, the packet taken
- * from the slab, the deadline noted, the place in the lane drawn.  After that, exactly one completion follows.
+ * Everything that can fail is acquired before the request is accepted: the spec is checked, the
+ * packet taken from the slab, the deadline noted, the place in the lane drawn.  After that, exactly
+ * one completion follows.
  *
  * Against a closing VM: the submitter makes the packet QUEUED, then reads `closed`; the closer sets
- * `closed`, then looks at every packet (both seq_cst).  So a packet that the submitter found acceptable is seen
- * by the closer, and one that was too late is taken back by the submitter - unless the closer was
- * faster, and then it was accepted and KILLED, which is an answer too.
+ * `closed`, then looks at every packet (both seq_cst).  So a packet that the submitter found
+ * acceptable is seen by the closer, and one that was too late is taken back by the submitter -
+ * unless the closer was faster, and then it was accepted and KILLED, which is an answer too.
  */
 #include "vm/vm-internal.h"
 
@@ -95,14 +96,15 @@ int submit_count(struct vm *vm, int result)
         return result;
 }
 
-/* Takes a packet that could not be queued back to ALLOCATED.  False: somebody has ended it already, so it was
- * accepted. */
+/* Takes a packet that could not be queued back to ALLOCATED.  False: somebody has ended it already,
+ * so it was accepted. */
 static bool take_back(struct vm *vm, struct req *req)
 {
         VM_STEP(back_load);
         uint64_t word = req_load(req), generation = REQ_GENERATION(word);
 
-        /* Before the swap: once it is ALLOCATED again, somebody else may queue it and note its deadline. */
+        /* Before the swap: once it is ALLOCATED again, somebody else may queue it and note its
+         * deadline. */
         if (req->deadline_ns)
                 deadline_clear(vm, req_index(vm, req));
         do {
@@ -113,8 +115,8 @@ static bool take_back(struct vm *vm, struct req *req)
         return true;
 }
 
-/* Notes the deadline of a packet that this thread has made QUEUED or RUNNING; so of two threads that queue one
- * packet, only the one that does so notes it. */
+/* Notes the deadline of a packet that this thread has made QUEUED or RUNNING; so of two threads
+ * that queue one packet, only the one that does so notes it. */
 static int note_deadline(struct vm *vm, struct req *req)
 {
         int r;
@@ -122,8 +124,8 @@ static int note_deadline(struct vm *vm, struct req *req)
         if (!req->deadline_ns)
                 return 0;
         r = deadline_set(vm, req_index(vm, req), req->deadline_ns);
-        /* Killed before it was noted: whoever ended it has cleared too early.  The store in deadline_set and this
-         * look pair with the final swap and the clearing behind it. */
+        /* Killed before it was noted: whoever ended it has cleared too early.  The store in
+         * deadline_set and this look pair with the final swap and the clearing behind it. */
         VM_STEP(due_look);
         if (req_state_is_final(REQ_STATE(req_load(req))))
                 deadline_clear(vm, req_index(vm, req));
@@ -133,7 +135,8 @@ static int note_deadline(struct vm *vm, struct req *req)
 /* Somebody else than the EMT that is kicked for it may have to be: emt_pass_wake. */
 static void note_poke(struct vm *vm, const struct req *req)
 {
-        _Atomic uint64_t *newest = &vm->any_poked[req->flags & VMREQ_PRIORITY ? LANE_PRIORITY : LANE_NORMAL];
+        _Atomic uint64_t *newest =
+                &vm->any_poked[req->flags & VMREQ_PRIORITY ? LANE_PRIORITY : LANE_NORMAL];
         uint64_t place = atomic_load_explicit(&req->place, memory_order_relaxed);
         uint64_t old = atomic_load_explicit(newest, memory_order_relaxed);
 
@@ -145,8 +148,8 @@ static void note_poke(struct vm *vm, const struct req *req)
 }
 
 /*
- * ALLOCATED → QUEUED → on its lane.  The caller holds a reference.  0: accepted; it may be complete by now.
- * Else the packet is ALLOCATED again.
+ * ALLOCATED → QUEUED → on its lane.  The caller holds a reference.  0: accepted; it may be complete
+ * by now. Else the packet is ALLOCATED again.
  */
 int submit_single(struct vm *vm, struct req *req)
 {
@@ -243,9 +246,10 @@ static bool disown(struct vm *vm, struct req *req, uint64_t word)
         return true;
 }
 
-/* One try.  *req: NULL, or the packet of the last one; it stays the caller's for submit_end.  With it goes a
- * reference of the call's own, beside the one of the handle's owner: a packet that is killed or runs during the push,
- * and whose hook gives the handle back, is not recycled under our feet. */
+/* One try.  *req: NULL, or the packet of the last one; it stays the caller's for submit_end.  With
+ * it goes a reference of the call's own, beside the one of the handle's owner: a packet that is
+ * killed or runs during the push, and whose hook gives the handle back, is not recycled under our
+ * feet. */
 static int submit_try(struct vm *vm, const struct vmreq_spec *spec, struct req **req)
 {
         int r = 0;
@@ -256,7 +260,8 @@ static int submit_try(struct vm *vm, const struct vmreq_spec *spec, struct req *
                         return VMREQ_E_CLOSED;
                 atomic_store_explicit(&(*req)->queued_ns, clock_now_ns(), memory_order_relaxed);
         } else {
-                r = alloc(vm, spec, spec->flags & VMREQ_NO_WAIT ? 0 : REQ_F_OWNED | REQ_REF_ONE, req);
+                r = alloc(vm, spec, spec->flags & VMREQ_NO_WAIT ? 0 : REQ_F_OWNED | REQ_REF_ONE,
+                          req);
         }
         return r ? r : start(vm, *req);
 }
@@ -276,7 +281,8 @@ static int submit_end(struct vm *vm, struct req *req, int r, vmreq_handle *ret_h
         return r;
 }
 
-/* Who waits for packets may not sit on one: two broadcasts that wait for the last would wait for each other. */
+/* Who waits for packets may not sit on one: two broadcasts that wait for the last would wait for
+ * each other. */
 static void drop_parent(struct vm *vm, struct req **req)
 {
         uint32_t try;
@@ -290,7 +296,8 @@ static void drop_parent(struct vm *vm, struct req **req)
         *req = NULL;
 }
 
-/* Again and again, until there was room.  The packet of a single request is kept meanwhile: room.c. */
+/* Again and again, until there was room.  The packet of a single request is kept meanwhile: room.c.
+ */
 static int submit_when_room(struct vm *vm, const struct vmreq_spec *spec, struct req **req)
 {
         uint64_t until_ns = spec->deadline_ns ? spec->deadline_ns : UINT64_MAX;
@@ -298,7 +305,8 @@ static int submit_when_room(struct vm *vm, const struct vmreq_spec *spec, struct
 
         if (emt_self_of(vm) && (spec->flags & VMREQ_NO_NEST))
                 return VMREQ_E_DEADLOCK;
-        /* seq_cst: pairs with room_made: announced, then looked; freed, then looked whether announced. */
+        /* seq_cst: pairs with room_made: announced, then looked; freed, then looked whether
+         * announced. */
         atomic_fetch_add_explicit(&vm->room_waiters, 1, memory_order_seq_cst);
         for (;;) {
                 uint32_t seen;
@@ -376,7 +384,7 @@ int vmreq_queue(vmreq_handle handle, uint64_t wait_ns)
         if (REQ_STATE(word) == VMREQ_REQ_ALLOCATED)
                 atomic_store_explicit(&req->queued_ns, clock_now_ns(), memory_order_relaxed);
         r = REQ_STATE(word) == VMREQ_REQ_ALLOCATED && !(word & REQ_F_CHILD) ? start(vm, req)
-                                                                           : VMREQ_E_STATE;
+                                                                            : VMREQ_E_STATE;
         submit_count(vm, r);
         if (r == 0 && no_wait)
                 (void)disown(vm, req, word);

@@ -43,7 +43,7 @@ struct emt {
         _Atomic bool stop;
         _Atomic uint32_t attached;  /* a thread of the embedder's is this EMT */
         _Atomic uint32_t interrupt; /* vmreq_vcpu_unhalt was called since the guest last ran */
-        _Atomic uint64_t lazy_ns;   /* when to kick it for a request without POKE; 0: nothing waits */
+        _Atomic uint64_t lazy_ns; /* when to kick it for a request without POKE; 0: nothing waits */
         _Atomic uint64_t wakes, kicks;
 
         /* written by this EMT only, read by snapshots: relaxed */
@@ -58,17 +58,17 @@ struct emt {
         /* this EMT only */
         struct req *current;
         uint32_t nest;
-        uint32_t priority_run; /* priority requests since the last normal one */
+        uint32_t priority_run;       /* priority requests since the last normal one */
         bool any_first[LANE_LEVELS]; /* whose turn it is on a level: ANY or own */
-        bool in_rendezvous;    /* runs a rendezvous callback */
-        bool halted;           /* its guest waits for an interrupt */
-        bool initialised;      /* the backend's vcpu_init has succeeded */
-        uint64_t spin_ns;      /* what it would spin now; 0 = not at all */
+        bool in_rendezvous;          /* runs a rendezvous callback */
+        bool halted;                 /* its guest waits for an interrupt */
+        bool initialised;            /* the backend's vcpu_init has succeeded */
+        uint64_t spin_ns;            /* what it would spin now; 0 = not at all */
 };
 
 struct rendezvous {
-        pthread_mutex_t lock; /* guards all below, except `calling` */
-        pthread_cond_t cond;  /* CLOCK_MONOTONIC */
+        pthread_mutex_t lock;     /* guards all below, except `calling` */
+        pthread_cond_t cond;      /* CLOCK_MONOTONIC */
         _Atomic uint32_t calling; /* EMTs are wanted; read by their loops without the lock */
         bool active;              /* from the caller's start to its end */
         bool refused;             /* the VM is stopping */
@@ -123,7 +123,8 @@ struct vm {
 
         struct pool pool;
         struct lane any[LANE_LEVELS];
-        _Atomic uint64_t any_poked[LANE_LEVELS]; /* place of the newest request with POKE there; 0: none */
+        _Atomic uint64_t
+                any_poked[LANE_LEVELS]; /* place of the newest request with POKE there; 0: none */
         struct rendezvous rendezvous;
         struct listeners listeners;
         struct stripe *stripes;
@@ -132,7 +133,8 @@ struct vm {
         _Alignas(CACHE_PAIR) _Atomic uint32_t state; /* enum vmreq_vm_state */
         _Atomic uint32_t closed;
         _Atomic uint32_t stopped;
-        _Atomic uint32_t starting; /* futex: EMTs whose start is not decided; then the first error */
+        _Atomic uint32_t
+                starting; /* futex: EMTs whose start is not decided; then the first error */
         _Atomic int32_t start_error;
         /* Submitters that wait for room, and a futex that is bumped when some has come. */
         _Alignas(CACHE_PAIR) _Atomic uint32_t room_waiters;
@@ -176,7 +178,8 @@ static inline struct emt *emt_self_of(const struct vm *vm)
 }
 
 void *emt_main(void *arg);
-/* Serves at most `max` requests, in the states between from the priority lanes only; how many it ran. */
+/* Serves at most `max` requests, in the states between from the priority lanes only; how many it
+ * ran. */
 uint32_t emt_serve(struct emt *emt, uint32_t max, bool priority_only);
 /* Runs a request that this EMT has claimed (RUNNING, one reference of the runner's). */
 void emt_run(struct emt *emt, struct req *req, uint64_t word);
@@ -184,10 +187,11 @@ void emt_run(struct emt *emt, struct req *req, uint64_t word);
 bool emt_priority_only(const struct vm *vm);
 /* Is there anything for this EMT to do: stop, rendezvous, lanes? */
 bool emt_has_work(struct emt *emt);
-/* Nothing to do: spins, then sleeps until woken or until `ready(ctx)` (NULL: nothing more than work) or
- * deadline_ns.  ready is asked after the sleep was announced. */
+/* Nothing to do: spins, then sleeps until woken or until `ready(ctx)` (NULL: nothing more than
+ * work) or deadline_ns.  ready is asked after the sleep was announced. */
 void emt_halt(struct emt *emt, bool (*ready)(void *ctx), void *ctx, uint64_t deadline_ns);
-/* Fetches that EMT: wakes it if it sleeps; if it is in the guest kicks it, `now` or after lazy_poke_ns. */
+/* Fetches that EMT: wakes it if it sleeps; if it is in the guest kicks it, `now` or after
+ * lazy_poke_ns. */
 void emt_wake(struct emt *emt, bool now);
 /* The same for one EMT, for a request on an ANY lane: a sleeping one, else one in the guest. */
 void emt_wake_one(struct vm *vm, bool now);
@@ -255,11 +259,12 @@ bool guest_kick(struct emt *emt);
 void room_made(struct vm *vm);
 /* Announces a try that may take room and give it back; its number. */
 uint32_t room_try(struct vm *vm);
-/* Between the two this thread gives back only what its try has taken: no news to anybody, unless others have tried
- * meanwhile and not found it. */
+/* Between the two this thread gives back only what its try has taken: no news to anybody, unless
+ * others have tried meanwhile and not found it. */
 void room_hush(void);
 void room_tried(struct vm *vm, uint32_t try);
-/* Waits for it from `seen` on, until deadline_ns; an EMT serves meanwhile.  0, TIMEOUT or DEADLOCK. */
+/* Waits for it from `seen` on, until deadline_ns; an EMT serves meanwhile.  0, TIMEOUT or DEADLOCK.
+ */
 int room_wait(struct vm *vm, uint32_t seen, uint64_t deadline_ns);
 
 /* ---- state.c ---- */
@@ -276,7 +281,8 @@ void state_guest_ended(struct vm *vm, enum vmreq_vm_state to, const char *reason
 /* Makes the service come at due_ns at the latest.  0, or VMREQ_E_SYSTEM. */
 int deadline_arm(struct vm *vm, uint64_t due_ns);
 
-/* Notes a deadline for `index`, and wakes the service if it is the earliest.  0, or VMREQ_E_SYSTEM. */
+/* Notes a deadline for `index`, and wakes the service if it is the earliest.  0, or VMREQ_E_SYSTEM.
+ */
 int deadline_set(struct vm *vm, uint32_t index, uint64_t deadline_ns);
 void deadline_clear(struct vm *vm, uint32_t index);
 void deadline_stop(struct vm *vm);

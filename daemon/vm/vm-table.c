@@ -2,13 +2,14 @@
 /*
  * Ids → VMs.  An id is never used twice in a process; id mod VMREQ_VMS_MAX is its slot.
  *
- * A pin keeps a VM from being freed while a call is inside the engine.  It is a counter, striped by thread:
+ * A pin keeps a VM from being freed while a call is inside the engine.  It is a counter, striped by
+ * thread:
  *
  *   pin:   stripe++ ; does the slot still carry the id?  no: stripe--, NULL
  *   free:  take the id out of the slot ; wait until every stripe is 0
  *
- * Argument: both sides store, then load, all seq_cst: either the pinner finds the id gone, or the freer
- * finds its count.
+ * Argument: both sides store, then load, all seq_cst: either the pinner finds the id gone, or the
+ * freer finds its count.
  */
 #include "vm/vm-internal.h"
 
@@ -101,9 +102,8 @@ bool vm_table_remove(uint32_t id, struct vm **ret_vm)
         struct slot *slot = &slots[id % VMREQ_VMS_MAX];
         uint32_t expected = id;
 
-        if (id == 0 || !atomic_compare_exchange_strong_explicit(&slot->id, &expected, 0,
-                                                                memory_order_seq_cst,
-                                                                memory_order_relaxed))
+        if (id == 0 || !atomic_compare_exchange_strong_explicit(
+                               &slot->id, &expected, 0, memory_order_seq_cst, memory_order_relaxed))
                 return false;
         for (uint32_t i = 0; i < VM_STRIPES; i++) {
                 uint32_t n;

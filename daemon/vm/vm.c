@@ -6,8 +6,8 @@
  *   stop   joins the EMTs, highest first, EMT 0 last; blocks up to its deadline
  *   free   waits for calls inside the engine (vm-table.c), then releases
  *
- * Closing walks the slab, not the lanes: a lane may belong to an EMT that is stuck, and what stands in it
- * becomes a dead slot anyway.
+ * Closing walks the slab, not the lanes: a lane may belong to an EMT that is stuck, and what stands
+ * in it becomes a dead slot anyway.
  */
 #include "vm/vm-internal.h"
 
@@ -21,11 +21,11 @@
 #include "vm/futex.h"
 #include "vm/processors.h"
 
-#define SLAB_DEFAULT 8192u
-#define LANE_DEFAULT 4096u
-#define BATCH_DEFAULT 64u
+#define SLAB_DEFAULT         8192u
+#define LANE_DEFAULT         4096u
+#define BATCH_DEFAULT        64u
 #define PRIORITY_RUN_DEFAULT 16u
-#define SPIN_NS_DEFAULT 20000u
+#define SPIN_NS_DEFAULT      20000u
 
 static int config_check(const struct vmreq_config *config)
 {
@@ -39,7 +39,8 @@ static int config_check(const struct vmreq_config *config)
         return 0;
 }
 
-/* Spinning takes a processor from somebody unless there is one for each EMT and one for a submitter. */
+/* Spinning takes a processor from somebody unless there is one for each EMT and one for a
+ * submitter. */
 static bool spinning_can_pay(uint32_t cpus)
 {
         return processors_usable("/proc/self/cgroup", "/sys/fs/cgroup") >= cpus + 1;
@@ -84,7 +85,8 @@ static void vm_destroy(struct vm *vm)
 
 static void *alloc_aligned(size_t bytes)
 {
-        void *memory = aligned_alloc(CACHE_PAIR, (bytes + CACHE_PAIR - 1) / CACHE_PAIR * CACHE_PAIR);
+        void *memory =
+                aligned_alloc(CACHE_PAIR, (bytes + CACHE_PAIR - 1) / CACHE_PAIR * CACHE_PAIR);
 
         if (memory)
                 memset(memory, 0, bytes);
@@ -155,7 +157,8 @@ static int vm_new(const struct vmreq_config *config, struct vm **ret_vm)
         vm->due = map_pages((size_t)vm->slab_size * sizeof(uint64_t));
         vm->emts = alloc_aligned(vm->cpus * sizeof(struct emt));
         vm->stripes = alloc_aligned(VM_STRIPES * sizeof(struct stripe));
-        if (!vm->slab || !vm->due || !vm->emts || !vm->stripes || pool_init(&vm->pool, vm->slab_size) ||
+        if (!vm->slab || !vm->due || !vm->emts || !vm->stripes ||
+            pool_init(&vm->pool, vm->slab_size) ||
             lanes_init(vm, config->lane_capacity ? config->lane_capacity : LANE_DEFAULT)) {
                 vm_destroy(vm);
                 return VMREQ_E_MEMORY;
@@ -165,7 +168,8 @@ static int vm_new(const struct vmreq_config *config, struct vm **ret_vm)
         return 0;
 }
 
-/* The EMTs take no signals: those of the process are somebody else's.  (A backend unblocks its own.) */
+/* The EMTs take no signals: those of the process are somebody else's.  (A backend unblocks its
+ * own.) */
 static int start_emts(struct vm *vm)
 {
         sigset_t all, old;
@@ -325,7 +329,8 @@ static void name_stuck(struct vm *vm, uint32_t *ret_stuck, uint32_t n_stuck)
                               !atomic_load_explicit(&emt->attached, memory_order_relaxed);
 
                 if (!nobody && !atomic_load_explicit(&emt->ended, memory_order_acquire) &&
-                    (told || atomic_load_explicit(&emt->state, memory_order_relaxed) == VMREQ_EMT_RUNNING))
+                    (told ||
+                     atomic_load_explicit(&emt->state, memory_order_relaxed) == VMREQ_EMT_RUNNING))
                         ret_stuck[n++] = cpu;
         }
         if (n < n_stuck)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vmreq.h - the request engine of vmreqd, as a library: any thread asks the emulation threads (EMTs) of
- * a virtual machine, one per virtual CPU, to run a function.
+ * vmreq.h - the request engine of vmreqd, as a library: any thread asks the emulation threads
+ * (EMTs) of a virtual machine, one per virtual CPU, to run a function.
  *
  * PUBLIC.  C11 or C++; pthreads; no other dependency.
  *
@@ -15,20 +15,21 @@
  *   VMR3ReqPriorityCallVoidWaitU             vmreq_priority_call_void_wait
  *   (upstream has none)                      vmreq_priority_call_nowait, ..._void_nowait
  *   VMR3ReqProcessU                          vmreq_process
- *   (upstream has none)                      vmreq_submit, vmreq_cancel, vmreq_status, vmreq_current
- *   VMMR3EmtRendezvous                       vmreq_rendezvous
+ *   (upstream has none)                      vmreq_submit, vmreq_cancel, vmreq_status,
+ * vmreq_current VMMR3EmtRendezvous                       vmreq_rendezvous
  *
  * Three answers, never mixed:
- *   1. Submission: was the request accepted?  A function that returns an error here has accepted nothing,
- *      and no hook of that request will ever run.
+ *   1. Submission: was the request accepted?  A function that returns an error here has accepted
+ * nothing, and no hook of that request will ever run.
  *   2. Fate of an accepted request: DONE, CANCELLED, EXPIRED or KILLED.  Exactly one, always.
  *   3. Result: what the callee returned.
  *
- * Two times, never one: `deadline_ns` belongs to the request, `wait_ns` to one wait and changes nothing
- * about the request.  Both in nanoseconds; deadlines are absolute on CLOCK_MONOTONIC (vmreq_now).
+ * Two times, never one: `deadline_ns` belongs to the request, `wait_ns` to one wait and changes
+ * nothing about the request.  Both in nanoseconds; deadlines are absolute on CLOCK_MONOTONIC
+ * (vmreq_now).
  *
- * Calling context: unless its comment says otherwise, a function may be called from any thread, EMTs
- * included, and does not block.  A function never changes errno on purpose.
+ * Calling context: unless its comment says otherwise, a function may be called from any thread,
+ * EMTs included, and does not block.  A function never changes errno on purpose.
  */
 #ifndef VMREQ_H
 #define VMREQ_H
@@ -43,7 +44,8 @@ extern "C" {
 
 #define VMREQ_API __attribute__((visibility("default")))
 
-/* ---- statuses ------------------------------------------------------------------------------------ */
+/* ---- statuses
+ * ------------------------------------------------------------------------------------ */
 
 /*
  * What functions return: 0, or one of these.  The range is far from what callees use, because the
@@ -62,44 +64,48 @@ enum vmreq_error {
         VMREQ_E_STATE = -20009,     /* not legal in the VM's or the request's present state */
         VMREQ_E_DEADLOCK = -20010,  /* this EMT may not wait here */
         VMREQ_E_MEMORY = -20011,
-        VMREQ_E_SYSTEM = -20012,    /* the operating system refused a thread */
-        VMREQ_E_SKIPPED = -20013,   /* row fate SKIPPED */
-        VMREQ_E_NOT_EMT = -20014,   /* legal on an EMT of this VM only */
+        VMREQ_E_SYSTEM = -20012,  /* the operating system refused a thread */
+        VMREQ_E_SKIPPED = -20013, /* row fate SKIPPED */
+        VMREQ_E_NOT_EMT = -20014, /* legal on an EMT of this VM only */
 };
 
 /* "BUSY" …; "UNKNOWN" for a number that is not one of the above.  Never NULL. */
 VMREQ_API const char *vmreq_error_name(int error);
 
-/* ---- bounds -------------------------------------------------------------------------------------- */
+/* ---- bounds
+ * -------------------------------------------------------------------------------------- */
 
 #define VMREQ_ARGS_MAX 15u        /* words a callee can take */
 #define VMREQ_CPUS_MAX 256u       /* EMTs of one VM */
-#define VMREQ_VMS_MAX 256u        /* VMs alive in one process */
+#define VMREQ_VMS_MAX  256u       /* VMs alive in one process */
 #define VMREQ_SLAB_MAX (1u << 22) /* packets of one VM */
 #define VMREQ_LANE_MAX (1u << 21) /* places in one lane */
 #define VMREQ_NEST_MAX 8u         /* waits nested on one EMT */
 
 #define VMREQ_FOREVER UINT64_MAX /* as wait_ns: no limit */
 
-/* ---- destinations and flags ---------------------------------------------------------------------- */
+/* ---- destinations and flags
+ * ---------------------------------------------------------------------- */
 
 /* 0..n-1 is that EMT; a caller that is that EMT runs the request inline, at once. */
-#define VMREQ_CPU_ANY 0xfffffff0u         /* whichever EMT takes it first; inline if the caller is one */
-#define VMREQ_CPU_ANY_QUEUE 0xfffffff1u   /* as ANY, but always queued */
-#define VMREQ_CPU_ALL 0xfffffff2u         /* every EMT, one after the other, ascending */
+#define VMREQ_CPU_ANY         0xfffffff0u /* whichever EMT takes it first; inline if the caller is one */
+#define VMREQ_CPU_ANY_QUEUE   0xfffffff1u /* as ANY, but always queued */
+#define VMREQ_CPU_ALL         0xfffffff2u /* every EMT, one after the other, ascending */
 #define VMREQ_CPU_ALL_REVERSE 0xfffffff3u /* every EMT, one after the other, descending */
-#define VMREQ_CPU_NONE 0xffffffffu        /* in answers: no EMT */
+#define VMREQ_CPU_NONE        0xffffffffu /* in answers: no EMT */
 
-#define VMREQ_VOID 0x01u     /* the callee returns nothing (same as kind VMREQ_FN_VOID) */
-#define VMREQ_NO_WAIT 0x02u  /* nobody collects the result: no handle is given out */
-#define VMREQ_PRIORITY 0x04u /* the priority lane */
-#define VMREQ_POKE 0x08u     /* take the target out of guest execution now */
-#define VMREQ_NO_NEST 0x10u  /* if the caller is an EMT: do not serve requests while waiting */
-#define VMREQ_PARALLEL 0x20u /* a broadcast goes to all EMTs at once */
-#define VMREQ_CONTINUE 0x40u /* a broadcast goes on after a row that is not a successful DONE */
-#define VMREQ_WAIT_ROOM 0x80u /* vmreq_submit blocks while slab or lane is full, instead of BUSY */
+#define VMREQ_VOID      0x01u /* the callee returns nothing (same as kind VMREQ_FN_VOID) */
+#define VMREQ_NO_WAIT   0x02u /* nobody collects the result: no handle is given out */
+#define VMREQ_PRIORITY  0x04u /* the priority lane */
+#define VMREQ_POKE      0x08u /* take the target out of guest execution now */
+#define VMREQ_NO_NEST   0x10u /* if the caller is an EMT: do not serve requests while waiting */
+#define VMREQ_PARALLEL  0x20u /* a broadcast goes to all EMTs at once */
+#define VMREQ_CONTINUE  0x40u /* a broadcast goes on after a row that is not a successful DONE */
+#define VMREQ_WAIT_ROOM 0x80u /* vmreq_submit blocks while slab or lane is full, instead of BUSY   \
+                               */
 
-/* ---- objects ------------------------------------------------------------------------------------- */
+/* ---- objects
+ * ------------------------------------------------------------------------------------- */
 
 /* A VM, by value.  Ids are never reused in a process: a stale one is refused. */
 typedef struct vmreq_vm {
@@ -130,8 +136,8 @@ enum vmreq_kind {
 
 /*
  * A word function's address, its type dropped.  Its parameters may be any integers, enums, bools or
- * pointers: under the System V AMD64 and the AArch64 ABI a callee reads only as much of the 64-bit word
- * as its parameter has.  No floating point, no structures.
+ * pointers: under the System V AMD64 and the AArch64 ABI a callee reads only as much of the 64-bit
+ * word as its parameter has.  No floating point, no structures.
  */
 typedef void (*vmreq_fn)(void);
 
@@ -140,12 +146,13 @@ typedef void (*vmreq_fn)(void);
 
 /* What a callback may say beside its status. */
 struct vmreq_reply {
-        uint64_t value;    /* becomes vmreq_result.value; 0 at entry */
-        uint32_t cpu;      /* the EMT that runs it */
-        void *user;        /* vmreq_spec.user */
+        uint64_t value; /* becomes vmreq_result.value; 0 at entry */
+        uint32_t cpu;   /* the EMT that runs it */
+        void *user;     /* vmreq_spec.user */
 };
 
-/* The callback form: anything that words cannot express.  Runs on the EMT.  Negative is a failure. */
+/* The callback form: anything that words cannot express.  Runs on the EMT.  Negative is a failure.
+ */
 typedef int32_t (*vmreq_callback)(void *ctx, const uint64_t *args, uint32_t argc,
                                   struct vmreq_reply *reply);
 
@@ -181,23 +188,25 @@ VMREQ_API const char *vmreq_req_state_name(enum vmreq_req_state state);
 struct vmreq_row {
         uint32_t cpu; /* where it ran or would have; VMREQ_CPU_NONE: not known yet (ANY) */
         enum vmreq_fate fate;
-        int32_t status;  /* VMREQ_FN_STATUS, CALLBACK: what it returned; else 0 */
-        uint64_t value;  /* other word kinds: the extended result; CALLBACK: reply.value */
+        int32_t status;     /* VMREQ_FN_STATUS, CALLBACK: what it returned; else 0 */
+        uint64_t value;     /* other word kinds: the extended result; CALLBACK: reply.value */
         uint64_t queued_ns; /* from submission to start, or to the end if it never ran */
         uint64_t run_ns;    /* from start to end; 0 if it never ran */
-        uint64_t take_seq;  /* its place in the order of takes from its lane; 0 if it was not taken */
+        uint64_t
+                take_seq; /* its place in the order of takes from its lane; 0 if it was not taken */
 };
 
 /* What a completion says.  Borrowed, valid during the hook. */
 struct vmreq_result {
-        vmreq_handle handle; /* identifies; VMREQ_HANDLE_NONE never */
-        uint64_t tag;        /* vmreq_spec.tag */
-        struct vmreq_row row;   /* a broadcast's: fate DONE; what came of it stands in its rows */
-        uint32_t n_rows;        /* broadcast: vCPUs; else 0 */
+        vmreq_handle handle;  /* identifies; VMREQ_HANDLE_NONE never */
+        uint64_t tag;         /* vmreq_spec.tag */
+        struct vmreq_row row; /* a broadcast's: fate DONE; what came of it stands in its rows */
+        uint32_t n_rows;      /* broadcast: vCPUs; else 0 */
         const struct vmreq_row *rows; /* broadcast: one per vCPU in order of cpu; else NULL */
 };
 
-/* ---- VM ------------------------------------------------------------------------------------------ */
+/* ---- VM
+ * ------------------------------------------------------------------------------------------ */
 
 enum vmreq_vm_state {
         VMREQ_VM_CREATED,
@@ -229,33 +238,38 @@ VMREQ_API const char *vmreq_vm_event_name(enum vmreq_vm_event event);
 
 /* Why a run of the guest ended. */
 enum vmreq_exit {
-        VMREQ_EXIT_AGAIN,     /* it was kicked, or an exit was handled: run again when nothing else is to do */
-        VMREQ_EXIT_HALT,      /* the guest waits for an interrupt: not before vmreq_vcpu_unhalt */
+        VMREQ_EXIT_AGAIN, /* it was kicked, or an exit was handled: run again when nothing else is
+                             to do */
+        VMREQ_EXIT_HALT,  /* the guest waits for an interrupt: not before vmreq_vcpu_unhalt */
         VMREQ_EXIT_POWER_OFF, /* the guest has powered the machine off: the VM goes to OFF */
         VMREQ_EXIT_FAILED,    /* triple fault, backend error: the VM goes to FAILED */
 };
 
 /*
- * What runs the guest.  Every function may be NULL but `run` and `kick`, which come together; without a backend
- * EMTs serve requests and sleep.
+ * What runs the guest.  Every function may be NULL but `run` and `kick`, which come together;
+ * without a backend EMTs serve requests and sleep.
  */
 struct vmreq_backend {
         size_t size; /* sizeof(struct vmreq_backend): versioning */
         void *ctx;
-        /* On the vCPU's EMT, before its first request / after its last.  Negative: the VM is not created. */
+        /* On the vCPU's EMT, before its first request / after its last.  Negative: the VM is not
+         * created. */
         int (*vcpu_init)(void *ctx, uint32_t cpu);
         void (*vcpu_fini)(void *ctx, uint32_t cpu);
         /* On its EMT, at power_on and reset: put the vCPU to its beginning. */
         void (*vcpu_reset)(void *ctx, uint32_t cpu);
-        /* On its EMT: runs guest code until an exit; enum vmreq_exit.  *ret_reason may be set to a static
-         * string for POWER_OFF and FAILED. */
+        /* On its EMT: runs guest code until an exit; enum vmreq_exit.  *ret_reason may be set to a
+         * static string for POWER_OFF and FAILED. */
         int (*run)(void *ctx, uint32_t cpu, const char **ret_reason);
-        /* Any thread, must not block: makes the run that is under way, or the next one if none is, return at
-         * once.  Never lost; one too many only costs an exit. */
+        /* Any thread, must not block: makes the run that is under way, or the next one if none is,
+         * return at once.  Never lost; one too many only costs an exit. */
         void (*kick)(void *ctx, uint32_t cpu);
 };
 
-#define VMREQ_BACKEND_INIT {.size = sizeof(struct vmreq_backend)}
+#define VMREQ_BACKEND_INIT                                                                         \
+        {                                                                                          \
+                .size = sizeof(struct vmreq_backend)                                               \
+        }
 
 #define VMREQ_CONFIG_ATTACH 0x1u /* the EMTs are the caller's own threads: vmreq_emt_attach */
 
@@ -270,53 +284,59 @@ struct vmreq_config {
         uint32_t batch;         /* requests an EMT runs before it looks at stop, rendezvous and its
                                  * guest again; 0 = 64 */
         uint32_t priority_run;  /* priority requests in a row while normal ones wait; 0 = 16 */
-        uint64_t spin_ns;       /* longest spin before sleeping; 0 = 20000; VMREQ_FOREVER = never spin.
-                                 * Never either when EMTs + 1 exceed the usable processors. */
-        uint32_t lazy_poke_ms;  /* a request without POKE takes its EMT out of the guest after so long at the
-                                 * latest; 0 = never */
+        uint64_t spin_ns; /* longest spin before sleeping; 0 = 20000; VMREQ_FOREVER = never spin.
+                           * Never either when EMTs + 1 exceed the usable processors. */
+        uint32_t lazy_poke_ms; /* a request without POKE takes its EMT out of the guest after so
+                                * long at the latest; 0 = never */
         const struct vmreq_backend *backend; /* copied; NULL: none */
-        const char *name;       /* of the threads, "NAME/0" …, cut at 15 bytes; NULL = "vmreq-emt" */
+        const char *name; /* of the threads, "NAME/0" …, cut at 15 bytes; NULL = "vmreq-emt" */
 
         /*
          * The deadline service.  NULL: a thread of the engine's own.  Else the host calls
          * vmreq_vm_service when due, and this hook tells it that the next due time has become
-         * `due_ns`, earlier than what the last call returned.  Called by submitters; must not block.
+         * `due_ns`, earlier than what the last call returned.  Called by submitters; must not
+         * block.
          */
         void (*service_wake)(void *ctx, uint64_t due_ns);
-        /* Told of each state change, in order, one at a time, by the thread that brings it about (an EMT, or
-         * the caller of a change that timed out).  `reason`: why the guest ended by itself; NULL for a change
-         * that was asked for.  Must not block. */
+        /* Told of each state change, in order, one at a time, by the thread that brings it about
+         * (an EMT, or the caller of a change that timed out).  `reason`: why the guest ended by
+         * itself; NULL for a change that was asked for.  Must not block. */
         void (*state_changed)(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to,
                               const char *reason);
         void *ctx; /* of the two hooks above */
 };
 
-#define VMREQ_CONFIG_INIT {.size = sizeof(struct vmreq_config), .cpus = 1, .lazy_poke_ms = 10}
+#define VMREQ_CONFIG_INIT                                                                          \
+        {                                                                                          \
+                .size = sizeof(struct vmreq_config), .cpus = 1, .lazy_poke_ms = 10                 \
+        }
 
 /*
  * Creates a VM in state CREATED, with its EMTs running and serving requests.  `config` is copied.
- * Errors: INVALID, MEMORY, SYSTEM, BUSY (VMREQ_VMS_MAX).  Not on an EMT of the VM, naturally; blocks until
- * the EMTs run.
+ * Errors: INVALID, MEMORY, SYSTEM, BUSY (VMREQ_VMS_MAX).  Not on an EMT of the VM, naturally;
+ * blocks until the EMTs run.
  */
 VMREQ_API int vmreq_vm_create(const struct vmreq_config *config, vmreq_vm *ret_vm);
 
 /*
- * The end, in three steps.  close: refuses new work, completes all that is queued as KILLED, asks what is
- * running to stop; never blocks; idempotent.
+ * The end, in three steps.  close: refuses new work, completes all that is queued as KILLED, asks
+ * what is running to stop; never blocks; idempotent.
  */
 VMREQ_API int vmreq_vm_close(vmreq_vm vm);
 
 /*
- * stop: closes, then joins the EMTs, EMT 0 last.  Blocks until `deadline_ns` at most (VMREQ_FOREVER: no
- * limit).  TIMEOUT: some EMTs have not ended, and ret_stuck (NULL, or room for `n_stuck` entries) gets
- * their cpu numbers, VMREQ_CPU_NONE behind the last; may be called again.  On an EMT of this VM: DEADLOCK.
+ * stop: closes, then joins the EMTs, EMT 0 last.  Blocks until `deadline_ns` at most
+ * (VMREQ_FOREVER: no limit).  TIMEOUT: some EMTs have not ended, and ret_stuck (NULL, or room for
+ * `n_stuck` entries) gets their cpu numbers, VMREQ_CPU_NONE behind the last; may be called again.
+ * On an EMT of this VM: DEADLOCK.
  */
-VMREQ_API int vmreq_vm_stop(vmreq_vm vm, uint64_t deadline_ns, uint32_t *ret_stuck, uint32_t n_stuck);
+VMREQ_API int vmreq_vm_stop(vmreq_vm vm, uint64_t deadline_ns, uint32_t *ret_stuck,
+                            uint32_t n_stuck);
 
 /*
- * free: releases everything.  STATE before stop has succeeded.  Waits for calls by other threads that are
- * inside the engine (they end at once, since the VM is closed).  Every handle is stale afterwards, no hook
- * runs any more.
+ * free: releases everything.  STATE before stop has succeeded.  Waits for calls by other threads
+ * that are inside the engine (they end at once, since the VM is closed).  Every handle is stale
+ * afterwards, no hook runs any more.
  */
 VMREQ_API int vmreq_vm_free(vmreq_vm vm);
 
@@ -325,20 +345,20 @@ VMREQ_API enum vmreq_vm_state vmreq_vm_state(vmreq_vm vm);
 
 /*
  * Asks for a change of state.  Two short descending rendezvous, through the -ING state.  On success
- * *ret_changed (NULL allowed) is 1, or 0 if the VM was there already.  STATE: not legal now, *ret_state
- * (NULL allowed) says where it is.  TIMEOUT: some EMT did not arrive within `timeout_ns` (0 = 5 s), and
- * the VM is back where it came from.  Blocks; on an EMT it takes part itself.
+ * *ret_changed (NULL allowed) is 1, or 0 if the VM was there already.  STATE: not legal now,
+ * *ret_state (NULL allowed) says where it is.  TIMEOUT: some EMT did not arrive within `timeout_ns`
+ * (0 = 5 s), and the VM is back where it came from.  Blocks; on an EMT it takes part itself.
  */
 VMREQ_API int vmreq_vm_change(vmreq_vm vm, enum vmreq_vm_event event, uint64_t timeout_ns,
                               int *ret_changed, enum vmreq_vm_state *ret_state);
 
 /*
- * Listeners for changes of state, at most VMREQ_LISTENERS_MAX, told after state_changed in the order of their
- * registration, on the thread that brings the change about.  One that answers VMREQ_LISTENER_PENDING in a
- * state between (-ING) holds the change there until vmreq_state_done(vm, id), within the change's time limit.
- * Errors: BUSY (too many), INVALID.
+ * Listeners for changes of state, at most VMREQ_LISTENERS_MAX, told after state_changed in the
+ * order of their registration, on the thread that brings the change about.  One that answers
+ * VMREQ_LISTENER_PENDING in a state between (-ING) holds the change there until
+ * vmreq_state_done(vm, id), within the change's time limit. Errors: BUSY (too many), INVALID.
  */
-#define VMREQ_LISTENERS_MAX 16u
+#define VMREQ_LISTENERS_MAX    16u
 #define VMREQ_LISTENER_PENDING 1
 
 typedef int (*vmreq_listener)(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to);
@@ -351,35 +371,36 @@ VMREQ_API int vmreq_state_done(vmreq_vm vm, uint32_t id);
 VMREQ_API uint32_t vmreq_vm_cpus(vmreq_vm vm);
 
 /*
- * The deadline service's turn, for hosts that set service_wake: completes what is due at `now_ns` and
- * returns the next due time, UINT64_MAX if none.  One thread at a time.
+ * The deadline service's turn, for hosts that set service_wake: completes what is due at `now_ns`
+ * and returns the next due time, UINT64_MAX if none.  One thread at a time.
  */
 VMREQ_API uint64_t vmreq_vm_service(vmreq_vm vm, uint64_t now_ns);
 
-/* ---- requests ------------------------------------------------------------------------------------ */
+/* ---- requests
+ * ------------------------------------------------------------------------------------ */
 
 struct vmreq_spec {
-        size_t size;   /* sizeof(struct vmreq_spec): versioning */
-        uint32_t cpu;  /* destination */
+        size_t size;  /* sizeof(struct vmreq_spec): versioning */
+        uint32_t cpu; /* destination */
         uint32_t flags;
         enum vmreq_kind kind;
-        vmreq_fn fn;   /* a word function, or NULL with kind CALLBACK */
+        vmreq_fn fn; /* a word function, or NULL with kind CALLBACK */
         vmreq_callback callback;
-        void *ctx;     /* CALLBACK: its first argument */
+        void *ctx;            /* CALLBACK: its first argument */
         const uint64_t *args; /* copied; extended by the declared type */
-        uint32_t argc; /* 0..VMREQ_ARGS_MAX */
+        uint32_t argc;        /* 0..VMREQ_ARGS_MAX */
         uint64_t deadline_ns; /* 0 = none */
-        uint64_t tag;  /* the caller's own number, shown by vmreq_emt_info */
+        uint64_t tag;         /* the caller's own number, shown by vmreq_emt_info */
 
         /*
-         * Hooks, each may be NULL, all get `user`.  They may run on an EMT, the canceller, the deadline
-         * service or the thread that closes the VM, even before vmreq_submit or vmreq_cancel has
-         * returned; never after vmreq_vm_free; never two of the same request at once, rows
-         * apart.  They may not block.
+         * Hooks, each may be NULL, all get `user`.  They may run on an EMT, the canceller, the
+         * deadline service or the thread that closes the VM, even before vmreq_submit or
+         * vmreq_cancel has returned; never after vmreq_vm_free; never two of the same request at
+         * once, rows apart.  They may not block.
          */
         void *user;
-        /* A broadcast's row is final.  Once per vCPU, before `complete`; rows of one broadcast may come from
-         * several threads at once. */
+        /* A broadcast's row is final.  Once per vCPU, before `complete`; rows of one broadcast may
+         * come from several threads at once. */
         void (*row)(void *user, const struct vmreq_row *row);
         /* The deadline passed while the callee runs (not for broadcasts).  At most once, before
          * `complete`. */
@@ -391,38 +412,43 @@ struct vmreq_spec {
         void (*release)(void *user);
 };
 
-#define VMREQ_SPEC_INIT {.size = sizeof(struct vmreq_spec), .cpu = VMREQ_CPU_ANY}
+#define VMREQ_SPEC_INIT                                                                            \
+        {                                                                                          \
+                .size = sizeof(struct vmreq_spec), .cpu = VMREQ_CPU_ANY                            \
+        }
 
 /*
- * Submits.  `spec` is read before return.  Without NO_WAIT *ret_handle (must not be NULL) is a reference
- * that the caller gives back with vmreq_free.  With NO_WAIT ret_handle may be NULL; it then gets a handle
- * that identifies and can be cancelled, but holds nothing and must not be freed.
+ * Submits.  `spec` is read before return.  Without NO_WAIT *ret_handle (must not be NULL) is a
+ * reference that the caller gives back with vmreq_free.  With NO_WAIT ret_handle may be NULL; it
+ * then gets a handle that identifies and can be cancelled, but holds nothing and must not be freed.
  * A caller that is the right EMT runs the request inline: it is complete on return.
- * Errors: INVALID, HANDLE (no such VM), CLOSED, BUSY.  With WAIT_ROOM it blocks instead of BUSY (an EMT serves
- * meanwhile, as in vmreq_wait; DEADLOCK where that may not wait), until the request's deadline: then TIMEOUT, and
- * nothing was accepted.
+ * Errors: INVALID, HANDLE (no such VM), CLOSED, BUSY.  With WAIT_ROOM it blocks instead of BUSY (an
+ * EMT serves meanwhile, as in vmreq_wait; DEADLOCK where that may not wait), until the request's
+ * deadline: then TIMEOUT, and nothing was accepted.
  */
 VMREQ_API int vmreq_submit(vmreq_vm vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle);
 
 /*
- * Upstream's two steps.  alloc gives a packet in state ALLOCATED for `spec` (args copied); queue submits it
- * and waits up to wait_ns (0: not at all, TIMEOUT unless it is complete); a packet that was allocated with
- * NO_WAIT belongs to the engine from then on.  A packet that was queued cannot be queued again: STATE.
+ * Upstream's two steps.  alloc gives a packet in state ALLOCATED for `spec` (args copied); queue
+ * submits it and waits up to wait_ns (0: not at all, TIMEOUT unless it is complete); a packet that
+ * was allocated with NO_WAIT belongs to the engine from then on.  A packet that was queued cannot
+ * be queued again: STATE.
  */
 VMREQ_API int vmreq_alloc(vmreq_vm vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle);
 VMREQ_API int vmreq_queue(vmreq_handle handle, uint64_t wait_ns);
 
 /*
- * Waits until the request is complete.  OK: it is, whatever its fate.  TIMEOUT: wait_ns is over, or the
- * request's deadline has passed while it runs.  Idempotent, callable by several threads at once.  Blocks.
- * On an EMT of the same VM it serves requests meanwhile (one nesting level a wait, VMREQ_NEST_MAX at most,
- * then DEADLOCK; DEADLOCK at once with NO_NEST).  A cycle through a lock of a callee's own is not detected.
+ * Waits until the request is complete.  OK: it is, whatever its fate.  TIMEOUT: wait_ns is over, or
+ * the request's deadline has passed while it runs.  Idempotent, callable by several threads at
+ * once.  Blocks. On an EMT of the same VM it serves requests meanwhile (one nesting level a wait,
+ * VMREQ_NEST_MAX at most, then DEADLOCK; DEADLOCK at once with NO_NEST).  A cycle through a lock of
+ * a callee's own is not detected.
  */
 VMREQ_API int vmreq_wait(vmreq_handle handle, uint64_t wait_ns);
 
 /*
- * Gives back the caller's reference.  Legal in any state: a request that is still in flight goes on and is
- * recycled when it ends.  A second free of the same handle is refused (HANDLE).
+ * Gives back the caller's reference.  Legal in any state: a request that is still in flight goes on
+ * and is recycled when it ends.  A second free of the same handle is refused (HANDLE).
  */
 VMREQ_API int vmreq_free(vmreq_handle handle);
 
@@ -431,8 +457,8 @@ VMREQ_API int vmreq_status(vmreq_handle handle, enum vmreq_req_state *ret_state,
                            struct vmreq_row *ret_row);
 
 /*
- * The rows of a complete broadcast, ordered by cpu: at most `n_rows` of them; *ret_n (NULL allowed) is how
- * many there are.  STATE: not complete.  INVALID: not a broadcast.
+ * The rows of a complete broadcast, ordered by cpu: at most `n_rows` of them; *ret_n (NULL allowed)
+ * is how many there are.  STATE: not complete.  INVALID: not a broadcast.
  */
 VMREQ_API int vmreq_rows(vmreq_handle handle, struct vmreq_row *ret_rows, uint32_t n_rows,
                          uint32_t *ret_n);
@@ -450,35 +476,40 @@ VMREQ_API const char *vmreq_verdict_name(enum vmreq_verdict verdict);
 /* Cancels.  Completes the request on this thread if it wins. */
 VMREQ_API enum vmreq_verdict vmreq_cancel(vmreq_handle handle);
 
-/* ---- the conveniences ---------------------------------------------------------------------------- */
+/* ---- the conveniences
+ * ---------------------------------------------------------------------------- */
 
 /*
  * All take a destination, a word function, the number of words and the words, each as VMREQ_W(x).
  * *_wait forms fold: a submission or fate error if there was one (CANCELLED, EXPIRED, KILLED as
- * VMREQ_E_*), else the callee's status (void forms: 0).  *_nowait forms return the submission's answer.
- * INVALID for more than VMREQ_ARGS_MAX words.
+ * VMREQ_E_*), else the callee's status (void forms: 0).  *_nowait forms return the submission's
+ * answer. INVALID for more than VMREQ_ARGS_MAX words.
  */
 VMREQ_API int vmreq_call_wait(vmreq_vm vm, uint32_t cpu, vmreq_fn fn, uint32_t argc, ...);
 VMREQ_API int vmreq_call_void_wait(vmreq_vm vm, uint32_t cpu, vmreq_fn fn, uint32_t argc, ...);
 VMREQ_API int vmreq_call_nowait(vmreq_vm vm, uint32_t cpu, vmreq_fn fn, uint32_t argc, ...);
 VMREQ_API int vmreq_call_void_nowait(vmreq_vm vm, uint32_t cpu, vmreq_fn fn, uint32_t argc, ...);
 VMREQ_API int vmreq_priority_call_wait(vmreq_vm vm, uint32_t cpu, vmreq_fn fn, uint32_t argc, ...);
-VMREQ_API int vmreq_priority_call_void_wait(vmreq_vm vm, uint32_t cpu, vmreq_fn fn, uint32_t argc, ...);
-VMREQ_API int vmreq_priority_call_nowait(vmreq_vm vm, uint32_t cpu, vmreq_fn fn, uint32_t argc, ...);
+VMREQ_API int vmreq_priority_call_void_wait(vmreq_vm vm, uint32_t cpu, vmreq_fn fn, uint32_t argc,
+                                            ...);
+VMREQ_API int vmreq_priority_call_nowait(vmreq_vm vm, uint32_t cpu, vmreq_fn fn, uint32_t argc,
+                                         ...);
 VMREQ_API int vmreq_priority_call_void_nowait(vmreq_vm vm, uint32_t cpu, vmreq_fn fn, uint32_t argc,
                                               ...);
 
 /*
- * The general form: flags as above, submit and wait up to wait_ns.  OK, TIMEOUT, or DEADLOCK from the wait
- * (the request stays accepted): *ret_handle is the caller's to free (VMREQ_HANDLE_NONE with NO_WAIT, where
- * ret_handle may be NULL); else VMREQ_HANDLE_NONE.  The callee returns a status unless VMREQ_VOID is set.
+ * The general form: flags as above, submit and wait up to wait_ns.  OK, TIMEOUT, or DEADLOCK from
+ * the wait (the request stays accepted): *ret_handle is the caller's to free (VMREQ_HANDLE_NONE
+ * with NO_WAIT, where ret_handle may be NULL); else VMREQ_HANDLE_NONE.  The callee returns a status
+ * unless VMREQ_VOID is set.
  */
 VMREQ_API int vmreq_call(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, uint64_t wait_ns,
                          uint32_t flags, vmreq_fn fn, uint32_t argc, ...);
 VMREQ_API int vmreq_callv(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, uint64_t wait_ns,
                           uint32_t flags, vmreq_fn fn, uint32_t argc, va_list args);
 
-/* ---- on an EMT ----------------------------------------------------------------------------------- */
+/* ---- on an EMT
+ * ----------------------------------------------------------------------------------- */
 
 /* The cpu number of the calling EMT; VMREQ_CPU_NONE if the caller is no EMT of `vm`. */
 VMREQ_API uint32_t vmreq_emt_self(vmreq_vm vm);
@@ -486,31 +517,32 @@ VMREQ_API uint32_t vmreq_emt_self(vmreq_vm vm);
 /* The request that the calling EMT runs (the innermost one); VMREQ_HANDLE_NONE elsewhere. */
 VMREQ_API vmreq_handle vmreq_current(void);
 
-/* 1 if somebody wants the request that the calling EMT runs to end early: cancelled, past its deadline,
- * or its VM closed. */
+/* 1 if somebody wants the request that the calling EMT runs to end early: cancelled, past its
+ * deadline, or its VM closed. */
 VMREQ_API int vmreq_cancel_requested(void);
 
 /*
- * Parks the calling EMT inside a callee until vmreq_unpark for its cpu (a permit: an unpark that came
- * first lets the next park pass), until the request is asked to end early (CANCELLED) or until deadline_ns
- * (TIMEOUT; VMREQ_FOREVER: no limit).  NOT_EMT elsewhere.  Blocks, serves nothing meanwhile.
+ * Parks the calling EMT inside a callee until vmreq_unpark for its cpu (a permit: an unpark that
+ * came first lets the next park pass), until the request is asked to end early (CANCELLED) or until
+ * deadline_ns (TIMEOUT; VMREQ_FOREVER: no limit).  NOT_EMT elsewhere.  Blocks, serves nothing
+ * meanwhile.
  */
 VMREQ_API int vmreq_park(uint64_t deadline_ns);
 VMREQ_API int vmreq_unpark(vmreq_vm vm, uint32_t cpu);
 
 /*
- * Joins a rendezvous that is calling, then serves what is queued for the calling EMT and for ANY, at most one
- * batch; priority lanes only if `priority_only`.  Returns how many requests it ran.  Nested calls are legal.
- * NOT_EMT elsewhere; CLOSED outside of callees once the VM is stopping.
+ * Joins a rendezvous that is calling, then serves what is queued for the calling EMT and for ANY,
+ * at most one batch; priority lanes only if `priority_only`.  Returns how many requests it ran.
+ * Nested calls are legal. NOT_EMT elsewhere; CLOSED outside of callees once the VM is stopping.
  */
 VMREQ_API int vmreq_process(vmreq_vm vm, int priority_only);
 
 /*
- * EMTs of the caller's own (VMREQ_CONFIG_ATTACH).  The calling thread becomes the EMT of `cpu` until it detaches;
- * it then loops over vmreq_process, and over vmreq_halt or its guest between vmreq_guest_enter and
- * vmreq_guest_leave.  When vmreq_process returns CLOSED it detaches: vmreq_vm_stop waits for that.
- * Errors: INVALID, STATE (that cpu has an EMT, this thread is one, the VM is not of that kind), CLOSED, or what
- * the backend's vcpu_init returned.
+ * EMTs of the caller's own (VMREQ_CONFIG_ATTACH).  The calling thread becomes the EMT of `cpu`
+ * until it detaches; it then loops over vmreq_process, and over vmreq_halt or its guest between
+ * vmreq_guest_enter and vmreq_guest_leave.  When vmreq_process returns CLOSED it detaches:
+ * vmreq_vm_stop waits for that. Errors: INVALID, STATE (that cpu has an EMT, this thread is one,
+ * the VM is not of that kind), CLOSED, or what the backend's vcpu_init returned.
  */
 VMREQ_API int vmreq_emt_attach(vmreq_vm vm, uint32_t cpu);
 VMREQ_API int vmreq_emt_detach(vmreq_vm vm);
@@ -522,9 +554,9 @@ VMREQ_API int vmreq_pending(vmreq_vm vm);
 VMREQ_API int vmreq_halt(vmreq_vm vm, uint64_t deadline_ns);
 
 /*
- * Brackets guest execution by the caller's own loop.  enter: OK: the guest may be entered; from here on the
- * backend's `kick` is called where this EMT is wanted.  STATE: something is pending, or the VM is not RUNNING:
- * serve first.  leave: as soon as the guest is left.
+ * Brackets guest execution by the caller's own loop.  enter: OK: the guest may be entered; from
+ * here on the backend's `kick` is called where this EMT is wanted.  STATE: something is pending, or
+ * the VM is not RUNNING: serve first.  leave: as soon as the guest is left.
  */
 VMREQ_API int vmreq_guest_enter(vmreq_vm vm);
 VMREQ_API int vmreq_guest_leave(vmreq_vm vm);
@@ -532,7 +564,8 @@ VMREQ_API int vmreq_guest_leave(vmreq_vm vm);
 /* Any thread: an interrupt is there for a vCPU that its guest has halted. */
 VMREQ_API int vmreq_vcpu_unhalt(vmreq_vm vm, uint32_t cpu);
 
-/* ---- rendezvous ---------------------------------------------------------------------------------- */
+/* ---- rendezvous
+ * ---------------------------------------------------------------------------------- */
 
 enum vmreq_rendezvous_kind {
         VMREQ_RENDEZVOUS_ONCE,       /* by one EMT, while the others stand still */
@@ -546,16 +579,17 @@ enum vmreq_rendezvous_kind {
 #define VMREQ_RENDEZVOUS_STOP 0x1u /* not after a failing one (not with ALL, ONCE) */
 
 /*
- * All EMTs meet, run `fn` in the asked-for manner, and go on.  Returns the first failure of fn, else 0.
- * TIMEOUT: not all EMTs arrived within timeout_ns (0 = 5 s); nobody ran fn, and ret_missing (NULL, or room
- * for n_missing entries) names the missing ones as vmreq_vm_stop does.  CLOSED.  DEADLOCK: called from
- * inside a rendezvous.  Blocks; on an EMT it takes part itself.
+ * All EMTs meet, run `fn` in the asked-for manner, and go on.  Returns the first failure of fn,
+ * else 0. TIMEOUT: not all EMTs arrived within timeout_ns (0 = 5 s); nobody ran fn, and ret_missing
+ * (NULL, or room for n_missing entries) names the missing ones as vmreq_vm_stop does.  CLOSED.
+ * DEADLOCK: called from inside a rendezvous.  Blocks; on an EMT it takes part itself.
  */
 VMREQ_API int vmreq_rendezvous(vmreq_vm vm, enum vmreq_rendezvous_kind kind, uint32_t flags,
-                               uint64_t timeout_ns, int32_t (*fn)(void *ctx, uint32_t cpu), void *ctx,
-                               uint32_t *ret_missing, uint32_t n_missing);
+                               uint64_t timeout_ns, int32_t (*fn)(void *ctx, uint32_t cpu),
+                               void *ctx, uint32_t *ret_missing, uint32_t n_missing);
 
-/* ---- looking in ---------------------------------------------------------------------------------- */
+/* ---- looking in
+ * ---------------------------------------------------------------------------------- */
 
 enum vmreq_emt_state {
         VMREQ_EMT_AWAKE,   /* between requests */
@@ -569,16 +603,16 @@ enum vmreq_emt_state {
 
 VMREQ_API const char *vmreq_emt_state_name(enum vmreq_emt_state state);
 
-/* A snapshot of one EMT.  Reading disturbs nobody; the fields are each true, though perhaps not at the same
- * instant. */
+/* A snapshot of one EMT.  Reading disturbs nobody; the fields are each true, though perhaps not at
+ * the same instant. */
 struct vmreq_emt_info {
         enum vmreq_emt_state state;
-        uint64_t tag;        /* RUNNING: of the innermost request */
-        uint64_t since_ns;   /* RUNNING: when that one started */
-        vmreq_handle handle; /* RUNNING: it */
-        uint32_t depth[2];   /* own lanes, normal and priority: live and dead places taken */
-        uint64_t done;       /* requests run since creation */
-        uint64_t skipped;    /* dead slots passed over */
+        uint64_t tag;           /* RUNNING: of the innermost request */
+        uint64_t since_ns;      /* RUNNING: when that one started */
+        vmreq_handle handle;    /* RUNNING: it */
+        uint32_t depth[2];      /* own lanes, normal and priority: live and dead places taken */
+        uint64_t done;          /* requests run since creation */
+        uint64_t skipped;       /* dead slots passed over */
         uint64_t sleeps, wakes; /* times it slept, times somebody woke it */
         uint64_t spins_paid;    /* sleeps that a spin saved */
         uint64_t batches;       /* turns that served at least one request */
@@ -592,18 +626,19 @@ VMREQ_API int vmreq_emt_info(vmreq_vm vm, uint32_t cpu, struct vmreq_emt_info *r
 #define VMREQ_HISTOGRAM_N 40u
 
 struct vmreq_lane_stats {
-        uint64_t submitted;  /* places given out */
-        uint64_t refused;    /* times it was full */
-        uint64_t taken;      /* live requests taken */
-        uint64_t skipped;    /* dead ones passed over */
+        uint64_t submitted;                  /* places given out */
+        uint64_t refused;                    /* times it was full */
+        uint64_t taken;                      /* live requests taken */
+        uint64_t skipped;                    /* dead ones passed over */
         uint64_t cancelled, expired, killed; /* requests that ended while they stood here */
         uint32_t depth, dead; /* places taken up now, and those of them that are dead */
         uint32_t high_water;
 };
 
-/* Figures of one EMT and its own lanes, or with cpu VMREQ_CPU_ANY of the two ANY lanes (no histograms). */
+/* Figures of one EMT and its own lanes, or with cpu VMREQ_CPU_ANY of the two ANY lanes (no
+ * histograms). */
 struct vmreq_emt_stats {
-        struct vmreq_lane_stats lanes[2]; /* normal, priority */
+        struct vmreq_lane_stats lanes[2];   /* normal, priority */
         uint64_t queued[VMREQ_HISTOGRAM_N]; /* time queued of the requests that it ran */
         uint64_t run[VMREQ_HISTOGRAM_N];    /* time that they ran */
 };
@@ -611,12 +646,13 @@ struct vmreq_emt_stats {
 VMREQ_API int vmreq_emt_stats(vmreq_vm vm, uint32_t cpu, struct vmreq_emt_stats *ret_stats);
 
 struct vmreq_stats {
-        uint64_t submitted, refused; /* requests; a broadcast counts once */
+        uint64_t submitted, refused;   /* requests; a broadcast counts once */
         uint64_t fates[_VMREQ_FATE_N]; /* of packets, children and parents alike */
-        uint64_t packets_new, packets_recycled; /* allocations from untouched and from used packets */
-        uint32_t slab, in_use;       /* packets there are, packets not FREE */
+        uint64_t packets_new,
+                packets_recycled; /* allocations from untouched and from used packets */
+        uint32_t slab, in_use;    /* packets there are, packets not FREE */
         uint32_t lane_capacity;
-        uint32_t any_depth[2];       /* ANY lanes, normal and priority */
+        uint32_t any_depth[2]; /* ANY lanes, normal and priority */
 };
 
 VMREQ_API int vmreq_vm_stats(vmreq_vm vm, struct vmreq_stats *ret_stats);

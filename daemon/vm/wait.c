@@ -2,13 +2,14 @@
 /*
  * Waiting for a completion, and looking at a request.
  *
- * The packet's word is the futex.  A waiter holds a reference, sets WAITED, and sleeps while the word's low
- * half stays what it was; whoever ends the packet swaps the same word and sees WAITED in it.  One word, so
- * there is nothing to order: a change before the sleep defeats it.
+ * The packet's word is the futex.  A waiter holds a reference, sets WAITED, and sleeps while the
+ * word's low half stays what it was; whoever ends the packet swaps the same word and sees WAITED in
+ * it.  One word, so there is nothing to order: a change before the sleep defeats it.
  *
- * An EMT that waits serves its lanes meanwhile, one nesting level a wait.  It enters its bit in vm->nested, then
- * sets EMT_WAITS, then announces its sleep, then looks at the word again; the completer swaps the word, then
- * reads the bits and the sleep word (all seq_cst): one of the two sees the other.
+ * An EMT that waits serves its lanes meanwhile, one nesting level a wait.  It enters its bit in
+ * vm->nested, then sets EMT_WAITS, then announces its sleep, then looks at the word again; the
+ * completer swaps the word, then reads the bits and the sleep word (all seq_cst): one of the two
+ * sees the other.
  */
 #include "vm/vm-internal.h"
 
@@ -82,7 +83,8 @@ bool nest_enter(struct emt *emt)
 {
         if (emt->nest >= VMREQ_NEST_MAX || emt->in_rendezvous)
                 return false;
-        /* seq_cst: pairs with req_wake_waiters and room_made; the bit stands before the flag and the last look. */
+        /* seq_cst: pairs with req_wake_waiters and room_made; the bit stands before the flag and
+         * the last look. */
         if (emt->nest++ == 0)
                 atomic_fetch_or_explicit(&emt->vm->nested[emt->cpu / 64], 1ull << (emt->cpu % 64),
                                          memory_order_seq_cst);
@@ -92,8 +94,8 @@ bool nest_enter(struct emt *emt)
 void nest_leave(struct emt *emt)
 {
         if (--emt->nest == 0)
-                atomic_fetch_and_explicit(&emt->vm->nested[emt->cpu / 64], ~(1ull << (emt->cpu % 64)),
-                                          memory_order_seq_cst);
+                atomic_fetch_and_explicit(&emt->vm->nested[emt->cpu / 64],
+                                          ~(1ull << (emt->cpu % 64)), memory_order_seq_cst);
         /* A request on ANY may have woken this EMT, and nobody else: pass the wake-up on. */
         emt_pass_wake(emt);
 }
@@ -109,7 +111,8 @@ static int wait_emt(struct vm *vm, struct emt *emt, struct req *req, uint64_t un
         while (flag_unsettled(req, &word, REQ_F_EMT_WAITS)) {
                 if (until_ns != UINT64_MAX && clock_now_ns() >= until_ns)
                         break;
-                /* Relaxed: seen at the latest after the next wake-up.  Stopping, there is nothing to serve. */
+                /* Relaxed: seen at the latest after the next wake-up.  Stopping, there is nothing
+                 * to serve. */
                 if (atomic_load_explicit(&emt->stop, memory_order_relaxed)) {
                         (void)wait_foreign(vm, req, until_ns);
                         word = req_load(req);

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * In-process benchmarks of the engine, each beside its floor or peer in the same run, in alternating rounds:
+ * In-process benchmarks of the engine, each beside its floor or peer in the same run, in
+ * alternating rounds:
  *
  *   1  call_wait round trip, EMT awake     against a spinning futex-free ping-pong of two threads
  *   2  call_wait round trip, EMT asleep    against a sleeping futex ping-pong
- *   3  NO_WAIT, submit to completion       against liburcu's wfcqueue moving packets of the same size, taken from
- *      with 1 and 4 producers              and returned to a free list, callee called by the consumer
- *   4  cost per request by backlog         1,000,000 queued against 1,000 queued, fresh and aged slab
+ *   3  NO_WAIT, submit to completion       against liburcu's wfcqueue moving packets of the same
+ * size, taken from with 1 and 4 producers              and returned to a free list, callee called
+ * by the consumer 4  cost per request by backlog         1,000,000 queued against 1,000 queued,
+ * fresh and aged slab
  *
  * Prints medians and spread; never fails on speed.  Arguments: the rows to run (default: all).
  *
- * "bench-engine count BACKLOG TOTAL" measures nothing itself: it serves TOTAL requests, BACKLOG of them queued at a
- * time, and no thread spins, so that an instruction counter outside sees the same work in each run.
+ * "bench-engine count BACKLOG TOTAL" measures nothing itself: it serves TOTAL requests, BACKLOG of
+ * them queued at a time, and no thread spins, so that an instruction counter outside sees the same
+ * work in each run.
  */
 #define _LGPL_SOURCE
 #include <errno.h>
@@ -71,8 +74,8 @@ static int compare(const void *a, const void *b)
 }
 
 /* One row: `ours` and `theirs` hold a figure per round. */
-static void print_row(const char *row, const char *what, const char *unit, double *ours, double *theirs,
-                      const char *target)
+static void print_row(const char *row, const char *what, const char *unit, double *ours,
+                      double *theirs, const char *target)
 {
         double ratio[ROUNDS];
 
@@ -81,9 +84,9 @@ static void print_row(const char *row, const char *what, const char *unit, doubl
         qsort(ours, ROUNDS, sizeof(double), compare);
         qsort(theirs, ROUNDS, sizeof(double), compare);
         qsort(ratio, ROUNDS, sizeof(double), compare);
-        printf("%-3s %-46s ours %10.1f  peer %10.1f %-6s ratio %.2f (%.2f..%.2f)  target %s\n", row, what,
-               ours[ROUNDS / 2], theirs[ROUNDS / 2], unit, ratio[ROUNDS / 2], ratio[0], ratio[ROUNDS - 1],
-               target);
+        printf("%-3s %-46s ours %10.1f  peer %10.1f %-6s ratio %.2f (%.2f..%.2f)  target %s\n", row,
+               what, ours[ROUNDS / 2], theirs[ROUNDS / 2], unit, ratio[ROUNDS / 2], ratio[0],
+               ratio[ROUNDS - 1], target);
         fflush(stdout);
 }
 
@@ -284,7 +287,8 @@ static double throughput(int producers)
         atomic_store(&sum, 0);
         begin = vmreq_now();
         for (int i = 0; i < producers; i++) {
-                p[i] = (struct producer){.vm = vm, .n = BATCH_TOTAL / (uint32_t)producers, .cpu = 0};
+                p[i] = (struct producer){
+                        .vm = vm, .n = BATCH_TOTAL / (uint32_t)producers, .cpu = 0};
                 if (pthread_create(&p[i].thread, NULL, produce, &p[i]))
                         die("no thread");
         }
@@ -297,7 +301,8 @@ static double throughput(int producers)
         return BATCH_TOTAL * 1e9 / (double)begin;
 }
 
-/* The peer: a packet of the engine's size, from a free list through a wfcqueue to a consumer and back. */
+/* The peer: a packet of the engine's size, from a free list through a wfcqueue to a consumer and
+ * back. */
 struct packet {
         struct cds_wfcq_node node;
         _Atomic(struct packet *) next_free;
@@ -324,11 +329,13 @@ static struct packet *peer_get(struct peer *peer)
 
         while ((uint32_t)top) {
                 struct packet *packet = &peer->packets[(uint32_t)top - 1];
-                struct packet *next = atomic_load_explicit(&packet->next_free, memory_order_relaxed);
+                struct packet *next =
+                        atomic_load_explicit(&packet->next_free, memory_order_relaxed);
                 uint64_t index = next ? (uint64_t)(next - peer->packets) + 1 : 0;
 
-                if (atomic_compare_exchange_weak_explicit(&peer->top, &top, (top & ~0xffffffffull) | index,
-                                                          memory_order_acquire, memory_order_acquire))
+                if (atomic_compare_exchange_weak_explicit(
+                            &peer->top, &top, (top & ~0xffffffffull) | index, memory_order_acquire,
+                            memory_order_acquire))
                         return packet;
         }
         return NULL;
@@ -344,8 +351,8 @@ static void peer_put(struct peer *peer, struct packet *packet)
                 atomic_store_explicit(&packet->next_free, index ? &peer->packets[index - 1] : NULL,
                                       memory_order_relaxed);
                 next = ((top >> 32) + 1) << 32 | (uint64_t)(packet - peer->packets + 1);
-        } while (!atomic_compare_exchange_weak_explicit(&peer->top, &top, next, memory_order_release,
-                                                        memory_order_relaxed));
+        } while (!atomic_compare_exchange_weak_explicit(
+                &peer->top, &top, next, memory_order_release, memory_order_relaxed));
 }
 
 static void *peer_consume(void *arg)
@@ -463,7 +470,8 @@ static double backlog_cost(vmreq_vm vm, uint32_t backlog)
         return (double)(taken + vmreq_now() - begin) / backlog;
 }
 
-/* Packets and places come back in the order in which four producers and the EMT happened to leave them. */
+/* Packets and places come back in the order in which four producers and the EMT happened to leave
+ * them. */
 static void age(vmreq_vm vm)
 {
         atomic_store(&sum, 0);
@@ -506,7 +514,9 @@ static void row_4(void)
                         theirs[i] = backlog_many(1000, 1000000, aged);
                         ours[i] = backlog_many(1000000, 1000000, aged);
                 }
-                print_row("4", aged ? "1,000,000 queued / 1,000, aged" : "1,000,000 queued / 1,000, fresh",
+                print_row("4",
+                          aged ? "1,000,000 queued / 1,000, aged"
+                               : "1,000,000 queued / 1,000, fresh",
                           "ns", ours, theirs, aged ? "none" : "<= 1.5");
         }
 }

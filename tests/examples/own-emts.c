@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * EMTs that are the program's own threads, as in a VMM that owns its vCPU threads already: each attaches, then
- * loops over requests, its guest and sleep, until the VM is closed.
+ * EMTs that are the program's own threads, as in a VMM that owns its vCPU threads already: each
+ * attaches, then loops over requests, its guest and sleep, until the VM is closed.
  *
  *      cc -o own-emts own-emts.c -pthread $(pkg-config --cflags --libs vmreq)
  *
@@ -25,7 +25,8 @@ static vmreq_vm vm;
 
 /* ---- the backend ---- */
 
-/* A kick that came before the guest was entered is kept in `kicked`: the next run returns at once. */
+/* A kick that came before the guest was entered is kept in `kicked`: the next run returns at once.
+ */
 static int toy_run(void *ctx, uint32_t cpu, const char **ret_reason)
 {
         struct toy *toy = (struct toy *)ctx + cpu;
@@ -97,7 +98,8 @@ static int call(uint32_t cpu, uint32_t flags, vmreq_fn fn, vmreq_handle *ret_han
         return vmreq_call(vm, cpu, ret_handle, VMREQ_FOREVER, flags, fn, 0);
 }
 
-/* Calls into the running guest: `flags` says whether it is taken out at once or left alone for a while. */
+/* Calls into the running guest: `flags` says whether it is taken out at once or left alone for a
+ * while. */
 static void call_guest(const char *what, uint32_t flags)
 {
         for (uint32_t cpu = 0; cpu < CPUS; cpu++) {
@@ -138,7 +140,8 @@ static int run(void)
         (void)vmreq_call_void_wait(vm, 0, (vmreq_fn)leave, 0);
         (void)vmreq_wait(handle, VMREQ_FOREVER);
         (void)vmreq_free(handle);
-        printf("a callee that serves: %s\n", r && r != VMREQ_E_TIMEOUT ? vmreq_error_name(r) : "OK");
+        printf("a callee that serves: %s\n",
+               r && r != VMREQ_E_TIMEOUT ? vmreq_error_name(r) : "OK");
         return change(VMREQ_EVENT_SUSPEND);
 }
 

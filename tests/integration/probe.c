@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A module from outside the tree: calls.py builds it with cc -shared -fPIC against vmreq-module.h alone.
- * It gives the tests one parameter of each type, defaults, ranges, and results that debug does not have.
+ * A module from outside the tree: calls.py builds it with cc -shared -fPIC against vmreq-module.h
+ * alone. It gives the tests one parameter of each type, defaults, ranges, and results that debug
+ * does not have.
  */
 #include <vmreq-module.h>
 
@@ -9,7 +10,8 @@
 
 static const struct vmreq_host *host;
 
-/* One argument of each type but bool (which is the sixteenth), echoed as an array in the order of declaration. */
+/* One argument of each type but bool (which is the sixteenth), echoed as an array in the order of
+ * declaration. */
 static int32_t probe_types(void *ctx, const struct vmreq_value *args, uint32_t argc,
                            struct vmreq_writer *reply)
 {
@@ -67,17 +69,17 @@ static int32_t probe_named(void *ctx, const struct vmreq_value *args, uint32_t a
         return -7;
 }
 
-#define P(n, t) {.name = (n), .type = (t), .doc = "A value."}
+#define P(n, t)                                                                                    \
+        {                                                                                          \
+                .name = (n), .type = (t), .doc = "A value."                                        \
+        }
 
 static const struct vmreq_param types_params[] = {
-        P("i8", VMREQ_T_I8), P("i16", VMREQ_T_I16),
-        P("i32", VMREQ_T_I32), P("i64", VMREQ_T_I64),
-        P("u8", VMREQ_T_U8), P("u16", VMREQ_T_U16),
-        P("u32", VMREQ_T_U32), P("u64", VMREQ_T_U64),
-        P("x64", VMREQ_T_X64), P("f64", VMREQ_T_F64),
-        P("text", VMREQ_T_STR), P("data", VMREQ_T_BYTES),
-        P("any", VMREQ_T_ANY), P("array", VMREQ_T_ARRAY),
-        P("map", VMREQ_T_MAP),
+        P("i8", VMREQ_T_I8),   P("i16", VMREQ_T_I16),     P("i32", VMREQ_T_I32),
+        P("i64", VMREQ_T_I64), P("u8", VMREQ_T_U8),       P("u16", VMREQ_T_U16),
+        P("u32", VMREQ_T_U32), P("u64", VMREQ_T_U64),     P("x64", VMREQ_T_X64),
+        P("f64", VMREQ_T_F64), P("text", VMREQ_T_STR),    P("data", VMREQ_T_BYTES),
+        P("any", VMREQ_T_ANY), P("array", VMREQ_T_ARRAY), P("map", VMREQ_T_MAP),
 };
 static const struct vmreq_param narrow_params[] = {
         P("a", VMREQ_T_I8),
@@ -86,9 +88,16 @@ static const struct vmreq_param narrow_params[] = {
         P("d", VMREQ_T_U16),
 };
 static const struct vmreq_param range_params[] = {
-        {.name = "level", .type = VMREQ_T_I32, .flags = VMREQ_PARAM_RANGE, .min = -5, .max = 10,
+        {.name = "level",
+         .type = VMREQ_T_I32,
+         .flags = VMREQ_PARAM_RANGE,
+         .min = -5,
+         .max = 10,
          .doc = "how far"},
-        {.name = "plus", .type = VMREQ_T_I64, .flags = VMREQ_PARAM_OPTIONAL, .doc = "added",
+        {.name = "plus",
+         .type = VMREQ_T_I64,
+         .flags = VMREQ_PARAM_OPTIONAL,
+         .doc = "added",
          .fallback = {.type = VMREQ_T_I64, .i = 100}},
 };
 static const struct vmreq_param flip_params[] = {P("value", VMREQ_T_BOOL)};
@@ -98,25 +107,54 @@ static const struct vmreq_param count_params[] = {P("data", VMREQ_T_BYTES)};
 #define PARAMS(list) .params = list, .n_params = sizeof(list) / sizeof(list[0])
 
 static const struct vmreq_symbol symbols[] = {
-        {.size = sizeof(struct vmreq_symbol), .name = "probe.types", .doc = "One of each type but bool.",
-         PARAMS(types_params), .result = VMREQ_T_ARRAY, .dest = VMREQ_DEST_ANY,
+        {.size = sizeof(struct vmreq_symbol),
+         .name = "probe.types",
+         .doc = "One of each type but bool.",
+         PARAMS(types_params),
+         .result = VMREQ_T_ARRAY,
+         .dest = VMREQ_DEST_ANY,
          .function = probe_types},
-        {.size = sizeof(struct vmreq_symbol), .name = "probe.narrow", .doc = "Narrow words.",
-         PARAMS(narrow_params), .result = VMREQ_T_I64, .dest = VMREQ_DEST_ANY,
+        {.size = sizeof(struct vmreq_symbol),
+         .name = "probe.narrow",
+         .doc = "Narrow words.",
+         PARAMS(narrow_params),
+         .result = VMREQ_T_I64,
+         .dest = VMREQ_DEST_ANY,
          .words = (vmreq_words)probe_narrow},
-        {.size = sizeof(struct vmreq_symbol), .name = "probe.range", .doc = "A range, a default.",
-         PARAMS(range_params), .result = VMREQ_T_I64, .dest = 1, .words = (vmreq_words)probe_range},
-        {.size = sizeof(struct vmreq_symbol), .name = "probe.flip", .doc = "Not.",
-         PARAMS(flip_params), .result = VMREQ_T_BOOL, .dest = VMREQ_DEST_ANY,
+        {.size = sizeof(struct vmreq_symbol),
+         .name = "probe.range",
+         .doc = "A range, a default.",
+         PARAMS(range_params),
+         .result = VMREQ_T_I64,
+         .dest = 1,
+         .words = (vmreq_words)probe_range},
+        {.size = sizeof(struct vmreq_symbol),
+         .name = "probe.flip",
+         .doc = "Not.",
+         PARAMS(flip_params),
+         .result = VMREQ_T_BOOL,
+         .dest = VMREQ_DEST_ANY,
          .words = (vmreq_words)probe_flip},
-        {.size = sizeof(struct vmreq_symbol), .name = "probe.top", .doc = "An address.",
-         PARAMS(top_params), .result = VMREQ_T_X64, .dest = VMREQ_DEST_ANY,
+        {.size = sizeof(struct vmreq_symbol),
+         .name = "probe.top",
+         .doc = "An address.",
+         PARAMS(top_params),
+         .result = VMREQ_T_X64,
+         .dest = VMREQ_DEST_ANY,
          .words = (vmreq_words)probe_top},
-        {.size = sizeof(struct vmreq_symbol), .name = "probe.count", .doc = "Length of bytes.",
-         PARAMS(count_params), .result = VMREQ_T_U64, .dest = VMREQ_DEST_ANY,
+        {.size = sizeof(struct vmreq_symbol),
+         .name = "probe.count",
+         .doc = "Length of bytes.",
+         PARAMS(count_params),
+         .result = VMREQ_T_U64,
+         .dest = VMREQ_DEST_ANY,
          .function = probe_count},
-        {.size = sizeof(struct vmreq_symbol), .name = "probe.named", .doc = "Fails with a name.",
-         .result = VMREQ_T_NIL, .dest = VMREQ_DEST_ANY, .function = probe_named},
+        {.size = sizeof(struct vmreq_symbol),
+         .name = "probe.named",
+         .doc = "Fails with a name.",
+         .result = VMREQ_T_NIL,
+         .dest = VMREQ_DEST_ANY,
+         .function = probe_named},
 };
 
 static int probe_init(const struct vmreq_host *table, uint32_t abi,

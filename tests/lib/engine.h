@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What the engine's tests share: VMs that are checked for left-over packets when they end, gates that hold an
- * EMT inside a callee, logs of who ran when, and hooks that count themselves.
+ * What the engine's tests share: VMs that are checked for left-over packets when they end, gates
+ * that hold an EMT inside a callee, logs of who ran when, and hooks that count themselves.
  *
- * Nothing here measures time: a test orders threads by gates, semaphores and states that it waits for.  cmocka's
- * assertions belong to the main thread; what runs on an EMT uses CHECK.
+ * Nothing here measures time: a test orders threads by gates, semaphores and states that it waits
+ * for.  cmocka's assertions belong to the main thread; what runs on an EMT uses CHECK.
  */
 
 #include <pthread.h>
@@ -130,8 +130,8 @@ static inline void engine_until_asleep(vmreq_vm vm, uint32_t cpu)
 
 /* ---- gates ---- */
 
-/* Holds whoever passes: `in` counts those who have come, `out` lets one go, `left` counts those who are past it,
- * so that the gate may go. */
+/* Holds whoever passes: `in` counts those who have come, `out` lets one go, `left` counts those who
+ * are past it, so that the gate may go. */
 struct gate {
         sem_t in, out, left;
 };
@@ -167,7 +167,8 @@ static inline int32_t gate_callee(void *ctx, const uint64_t *args, uint32_t argc
 }
 
 /* A callback request's spec. */
-static inline struct vmreq_spec engine_spec(uint32_t cpu, uint32_t flags, vmreq_callback callback, void *ctx)
+static inline struct vmreq_spec engine_spec(uint32_t cpu, uint32_t flags, vmreq_callback callback,
+                                            void *ctx)
 {
         struct vmreq_spec spec = VMREQ_SPEC_INIT;
 
@@ -216,7 +217,8 @@ static inline void log_add(struct log *log, uint64_t item)
 }
 
 /* Callee: logs its first argument, or its cpu if it has none. */
-static inline int32_t log_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static inline int32_t log_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                                 struct vmreq_reply *reply)
 {
         log_add(ctx, argc ? args[0] : reply->cpu);
         reply->value = argc ? args[0] : reply->cpu;

@@ -3,7 +3,7 @@
  * Sleep against wake: EMTs that halt, submitters that push and wake, for lanes of an EMT's own and for ANY.
  *
  * C: daemon/vm/event.c event_prepare event_cancel event_sleep event_wake
- * C: daemon/vm/emt.c emt_has_work any_pending emt_wake_one emt_halt
+ * C: daemon/vm/emt.c
  *
  * Each label s_NAME stands where the C function has VM_STEP(NAME): before the one access to shared memory that
  * follows.  A look at a lane is one step (what lane.c makes of it: lane.pml).  `tickets` of a lane are drawn and not
@@ -18,6 +18,17 @@
  *   - every push has returned;
  *   - no EMT sleeps while its own lane or ANY holds a request, or its stop flag is set.  So no wake-up is lost, and one
  *     that was spent on an EMT that turned to something else has been passed on.
+ *
+ * Good:
+ * Good:   -DNESTED
+ * Good:   -DSTOP -DTO_ANY=1
+ * Broken: -DBROKEN_NO_RECHECK
+ * Broken: -DBROKEN_NO_PASS
+ * Broken: -DBROKEN_BIT_LATE
+ * Broken: -DBROKEN_BLIND_SLEEP
+ * Broken: -DBROKEN_WAKE_FIRST
+ * Broken: -DNESTED -DBROKEN_NO_LEAVE
+ * Broken: -DNESTED -DBROKEN_RELAXED
  */
 #ifndef SUBMITTERS
 #define SUBMITTERS 2

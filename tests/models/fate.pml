@@ -2,10 +2,10 @@
 /*
  * The fate of a packet: cancel against run against expiry against close, with a waiter, and the owner's free.
  *
- * C: daemon/vm/req.c req_new req_find req_ref req_unref req_flag_running req_wake_waiters req_end_queued req_end_running run_hooks req_finish
- * C: daemon/vm/submit.c take_back note_deadline submit_single disown vmreq_cancel
- * C: daemon/vm/serve.c take
- * C: daemon/vm/deadline.c deadline_set deadline_clear overdue expire
+ * C: daemon/vm/req.c
+ * C: daemon/vm/deadline.c
+ * C: daemon/vm/submit.c
+ * C: daemon/vm/serve.c
  *
  * Each label s_NAME stands where the C function has VM_STEP(NAME): before the one access to shared memory that
  * follows.  Steps of other files carry other labels.
@@ -22,6 +22,27 @@
  *   - each life is recycled exactly once, with no reference left;
  *   - whoever acts with a handle acts on its generation only;
  *   - a waiter returns only if the request is complete or late, and nobody is left waiting.
+ *
+ * Good:   -DCANCEL -DFULL
+ * Good:   -DEXPIRE -DFULL
+ * Good:   -DCLOSE -DFULL
+ * Good:   -DWAIT -DFULL
+ * Good:   -DTWICE -DFULL
+ * Good:   -DCANCEL -DCLOSE
+ * Good:   -DLIVES=1 -DCANCEL -DEXPIRE
+ * Good:   -DLIVES=1 -DCLOSE -DEXPIRE
+ * Good:   -DLIVES=1 -DWAIT -DEXPIRE
+ * Good:   -DLIVES=1 -DTWICE -DEXPIRE
+ * Good:   -DLIVES=1 -DWAIT -DCANCEL -DFULL
+ * Broken: -DCANCEL -DBROKEN_CANCEL
+ * Broken: -DCANCEL -DBROKEN_CLAIM
+ * Broken: -DCANCEL -DBROKEN_PLACE
+ * Broken: -DCANCEL -DBROKEN_GENERATION
+ * Broken: -DEXPIRE -DBROKEN_NOTIFYING
+ * Broken: -DLIVES=1 -DEXPIRE -DCANCEL -DBROKEN_DUE
+ * Broken: -DCLOSE -DFULL -DBROKEN_BACK
+ * Broken: -DWAIT -DFULL -DBROKEN_BACK_SILENT
+ * Broken: -DWAIT -DBROKEN_BLIND_WAIT
  */
 #ifndef LIVES
 #define LIVES 2

@@ -17,6 +17,17 @@
  *
  * Checked when nothing moves any more: no EMT is in the guest while its lane or ANY holds a request with POKE - with
  * LAZY: any request.
+ *
+ * Good:
+ * Good:   -DLAZY -DTO=0
+ * Good:   -DLAZY -DTO=2
+ * Broken: -DBROKEN_NO_RECHECK
+ * Broken: -DBROKEN_NO_FLAG
+ * Broken: -DBROKEN_CLEAR_EARLY
+ * Broken: -DBROKEN_LOOK_FIRST
+ * Broken: -DBROKEN_NO_PASS
+ * Broken: -DBROKEN_PASS_LAZY
+ * Broken: -DLAZY -DTO=0 -DBROKEN_SERVICE
  */
 #ifndef SUBMITTERS
 #define SUBMITTERS 2

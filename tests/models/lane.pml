@@ -19,6 +19,23 @@
  * Bounds: ITEMS0 + (PUSHERS - 1) x ITEMS pushes, POISONS holes given up on while their pusher still lives (a stopped one's hole is
  * always given up on; without that bound tickets would grow for ever).  A weak swap's spurious failure is the same as
  * another turn of its loop and is left out.
+ *
+ * Good:   -DITEMS=1 -DPOISONS=1
+ * Good:   -DITEMS=1 -DPOISONS=1 -DSTOP -DNO_PENDING
+ * Good:   -DITEMS0=1 -DITEMS=2 -DPOISONS=1 -DNO_PENDING
+ * Good:   -DITEMS=1 -DSIZE=1 -DCAPACITY=1 -DPOISONS=1 -DNO_PENDING
+ * Good:   -DITEMS0=1 -DTAKERS=1
+ * Good:   -DITEMS0=1 -DTAKERS=1 -DSTOP
+ * Good:   -DPUSHERS=1 -DITEMS=3
+ * Good:   -DPUSHERS=3 -DITEMS=1 -DTAKERS=1 -DPOISONS=1 -DNO_PENDING
+ * Good:   -DRESERVE -DITEMS0=1 -DTAKERS=1
+ * Good:   -DRESERVE -DITEMS=1 -DPOISONS=1 -DNO_PENDING
+ * Broken: -DITEMS0=1 -DTAKERS=1 -DBROKEN_LAP
+ * Broken: -DITEMS=1 -DTAKERS=1 -DSTOP -DBROKEN_WAIT
+ * Broken: -DITEMS=1 -DTAKERS=1 -DBROKEN_EMPTY
+ * Broken: -DITEMS=1 -DTAKERS=1 -DSIZE=1 -DCAPACITY=1 -DBROKEN_ROOM
+ * Broken: -DITEMS=1 -DTAKERS=1 -DBROKEN_FILL
+ * Broken: -DITEMS=1 -DTAKERS=1 -DBROKEN_PLACE
  */
 #ifndef PUSHERS
 #define PUSHERS 2

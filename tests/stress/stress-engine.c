@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The engine under everything at once: producers with random destinations, flags, deadlines and hooks; callees that
- * wait, nest, broadcast and park; a disturber that cancels, unparks, changes the VM's state and calls rendezvous;
- * and the end of the VM in the middle of it.  Rounds of a fresh VM each, until the time is up.
+ * The engine under everything at once: producers with random destinations, flags, deadlines and
+ * hooks; callees that wait, nest, broadcast and park; a disturber that cancels, unparks, changes
+ * the VM's state and calls rendezvous; and the end of the VM in the middle of it.  Rounds of a
+ * fresh VM each, until the time is up.
  *
  *      stress-engine [SEED]        VMREQ_SEED, VMREQ_STRESS_SECONDS (default 10)
  *
  * What must hold at the end of each round:
- *   1. Conservation: an accepted request completed exactly once and was released exactly once, in this order and with
- *      no hook of its own at the same time; a refused one had no hook at all; no packet is left over.
+ *   1. Conservation: an accepted request completed exactly once and was released exactly once, in
+ * this order and with no hook of its own at the same time; a refused one had no hook at all; no
+ * packet is left over.
  *   2. A callee ran exactly as often as the fates say, and never after the release of its memory.
- *   3. First-in first-out by take: if the submission of A returned before that of B began, and both went to the same
- *      lane, then A was taken before B.  Also for ANY with several EMTs.
+ *   3. First-in first-out by take: if the submission of A returned before that of B began, and both
+ * went to the same lane, then A was taken before B.  Also for ANY with several EMTs.
  *   4. What one EMT takes from one lane it starts in the order of taking.
  * A round that does not come to its end is ended by the alarm.
  */
@@ -29,9 +31,9 @@
 #include "base/macros.h"
 #include "vm/vmreq.h"
 
-#define ITEMS 12000u
+#define ITEMS         12000u
 #define PRODUCERS_MAX 4u
-#define CPUS_MAX 4u
+#define CPUS_MAX      4u
 
 /* Lanes as this test numbers them: two levels of each EMT, then of ANY. */
 #define LANES ((CPUS_MAX + 1) * 2)
@@ -309,8 +311,8 @@ static int submit(struct item *item, const struct vmreq_spec *spec, vmreq_handle
         item->returned = tick();
         if (r == VMREQ_E_TIMEOUT || r == VMREQ_E_DEADLOCK)
                 return 0;
-        /* The wait did not find it any more: its hook has given it back, or the VM has gone, with every hook run.
-         * If it had been accepted, it is complete. */
+        /* The wait did not find it any more: its hook has given it back, or the VM has gone, with
+         * every hook run. If it had been accepted, it is complete. */
         if (r == VMREQ_E_HANDLE && atomic_load(&item->completes))
                 return 0;
         if (r)
@@ -328,7 +330,8 @@ static void use_handle(const struct item *item, vmreq_handle handle)
         if (chance(70)) {
                 r = vmreq_wait(handle, waits[roll(ARRAY_SIZE(waits))]);
                 CHECK(r == 0 || r == VMREQ_E_TIMEOUT || r == VMREQ_E_DEADLOCK ||
-                      (r == VMREQ_E_HANDLE && (item->free_in_hook || vmreq_vm_cpus(world.vm) == 0)));
+                      (r == VMREQ_E_HANDLE &&
+                       (item->free_in_hook || vmreq_vm_cpus(world.vm) == 0)));
                 if (r == VMREQ_E_DEADLOCK)
                         atomic_fetch_add(&world.deadlocks, 1);
         }
@@ -356,7 +359,8 @@ static bool produce(uint32_t cpu)
         r = submit(item, &spec, &handle);
         if (r) {
                 CHECK(r == VMREQ_E_BUSY || r == VMREQ_E_CLOSED || r == VMREQ_E_HANDLE ||
-                      (spec.flags & VMREQ_WAIT_ROOM && (r == VMREQ_E_TIMEOUT || r == VMREQ_E_DEADLOCK)));
+                      (spec.flags & VMREQ_WAIT_ROOM &&
+                       (r == VMREQ_E_TIMEOUT || r == VMREQ_E_DEADLOCK)));
                 atomic_fetch_add(&world.busy, r == VMREQ_E_BUSY);
                 return r != VMREQ_E_CLOSED && r != VMREQ_E_HANDLE;
         }
@@ -473,7 +477,8 @@ static int by_take(const void *a, const void *b)
         return x->row.take_seq < y->row.take_seq ? -1 : x->row.take_seq > y->row.take_seq;
 }
 
-/* From the last taken to the first: nothing that was taken later had returned before this one began. */
+/* From the last taken to the first: nothing that was taken later had returned before this one
+ * began. */
 static void check_lane(struct item **items, uint32_t n)
 {
         uint64_t earliest_return = UINT64_MAX, last_start[CPUS_MAX];
@@ -486,7 +491,8 @@ static void check_lane(struct item **items, uint32_t n)
         }
         memset(last_start, 0, sizeof(last_start));
         for (uint32_t i = 0; i < n; i++) {
-                uint64_t *last = &last_start[items[i]->row.cpu], started = atomic_load(&items[i]->started);
+                uint64_t *last = &last_start[items[i]->row.cpu],
+                         started = atomic_load(&items[i]->started);
 
                 CHECK(started > *last);
                 *last = started;
@@ -502,7 +508,8 @@ static void check_order(uint32_t n_items)
                 struct item *item = &world.items[i];
 
                 /* take_seq 0: it ran inline, or never. */
-                if (item->accepted && item->single && item->row.fate == VMREQ_FATE_DONE && item->row.take_seq)
+                if (item->accepted && item->single && item->row.fate == VMREQ_FATE_DONE &&
+                    item->row.take_seq)
                         lanes[item->lane][n[item->lane]++] = item;
         }
         for (uint32_t lane = 0; lane < LANES; lane++)
@@ -582,7 +589,8 @@ static void run_round(uint32_t round)
         while (n < producers + 1) {
                 void *salt = (void *)(uintptr_t)(round * 64u + n + 1);
 
-                CHECK(pthread_create(&threads[n], NULL, n < producers ? producer : disturber, salt) == 0);
+                CHECK(pthread_create(&threads[n], NULL, n < producers ? producer : disturber,
+                                     salt) == 0);
                 n++;
         }
         while (!atomic_load(&world.stop) && atomic_load(&world.n_items) < limit)
@@ -613,7 +621,8 @@ int main(int argc, char **argv)
         uint64_t seconds = number(getenv("VMREQ_STRESS_SECONDS"), 10), end;
         uint32_t round = 0;
 
-        world.seed = number(argc > 1 ? argv[1] : getenv("VMREQ_SEED"), clock_now_ns() ^ (uint64_t)getpid() << 32);
+        world.seed = number(argc > 1 ? argv[1] : getenv("VMREQ_SEED"),
+                            clock_now_ns() ^ (uint64_t)getpid() << 32);
         printf("stress-engine: seed %llu, %llu seconds\n", (unsigned long long)world.seed,
                (unsigned long long)seconds);
         (void)fflush(stdout);
@@ -624,7 +633,8 @@ int main(int argc, char **argv)
                 run_round(round++);
         while (clock_now_ns() < end);
         printf("%u rounds: %llu accepted, %llu callees ran, %llu busy, %llu deadlocks;", round,
-               (unsigned long long)atomic_load(&world.accepted), (unsigned long long)atomic_load(&world.ran),
+               (unsigned long long)atomic_load(&world.accepted),
+               (unsigned long long)atomic_load(&world.ran),
                (unsigned long long)atomic_load(&world.busy),
                (unsigned long long)atomic_load(&world.deadlocks));
         for (unsigned fate = 1; fate < _VMREQ_FATE_N; fate++)

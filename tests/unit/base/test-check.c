@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* CHECK: evaluates its argument once, also in release builds, and ends the process with a line that names it. */
+/* CHECK: evaluates its argument once, also in release builds, and ends the process with a line that
+ * names it. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>

@@ -107,10 +107,12 @@ static void test_a_full_sink_loses_lines_and_says_so(void **state)
         assert_true(log_lost() > before);
         while (read_all()[0])
                 n += strlen(said);
-        assert_int_equal(n / 900 + (log_lost() - before), 200); /* whole lines, each written or counted */
+        assert_int_equal(n / 900 + (log_lost() - before),
+                         200); /* whole lines, each written or counted */
         log_line(LOG_L_INFO, "again");
         (void)read_all();
-        (void)snprintf(text, sizeof(text), "(%llu lines lost) again\n", (unsigned long long)(log_lost() - before));
+        (void)snprintf(text, sizeof(text), "(%llu lines lost) again\n",
+                       (unsigned long long)(log_lost() - before));
         assert_string_equal(said, text);
         log_line(LOG_L_INFO, "told once");
         assert_string_equal(read_all(), "told once\n");
@@ -208,7 +210,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_prefixes, start, end),
                 cmocka_unit_test_setup_teardown(test_control_bytes, start, end),
                 cmocka_unit_test_setup_teardown(test_long_lines_are_cut, start, end),
-                cmocka_unit_test_setup_teardown(test_a_full_sink_loses_lines_and_says_so, start, end),
+                cmocka_unit_test_setup_teardown(test_a_full_sink_loses_lines_and_says_so, start,
+                                                end),
                 cmocka_unit_test_setup_teardown(test_a_closed_sink, start, end),
                 cmocka_unit_test_setup_teardown(test_errno_is_kept, start, end),
                 cmocka_unit_test_setup_teardown(test_threads_do_not_mix_lines, start, end),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The configuration file and its keys: good ones, bad ones with file and line, and what inih would bend. */
+/* The configuration file and its keys: good ones, bad ones with file and line, and what inih would
+ * bend. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,7 +57,8 @@ static void assert_refused(const char *content, size_t len, unsigned line, const
         (void)snprintf(beginning, sizeof(beginning), "%s: line %u: ", path, line);
         if (read_bytes(content, len))
                 fail_msg("taken: %s", content);
-        if (strncmp(text, beginning, strlen(beginning)) != 0 || !strstr(text, part) || strchr(text, '\n'))
+        if (strncmp(text, beginning, strlen(beginning)) != 0 || !strstr(text, part) ||
+            strchr(text, '\n'))
                 fail_msg("expected %s…%s…, got %s", beginning, part, text);
 }
 
@@ -156,11 +158,13 @@ static void test_refused_with_its_line(void **state)
         REFUSED("[vm]\nname = bad name\n", 2, "expected a VM name");
         REFUSED("[vm]\nname =\n", 2, "expected a VM name");
         REFUSED("[vm]\nname = x.sock\n", 2, "expected a VM name");
-        REFUSED("[socket]\npath = relative\n", 2, "path: expected an absolute path, got \"relative\"");
+        REFUSED("[socket]\npath = relative\n", 2,
+                "path: expected an absolute path, got \"relative\"");
         REFUSED("[socket]\npath =\n", 2, "an absolute path");
         REFUSED("[modules]\ndirectory = x\n", 2, "an absolute path");
         REFUSED("[modules]\nload =\n", 2, "a module name or a path");
-        REFUSED("[module debug]\nspeed = 1\n", 2, "section [module debug]: no such module is loaded above it");
+        REFUSED("[module debug]\nspeed = 1\n", 2,
+                "section [module debug]: no such module is loaded above it");
         /* The first mistake is the one that is told, and nothing behind it is read. */
         REFUSED("[vm]\ncpus = x\ncpus = 3\nwhat\n", 2, "cpus: expected a number 1..256, got \"x\"");
         assert_int_equal(config.cpus, 1);
@@ -190,8 +194,10 @@ static void test_numbers_at_their_borders(void **state)
 
         (void)state;
         for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-                assert_true(config_set(&config, rows[i].section, rows[i].key, rows[i].min, text, sizeof(text)));
-                assert_true(config_set(&config, rows[i].section, rows[i].key, rows[i].max, text, sizeof(text)));
+                assert_true(config_set(&config, rows[i].section, rows[i].key, rows[i].min, text,
+                                       sizeof(text)));
+                assert_true(config_set(&config, rows[i].section, rows[i].key, rows[i].max, text,
+                                       sizeof(text)));
                 assert_false(config_set(&config, rows[i].section, rows[i].key, rows[i].below, text,
                                         sizeof(text)));
                 assert_false(config_set(&config, rows[i].section, rows[i].key, rows[i].above, text,
@@ -203,8 +209,20 @@ static void test_numbers_at_their_borders(void **state)
 static void test_no_numbers(void **state)
 {
         static const char *const bad[] = {
-                "", " ", "+1", "-1", "1 ", " 1", "1k", "0x10", "1.0", "1e1", "18446744073709551616",
-                "99999999999999999999999", "one", "\xd9\xa1",
+                "",
+                " ",
+                "+1",
+                "-1",
+                "1 ",
+                " 1",
+                "1k",
+                "0x10",
+                "1.0",
+                "1e1",
+                "18446744073709551616",
+                "99999999999999999999999",
+                "one",
+                "\xd9\xa1",
         };
 
         (void)state;
@@ -217,8 +235,8 @@ static void test_no_numbers(void **state)
 
 static void test_modes(void **state)
 {
-        static const char *const bad[] = {"", "8", "888", "1000", "-1", "+1", "0x1ff", "rw", "0660 ",
-                                          "77777777777777777777777"};
+        static const char *const bad[] = {"",   "8",     "888", "1000",  "-1",
+                                          "+1", "0x1ff", "rw",  "0660 ", "77777777777777777777777"};
 
         (void)state;
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -237,7 +255,8 @@ static void test_long_lines(void **state)
 
         (void)state;
         memset(content, 0, sizeof(content));
-        (void)snprintf(content, sizeof(content), "[vm]\n#%0187d\ncpus = 2\n", 0); /* 189 bytes incl. its end: fits */
+        (void)snprintf(content, sizeof(content), "[vm]\n#%0187d\ncpus = 2\n",
+                       0); /* 189 bytes incl. its end: fits */
         if (!read_text(content))
                 fail_msg("%s", text);
         assert_int_equal(config.cpus, 2);
@@ -256,17 +275,19 @@ static void test_long_section_names(void **state)
 
         (void)state;
         (void)snprintf(module, sizeof(module), "/%040d", 7); /* "module " and 41 bytes: 48 */
-        (void)snprintf(content, sizeof(content), "[modules]\nload = %s\n[module %s]\nkey = 1\n", module, module);
+        (void)snprintf(content, sizeof(content), "[modules]\nload = %s\n[module %s]\nkey = 1\n",
+                       module, module);
         if (!read_text(content))
                 fail_msg("%s", text);
         assert_int_equal(config.modules[0].n_settings, 1);
         /* Two paths that differ only where the name would be cut. */
         (void)snprintf(module, sizeof(module), "/%041d", 7); /* 49 */
-        (void)snprintf(content, sizeof(content), "[modules]\nload = %s\nload = %sx\n[module %sx]\nkey = 1\n",
-                       module, module, module);
-        assert_refused(content, strlen(content), 4, "section name");
-        (void)snprintf(content, sizeof(content), "[modules]\nload = %s\n\t [module %sx] \nkey = 1\n", module,
+        (void)snprintf(content, sizeof(content),
+                       "[modules]\nload = %s\nload = %sx\n[module %sx]\nkey = 1\n", module, module,
                        module);
+        assert_refused(content, strlen(content), 4, "section name");
+        (void)snprintf(content, sizeof(content),
+                       "[modules]\nload = %s\n\t [module %sx] \nkey = 1\n", module, module);
         assert_refused(content, strlen(content), 3, "section name");
 }
 
@@ -274,7 +295,8 @@ static void test_long_section_names(void **state)
 static void test_indented_lines(void **state)
 {
         (void)state;
-        assert_true(read_text("[modules]\nload = x\n  load = y\n\t# a remark\n   \n  [vm]\n  cpus = 2\n"));
+        assert_true(read_text(
+                "[modules]\nload = x\n  load = y\n\t# a remark\n   \n  [vm]\n  cpus = 2\n"));
         assert_int_equal(config.n_modules, 2);
         assert_string_equal(config.modules[1].name, "y");
         assert_int_equal(config.cpus, 2);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line: each option is a setting, options win over the file, mistakes leave with status 2. */
+/* The command line: each option is a setting, options win over the file, mistakes leave with
+ * status 2. */
 #include <fcntl.h>
 #include <getopt.h>
 #include <setjmp.h>
@@ -76,8 +77,9 @@ static void test_nothing(void **state)
 static void test_settings(void **state)
 {
         (void)state;
-        assert_true(RUN(S("-n"), S("web"), S("--socket=/run/x.sock"), S("-c3"), S("--module"), S("debug"), S("-m"),
-                        S("/opt/a.so"), S("--module-dir"), S("/opt"), S("--check")));
+        assert_true(RUN(S("-n"), S("web"), S("--socket=/run/x.sock"), S("-c3"), S("--module"),
+                        S("debug"), S("-m"), S("/opt/a.so"), S("--module-dir"), S("/opt"),
+                        S("--check")));
         assert_string_equal(said, "");
         assert_true(check_only);
         assert_string_equal(config.name, "web");
@@ -94,7 +96,8 @@ static void test_relative_paths(void **state)
 
         (void)state;
         assert_non_null(getcwd(here, sizeof(here)));
-        assert_true(RUN(S("-s"), S("x.sock"), S("-m"), S("./a.so"), S("-m"), S("plain"), S("--module-dir"), S("mods")));
+        assert_true(RUN(S("-s"), S("x.sock"), S("-m"), S("./a.so"), S("-m"), S("plain"),
+                        S("--module-dir"), S("mods")));
         (void)snprintf(expected, sizeof(expected), "%s/x.sock", here);
         assert_string_equal(config.socket, expected);
         (void)snprintf(expected, sizeof(expected), "%s/./a.so", here);

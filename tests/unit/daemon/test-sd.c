@@ -48,19 +48,21 @@ static int make_socket(int type, bool listening)
 
         memcpy(address.sun_path, path, strlen(path) + 1);
         (void)unlink(path);
-        if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || (listening && listen(fd, 1)))
+        if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
+            (listening && listen(fd, 1)))
                 return -1;
         return fd;
 }
 
 struct passing {
         int fds[3];
-        int n;          /* of these are passed, from descriptor 3 on */
+        int n;             /* of these are passed, from descriptor 3 on */
         const char *count; /* as LISTEN_FDS says; NULL: the number of them */
-        bool other_pid; /* meant for another process */
+        bool other_pid;    /* meant for another process */
 };
 
-/* In a child, because the descriptors begin at 3.  Its answer, with bit 6 set if there was an error text. */
+/* In a child, because the descriptors begin at 3.  Its answer, with bit 6 set if there was an error
+ * text. */
 static int passed(const struct passing *passing)
 {
         char pid[32], count[32];
@@ -76,7 +78,8 @@ static int passed(const struct passing *passing)
                         safe[i] = fcntl(passing->fds[i], F_DUPFD, 50);
                 for (int i = 0; i < passing->n; i++)
                         (void)dup2(safe[i], 3 + i);
-                (void)snprintf(pid, sizeof(pid), "%d", (int)getpid() + (passing->other_pid ? 1 : 0));
+                (void)snprintf(pid, sizeof(pid), "%d",
+                               (int)getpid() + (passing->other_pid ? 1 : 0));
                 (void)snprintf(count, sizeof(count), "%d", passing->n);
                 (void)setenv("LISTEN_PID", pid, 1);
                 (void)setenv("LISTEN_FDS", passing->count ? passing->count : count, 1);
@@ -93,7 +96,7 @@ static int passed(const struct passing *passing)
         return WEXITSTATUS(status);
 }
 
-#define NONE (-1 & 0x3f)
+#define NONE  (-1 & 0x3f)
 #define WRONG ((-2 & 0x3f) | 0x40)
 
 static void test_one_socket(void **state)

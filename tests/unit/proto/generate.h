@@ -98,8 +98,8 @@ static inline void gen_leaf(struct gen *gen, size_t format)
                 gen_byte(gen, 0xa0 + (unsigned)n);
                 gen_body(gen, n);
         } else { /* fixints */
-                gen_byte(gen, (unsigned)(format < 26 ? gen_below(gen, 128)
-                                                     : 0xe0 + gen_below(gen, 32)));
+                gen_byte(gen,
+                         (unsigned)(format < 26 ? gen_below(gen, 128) : 0xe0 + gen_below(gen, 32)));
         }
 }
 

@@ -112,7 +112,8 @@ static void test_scalars(void **state)
         proto_put_raw(&builder, "\x92\x01\x02", 3);
         proto_put_raw(&builder, NULL, 0);
         assert_built(&builder, BYTES("\xc0\xc2\xc3\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00"
-                                     "\xcb\x80\x00\x00\x00\x00\x00\x00\x00\xc0\xa0\xa3" "abc"
+                                     "\xcb\x80\x00\x00\x00\x00\x00\x00\x00\xc0\xa0\xa3"
+                                     "abc"
                                      "\xa0\xc4\x00\xc4\x02\x00\xff\x92\x01\x02"));
         proto_builder_deinit(&builder);
 }
@@ -175,7 +176,8 @@ static void test_format(void **state)
         (void)state;
         proto_builder_init(&builder, 100000);
         proto_put_format(&builder, "%s: %d%%", "BUSY", 7);
-        assert_built(&builder, BYTES("\xa8" "BUSY: 7%"));
+        assert_built(&builder, BYTES("\xa8"
+                                     "BUSY: 7%"));
         proto_put_format(&builder, "%s", "");
         assert_built(&builder, BYTES("\xa0"));
 
@@ -222,8 +224,11 @@ static void test_format_cut(void **state)
 static void test_value(void **state)
 {
         static const char bytes[] = "\x9c\xc0\xc3\x05\xff\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00"
-                                    "\xa1s\xc4\x01" "b\x91\x07\x81\xa1k\x08\xd4\x05" "e"
-                                    "\xc7\x03\xff" "ext\xd8\x01"
+                                    "\xa1s\xc4\x01"
+                                    "b\x91\x07\x81\xa1k\x08\xd4\x05"
+                                    "e"
+                                    "\xc7\x03\xff"
+                                    "ext\xd8\x01"
                                     "0123456789abcdef";
         struct proto_arena arena = PROTO_ARENA_NULL;
         const struct proto_value *root;
@@ -231,8 +236,9 @@ static void test_value(void **state)
 
         (void)state;
         proto_builder_init(&builder, sizeof(bytes) - 1);
-        assert_int_equal(proto_value_decode(&arena, (const uint8_t *)bytes, sizeof(bytes) - 1, 16,
-                                            &root), PROTO_VALUE_OK);
+        assert_int_equal(
+                proto_value_decode(&arena, (const uint8_t *)bytes, sizeof(bytes) - 1, 16, &root),
+                PROTO_VALUE_OK);
         proto_put_value(&builder, root);
         assert_built(&builder, bytes, sizeof(bytes) - 1);
         proto_builder_deinit(&builder);

@@ -47,7 +47,9 @@ static void test_good(void **state)
                 int64_t type, msgid; /* -1: not seen */
         } rows[] = {
                 /* Made with python3-msgpack 1.0.3 where it writes that encoding. */
-                {BYTES("\x94\x00\x07\xa9" "debug.add\x92\x28\x02"), 7, 4, 0, 7},
+                {BYTES("\x94\x00\x07\xa9"
+                       "debug.add\x92\x28\x02"),
+                 7, 4, 0, 7},
                 {BYTES("\x94\x01\xce\xff\xff\xff\xff\xc0\x2a"), 5, 4, 1, 0xffffffff},
                 {BYTES("\x93\x02\x05\x90"), 4, 3, 2, -1},
                 {BYTES("\x90"), 1, 0, -1, -1},
@@ -60,7 +62,10 @@ static void test_good(void **state)
                 {BYTES("\x94\x00\xd1\x80\x07\xa1x\xc0"), 5, 4, 0, -1},
                 {BYTES("\x94\x00\xcf\x00\x00\x00\x01\x00\x00\x00\x00\xa1x\xc0"), 5, 4, 0, -1},
                 {BYTES("\x92\xa1x\x05"), 3, 2, -1, -1},
-                {BYTES("\x91\x82\xa1" "a\x90\xa1" "b\x81\x01\x91\xc0"), 9, 1, -1, -1},
+                {BYTES("\x91\x82\xa1"
+                       "a\x90\xa1"
+                       "b\x81\x01\x91\xc0"),
+                 9, 1, -1, -1},
                 {BYTES("\x97\x00\x01\x02\x03\x04\x05\x06"), 8, 7, 0, 1},
         };
 
@@ -89,8 +94,8 @@ static void test_hostile(void **state)
                 enum proto_frame_result result;
                 bool has_msgid;
         } rows[] = {
-                {BYTES("G"), BYTES_MAX, E_ARRAY, false},     /* "GET / HTTP/1.1" */
-                {BYTES("\x81"), BYTES_MAX, E_ARRAY, false},  /* Go's net/rpc framing: a map */
+                {BYTES("G"), BYTES_MAX, E_ARRAY, false},    /* "GET / HTTP/1.1" */
+                {BYTES("\x81"), BYTES_MAX, E_ARRAY, false}, /* Go's net/rpc framing: a map */
                 {BYTES("\xdf"), BYTES_MAX, E_ARRAY, false},
                 {BYTES("\xc1"), BYTES_MAX, E_ARRAY, false},
                 {BYTES("\xdd\xff\xff\xff\xff"), BYTES_MAX, E_BYTES, false},
@@ -108,8 +113,8 @@ static void test_hostile(void **state)
                 {BYTES("\x94\x00\x07\xdb\x00\x80\x00\x00"), BYTES_MAX, E_BYTES, true},
                 {BYTES("\x94\x00\x07\xda\xff\xff"), 1000, E_BYTES, true},
                 {BYTES("\x94\x00\x07\xd9\xff"), 100, E_BYTES, true},
-                {BYTES("\x94\x00\x07\xd8"), 20, E_BYTES, true},  /* fixext 16: 18 bytes */
-                {BYTES("\x94\x00\xcf"), 12, E_BYTES, false},     /* with two more owed behind */
+                {BYTES("\x94\x00\x07\xd8"), 20, E_BYTES, true}, /* fixext 16: 18 bytes */
+                {BYTES("\x94\x00\xcf"), 12, E_BYTES, false},    /* with two more owed behind */
                 {BYTES("\x94\x00\x07\xc1"), BYTES_MAX, E_BAD, true},
                 {BYTES("\x91\x91\xc1"), BYTES_MAX, E_BAD, false},
                 {BYTES("\x94\x00\x07\xa1x\x92\x9f"), 20, E_BYTES, true},
@@ -414,12 +419,12 @@ static void test_noise(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_good),          cmocka_unit_test(test_hostile),
-                cmocka_unit_test(test_depth),         cmocka_unit_test(test_random_split),
-                cmocka_unit_test(test_no_rescan),     cmocka_unit_test(test_body_untouched),
-                cmocka_unit_test(test_cap),           cmocka_unit_test(test_cap_of_caps),
-                cmocka_unit_test(test_pipelined),     cmocka_unit_test(test_walk),
-                cmocka_unit_test(test_walk_refuses),  cmocka_unit_test(test_noise),
+                cmocka_unit_test(test_good),         cmocka_unit_test(test_hostile),
+                cmocka_unit_test(test_depth),        cmocka_unit_test(test_random_split),
+                cmocka_unit_test(test_no_rescan),    cmocka_unit_test(test_body_untouched),
+                cmocka_unit_test(test_cap),          cmocka_unit_test(test_cap_of_caps),
+                cmocka_unit_test(test_pipelined),    cmocka_unit_test(test_walk),
+                cmocka_unit_test(test_walk_refuses), cmocka_unit_test(test_noise),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

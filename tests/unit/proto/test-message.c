@@ -42,13 +42,25 @@ static void test_request(void **state)
                 size_t len;
                 uint32_t msgid, n_params;
         } rows[] = {
-                {BYTES("\x94\x00\x07\xa3" "a.b\x92\x28\x02"), 7, 2},
-                {BYTES("\x94\x00\x07\xc4\x03" "a.b\x90"), 7, 0},              /* pynvim: bin */
-                {BYTES("\x94\x00\x00\xa3" "a.b\xc0"), 0, 0},                  /* params nil */
-                {BYTES("\x94\x00\xce\xff\xff\xff\xff\xa3" "a.b\x91\xc0"), UINT32_MAX, 1},
-                {BYTES("\x94\xd0\x00\xd2\x00\x00\x00\x07\xd9\x03" "a.b\xdc\x00\x00"), 7, 0},
+                {BYTES("\x94\x00\x07\xa3"
+                       "a.b\x92\x28\x02"),
+                 7, 2},
+                {BYTES("\x94\x00\x07\xc4\x03"
+                       "a.b\x90"),
+                 7, 0}, /* pynvim: bin */
+                {BYTES("\x94\x00\x00\xa3"
+                       "a.b\xc0"),
+                 0, 0}, /* params nil */
+                {BYTES("\x94\x00\xce\xff\xff\xff\xff\xa3"
+                       "a.b\x91\xc0"),
+                 UINT32_MAX, 1},
+                {BYTES("\x94\xd0\x00\xd2\x00\x00\x00\x07\xd9\x03"
+                       "a.b\xdc\x00\x00"),
+                 7, 0},
                 {BYTES("\xdd\x00\x00\x00\x04\x00\xcf\x00\x00\x00\x00\x00\x00\x00\x07"
-                       "\xa3" "a.b\x90"), 7, 0},
+                       "\xa3"
+                       "a.b\x90"),
+                 7, 0},
         };
 
         (void)state;
@@ -73,7 +85,10 @@ static void test_notify(void **state)
         struct proto_message message;
 
         (void)state;
-        assert_int_equal(parse(BYTES("\x93\x02\xa3" "a.b\x91\x05"), &message), PROTO_MESSAGE_OK);
+        assert_int_equal(parse(BYTES("\x93\x02\xa3"
+                                     "a.b\x91\x05"),
+                               &message),
+                         PROTO_MESSAGE_OK);
         assert_int_equal(message.type, PROTO_NOTIFY);
         assert_int_equal(message.params->items[0].u, 5);
         assert_int_equal(parse(BYTES("\x93\x02\xc4\x00\xc0"), &message), PROTO_MESSAGE_OK);
@@ -118,12 +133,16 @@ static void test_refused(void **state)
                 {BYTES("\x94\xff\x07\xa1x\x90"), E_TYPE},
                 {BYTES("\x94\xc0\x07\xa1x\x90"), E_TYPE},
                 {BYTES("\x94\xc2\x07\xa1x\x90"), E_TYPE},
-                {BYTES("\x94\xa1" "0\x07\xa1x\x90"), E_TYPE},
+                {BYTES("\x94\xa1"
+                       "0\x07\xa1x\x90"),
+                 E_TYPE},
                 {BYTES("\x94\xca\x00\x00\x00\x00\x07\xa1x\x90"), E_TYPE},
                 {BYTES("\x94\xcf\x01\x00\x00\x00\x00\x00\x00\x00\x07\xa1x\x90"), E_TYPE},
                 {BYTES("\x94\x00\xff\xa1x\x90"), E_MSGID},
                 {BYTES("\x94\x00\xc0\xa1x\x90"), E_MSGID},
-                {BYTES("\x94\x00\xa1" "7\xa1x\x90"), E_MSGID},
+                {BYTES("\x94\x00\xa1"
+                       "7\xa1x\x90"),
+                 E_MSGID},
                 {BYTES("\x94\x00\xca\x00\x00\x00\x00\xa1x\x90"), E_MSGID},
                 {BYTES("\x94\x00\xcf\x00\x00\x00\x01\x00\x00\x00\x00\xa1x\x90"), E_MSGID},
                 {BYTES("\x94\x01\x90\xc0\xc0"), E_MSGID},
@@ -178,10 +197,12 @@ static void test_heads(void **state)
         (void)state;
         proto_builder_init(&builder, 1000);
         proto_put_request(&builder, UINT32_MAX, "a.bXX", 3, 2);
-        assert_bytes(&builder, BYTES("\x94\x00\xce\xff\xff\xff\xff\xa3" "a.b\x92"));
+        assert_bytes(&builder, BYTES("\x94\x00\xce\xff\xff\xff\xff\xa3"
+                                     "a.b\x92"));
         proto_builder_reset(&builder);
         proto_put_notify(&builder, "vmreq.chunk", 3);
-        assert_bytes(&builder, BYTES("\x93\x02\xab" "vmreq.chunk\x93"));
+        assert_bytes(&builder, BYTES("\x93\x02\xab"
+                                     "vmreq.chunk\x93"));
         proto_builder_reset(&builder);
         proto_put_response(&builder, 7);
         assert_bytes(&builder, BYTES("\x94\x01\x07"));
@@ -238,9 +259,9 @@ static int teardown(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_request),  cmocka_unit_test(test_notify),
-                cmocka_unit_test(test_response), cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_texts),    cmocka_unit_test(test_heads),
+                cmocka_unit_test(test_request),    cmocka_unit_test(test_notify),
+                cmocka_unit_test(test_response),   cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_texts),      cmocka_unit_test(test_heads),
                 cmocka_unit_test(test_round_trip),
         };
 

@@ -20,9 +20,10 @@ static void test_symbols(void **state)
                 "debug.add", "a.b", "a1_.2", "a_.__", "cpu.regs.get", "vmreq.ping", "x.0",
         };
         static const char *const bad[] = {
-                "",       "a",       "debug",    ".a",      "a.",        "a..b",     "1.a",
-                "_a.b",   "A.b",     "a.B",      "a.b-c",   "a.b ",      " a.b",     "a.b.",
-                "a.b\n",  "a/b.c",   "a.\xc3\xa4", "nvim_get_api_info", "a.b*",
+                "",     "a",    "debug", ".a",    "a.",         "a..b",
+                "1.a",  "_a.b", "A.b",   "a.B",   "a.b-c",      "a.b ",
+                " a.b", "a.b.", "a.b\n", "a/b.c", "a.\xc3\xa4", "nvim_get_api_info",
+                "a.b*",
         };
 
         (void)state;
@@ -87,8 +88,8 @@ static void test_vms(void **state)
                 "a.sock.b", "asock", "sock", "a.socks", "a-",  "a.",
         };
         static const char *const bad[] = {
-                "",      ".a",     "-a",     "_a",   "..",    "a/b",     "a b",
-                "a\n",   "a.sock", "x..sock", ".sock", "\xc3\xa4", "a:b", "a@b",
+                "",    ".a",     "-a",      "_a",    "..",       "a/b", "a b",
+                "a\n", "a.sock", "x..sock", ".sock", "\xc3\xa4", "a:b", "a@b",
         };
         char name[PROTO_VM_NAME_BYTES_MAX + 2];
 
@@ -111,10 +112,8 @@ static void test_vms(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_symbols),
-                cmocka_unit_test(test_symbol_length),
-                cmocka_unit_test(test_symbol_bytes),
-                cmocka_unit_test(test_reserved),
+                cmocka_unit_test(test_symbols),      cmocka_unit_test(test_symbol_length),
+                cmocka_unit_test(test_symbol_bytes), cmocka_unit_test(test_reserved),
                 cmocka_unit_test(test_vms),
         };
 

@@ -157,7 +157,9 @@ static void test_formats(void **state)
                 {BYTES("\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00"), "0x1.8p+0"},
                 {BYTES("\xcb\x80\x00\x00\x00\x00\x00\x00\x00"), "-0x0p+0"},
                 {BYTES("\xa0"), "str''"},
-                {BYTES("\xa3" "abc"), "str'abc'"},
+                {BYTES("\xa3"
+                       "abc"),
+                 "str'abc'"},
                 {BYTES("\xd9\x00"), "str''"},
                 {BYTES("\xd9\x01z"), "str'z'"},
                 {BYTES("\xda\x00\x02zz"), "str'zz'"},
@@ -167,15 +169,31 @@ static void test_formats(void **state)
                 {BYTES("\xc4\x02zz"), "bin'zz'"},
                 {BYTES("\xc5\x00\x01z"), "bin'z'"},
                 {BYTES("\xc6\x00\x00\x00\x01z"), "bin'z'"},
-                {BYTES("\xd4\x05" "a"), "ext5'a'"},
-                {BYTES("\xd5\xff" "ab"), "ext-1'ab'"},
-                {BYTES("\xd6\x80" "abcd"), "ext-128'abcd'"},
-                {BYTES("\xd7\x7f" "abcdefgh"), "ext127'abcdefgh'"},
-                {BYTES("\xd8\x01" "abcdefghijklmnop"), "ext1'abcdefghijklmnop'"},
+                {BYTES("\xd4\x05"
+                       "a"),
+                 "ext5'a'"},
+                {BYTES("\xd5\xff"
+                       "ab"),
+                 "ext-1'ab'"},
+                {BYTES("\xd6\x80"
+                       "abcd"),
+                 "ext-128'abcd'"},
+                {BYTES("\xd7\x7f"
+                       "abcdefgh"),
+                 "ext127'abcdefgh'"},
+                {BYTES("\xd8\x01"
+                       "abcdefghijklmnop"),
+                 "ext1'abcdefghijklmnop'"},
                 {BYTES("\xc7\x00\x05"), "ext5''"},
-                {BYTES("\xc7\x03\x05" "abc"), "ext5'abc'"},
-                {BYTES("\xc8\x00\x01\x05" "a"), "ext5'a'"},
-                {BYTES("\xc9\x00\x00\x00\x01\x05" "a"), "ext5'a'"},
+                {BYTES("\xc7\x03\x05"
+                       "abc"),
+                 "ext5'abc'"},
+                {BYTES("\xc8\x00\x01\x05"
+                       "a"),
+                 "ext5'a'"},
+                {BYTES("\xc9\x00\x00\x00\x01\x05"
+                       "a"),
+                 "ext5'a'"},
                 {BYTES("\x90"), "[]"},
                 {BYTES("\x80"), "{}"},
                 {BYTES("\xdc\x00\x00"), "[]"},
@@ -183,10 +201,14 @@ static void test_formats(void **state)
                 {BYTES("\x92\x01\x92\x02\x90"), "[+1 [+2 []]]"},
                 {BYTES("\x93\x90\x80\x91\x90"), "[[] {} [[]]]"},
                 {BYTES("\xdd\x00\x00\x00\x02\x93\x01\x02\x03\x91\xc0"), "[[+1 +2 +3] [nil]]"},
-                {BYTES("\x82\xa1" "a\x01\xa1" "b\x91\xc0"), "{str'a' +1 str'b' [nil]}"},
+                {BYTES("\x82\xa1"
+                       "a\x01\xa1"
+                       "b\x91\xc0"),
+                 "{str'a' +1 str'b' [nil]}"},
                 {BYTES("\xde\x00\x01\x81\x02\x03\x81\x91\x04\x05"), "{{+2 +3} {[+4] +5}}"},
                 {BYTES("\x82\x91\x01\x91\x02\x90\x80"), "{[+1] [+2] [] {}}"},
-                {BYTES("\x94\x00\x07\xa9" "debug.add\x92\x28\x02"),
+                {BYTES("\x94\x00\x07\xa9"
+                       "debug.add\x92\x28\x02"),
                  "[+0 +7 str'debug.add' [+40 +2]]"},
         };
         struct proto_arena arena = PROTO_ARENA_NULL;
@@ -269,8 +291,9 @@ static void test_unscanned(void **state)
                 deep[len - 1] = 0x91;
         }
         deep[PROTO_DEPTH_MAX] = 0xc0;
-        assert_int_equal(proto_value_decode(&arena, deep, PROTO_DEPTH_MAX + 1, PROTO_DEPTH_MAX + 1,
-                                            &root), OK);
+        assert_int_equal(
+                proto_value_decode(&arena, deep, PROTO_DEPTH_MAX + 1, PROTO_DEPTH_MAX + 1, &root),
+                OK);
         assert_true(bytes_largest <= 4096);
         proto_arena_deinit(&arena);
 }
@@ -343,8 +366,8 @@ static void test_no_memory(void **state)
 static void test_questions(void **state)
 {
         /* {1: 2, "b": 3, bin "c": 4, "b": 5, "": 6, nil: 7} */
-        static const uint8_t bytes[] = {0x86, 1,    2, 0xa1, 'b',  3, 0xc4, 1, 'c', 4,
-                                        0xa1, 'b',  5, 0xa0, 6,    0xc0, 7};
+        static const uint8_t bytes[] = {0x86, 1,    2,   0xa1, 'b',  3, 0xc4, 1, 'c',
+                                        4,    0xa1, 'b', 5,    0xa0, 6, 0xc0, 7};
         struct proto_arena arena = PROTO_ARENA_NULL;
         const struct proto_value *root;
 
@@ -468,7 +491,8 @@ static void test_bit_flips(void **state)
                         proto_frame_init(&frame, PROTO_FRAME_BYTES_DEFAULT);
                         if (proto_frame_scan(&frame, copy, gen.len) == PROTO_FRAME_DONE)
                                 assert_int_equal(proto_value_decode(&arena, copy, frame.pos,
-                                                                    frame.values, &root), OK);
+                                                                    frame.values, &root),
+                                                 OK);
                         /* Without a scan: any answer will do. */
                         (void)proto_value_decode(&arena, copy, gen.len, gen.len, &root);
                         copy[bit / 8] ^= (uint8_t)(1u << bit % 8);

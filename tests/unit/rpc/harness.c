@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server in this process, and clients by hand: see harness.h.  cmocka's assertions belong to the test's
- * thread; what runs on the loop or on an EMT uses CHECK.
+ * The server in this process, and clients by hand: see harness.h.  cmocka's assertions belong to
+ * the test's thread; what runs on the loop or on an EMT uses CHECK.
  */
 #include "unit/rpc/harness.h"
 
@@ -35,8 +35,8 @@ static void on_job(uv_async_t *async)
 {
         struct harness *harness = async->data;
         /* Acquire: pairs with post_job. */
-        void (*job)(struct rpc_server *, void *) = atomic_exchange_explicit(&harness->job, NULL,
-                                                                            memory_order_acquire);
+        void (*job)(struct rpc_server *, void *) =
+                atomic_exchange_explicit(&harness->job, NULL, memory_order_acquire);
 
         if (!job)
                 return;
@@ -215,7 +215,8 @@ static void ask_job(struct rpc_server *server, void *ctx)
         question->answer = question->condition(server, question->ctx);
 }
 
-void harness_until(struct harness *harness, bool (*condition)(struct rpc_server *, void *), void *ctx)
+void harness_until(struct harness *harness, bool (*condition)(struct rpc_server *, void *),
+                   void *ctx)
 {
         struct question question = {.condition = condition, .ctx = ctx};
 
@@ -259,7 +260,8 @@ static bool is_idle(struct rpc_server *server, void *ctx)
                 kept += peer->out.cap;
         }
         return server->n_peers == *(uint32_t *)ctx && server->n_calls == 0 && server->n_open == 0 &&
-               server->quota.all.used[RPC_CALLS] == 0 && server->quota.all.used[RPC_BYTES] == kept &&
+               server->quota.all.used[RPC_CALLS] == 0 &&
+               server->quota.all.used[RPC_BYTES] == kept &&
                server->quota.all.used[RPC_CONNECTIONS] == server->n_peers;
 }
 
@@ -334,7 +336,8 @@ void client_send_raw(struct client *client, const void *data, size_t len)
         size_t sent = 0;
 
         while (sent < len) {
-                ssize_t n = send(client->fd, (const uint8_t *)data + sent, len - sent, MSG_NOSIGNAL);
+                ssize_t n =
+                        send(client->fd, (const uint8_t *)data + sent, len - sent, MSG_NOSIGNAL);
 
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -424,8 +427,8 @@ const struct proto_value *client_receive(struct client *client)
                 }
         }
         proto_arena_deinit(&client->frame.arena);
-        assert_int_equal(proto_value_decode(&client->frame.arena, client->in + client->in_used, frame.pos,
-                                            frame.values, &client->frame.root),
+        assert_int_equal(proto_value_decode(&client->frame.arena, client->in + client->in_used,
+                                            frame.pos, frame.values, &client->frame.root),
                          PROTO_VALUE_OK);
         client->in_used += frame.pos;
         return client->frame.root;
@@ -486,7 +489,8 @@ void client_overdue(struct client *client, uint32_t msgid)
 
         /* On a busy machine its time may be over before its EMT has come to it: then once more. */
         do {
-                client_send(client, "[0, %u, 'vmreq.call', ['t.gate', [], {'cpu': 0, 'timeout_ms': 10}]]",
+                client_send(client,
+                            "[0, %u, 'vmreq.call', ['t.gate', [], {'cpu': 0, 'timeout_ms': 10}]]",
                             (uint64_t)msgid);
                 wire_show(client_receive(client), text, sizeof(text));
                 assert_has(text, "TIMEOUT: t.gate: its time limit of 10 ms passed while it ");

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A real server in this process: VM, EMTs, symbol table with the module "t", loop on a thread of its own; and raw
- * clients on the test's thread.  Nothing waits by time: a test waits for an answer, for a callee to reach its gate,
- * or asks the loop thread until what it expects is so.  An alarm bounds each program.
+ * A real server in this process: VM, EMTs, symbol table with the module "t", loop on a thread of
+ * its own; and raw clients on the test's thread.  Nothing waits by time: a test waits for an
+ * answer, for a callee to reach its gate, or asks the loop thread until what it expects is so.  An
+ * alarm bounds each program.
  */
 
 #include <semaphore.h>
@@ -21,7 +22,10 @@ struct harness_options {
         bool unserved; /* no thread: the test never runs the loop */
 };
 
-#define HARNESS_OPTIONS_INIT {.cpus = 2, .limits = RPC_LIMITS_INIT}
+#define HARNESS_OPTIONS_INIT                                                                       \
+        {                                                                                          \
+                .cpus = 2, .limits = RPC_LIMITS_INIT                                               \
+        }
 
 struct harness {
         char dir[32], path[64];
@@ -57,7 +61,8 @@ void harness_on_loop(struct harness *harness, void (*job)(struct rpc_server *, v
 void harness_loop_hold(struct harness *harness);
 void harness_loop_go(void);
 /* Asks on the loop thread until `condition` is true. */
-void harness_until(struct harness *harness, bool (*condition)(struct rpc_server *, void *), void *ctx);
+void harness_until(struct harness *harness, bool (*condition)(struct rpc_server *, void *),
+                   void *ctx);
 
 /* What the loop thread sees. */
 struct harness_figures {
@@ -66,10 +71,12 @@ struct harness_figures {
         uint64_t refused_notifications;
 };
 struct harness_figures harness_figures(struct harness *harness);
-/* Waits until nothing is in flight: no call, no byte charged but what `n_peers` connections hold when idle. */
+/* Waits until nothing is in flight: no call, no byte charged but what `n_peers` connections hold
+ * when idle. */
 void harness_until_idle(struct harness *harness, uint32_t n_peers);
 void harness_until_calls(struct harness *harness, uint32_t n_calls);
-/* Waits until `n` calls have begun since the last connection came, and none is in flight any more. */
+/* Waits until `n` calls have begun since the last connection came, and none is in flight any more.
+ */
 void harness_until_begun(struct harness *harness, uint64_t n);
 void harness_until_peers(struct harness *harness, uint32_t n_peers);
 
@@ -121,7 +128,8 @@ struct client {
 
 void client_connect(struct client *client, const struct harness *harness);
 void client_close(struct client *client);
-/* Puts a message together without sending; client_flush sends all of them with as few writes as it takes. */
+/* Puts a message together without sending; client_flush sends all of them with as few writes as it
+ * takes. */
 void client_put(struct client *client, const char *text, ...);
 void client_flush(struct client *client);
 /* Sends one message. */
@@ -131,13 +139,15 @@ void client_send_raw(struct client *client, const void *data, size_t len);
 const struct proto_value *client_receive(struct client *client);
 /* The next frame must look like this. */
 void client_expect(struct client *client, const char *shown);
-/* The next frame is the answer to msgid, an error in text style of that name and `ran`, its text having `part`. */
+/* The next frame is the answer to msgid, an error in text style of that name and `ran`, its text
+ * having `part`. */
 void client_expect_error(struct client *client, uint32_t msgid, const char *name, const char *ran,
                          const char *part);
 void client_expect_end(struct client *client);
 /* Nothing stands in the socket (after something that orders it: an answer, a look at the loop). */
 void client_expect_silence(struct client *client);
-/* Makes a call of t.gate on EMT 0 that runs, whose client has been told TIMEOUT: open its gate some time. */
+/* Makes a call of t.gate on EMT 0 that runs, whose client has been told TIMEOUT: open its gate some
+ * time. */
 void client_overdue(struct client *client, uint32_t msgid);
 /* A ping and its answer: all that was sent before has been looked at. */
 void client_sync(struct client *client);

@@ -186,27 +186,41 @@ static const struct vmreq_param add_params[] = {
         {.name = "b", .type = VMREQ_T_I64, .doc = "other"},
 };
 static const struct vmreq_param any_params[] = {{.name = "value", .type = VMREQ_T_ANY, .doc = "-"}};
-static const struct vmreq_param size_params[] = {{.name = "data", .type = VMREQ_T_BYTES, .doc = "-"}};
+static const struct vmreq_param size_params[] = {
+        {.name = "data", .type = VMREQ_T_BYTES, .doc = "-"}};
 static const struct vmreq_param mark_params[] = {{.name = "n", .type = VMREQ_T_U64, .doc = "-"}};
 static const struct vmreq_param n_params[] = {{.name = "n", .type = VMREQ_T_U32, .doc = "-"}};
-static const struct vmreq_param status_params[] = {{.name = "status", .type = VMREQ_T_I32, .doc = "-"}};
+static const struct vmreq_param status_params[] = {
+        {.name = "status", .type = VMREQ_T_I32, .doc = "-"}};
 static const struct vmreq_param x64_params[] = {{.name = "value", .type = VMREQ_T_X64, .doc = "-"}};
 static const struct vmreq_param open_params[] = {
-        {.name = "level", .type = VMREQ_T_U8, .doc = "how far", .min = 1, .max = 9,
-         .flags = VMREQ_PARAM_OPTIONAL | VMREQ_PARAM_RANGE, .fallback = {.type = VMREQ_T_U8, .u = 3}},
+        {.name = "level",
+         .type = VMREQ_T_U8,
+         .doc = "how far",
+         .min = 1,
+         .max = 9,
+         .flags = VMREQ_PARAM_OPTIONAL | VMREQ_PARAM_RANGE,
+         .fallback = {.type = VMREQ_T_U8, .u = 3}},
 };
 static const struct vmreq_param fail_params[] = {
         {.name = "status", .type = VMREQ_T_I32, .doc = "-"},
-        {.name = "name", .type = VMREQ_T_STR, .doc = "-", .flags = VMREQ_PARAM_OPTIONAL,
+        {.name = "name",
+         .type = VMREQ_T_STR,
+         .doc = "-",
+         .flags = VMREQ_PARAM_OPTIONAL,
          .fallback = {.type = VMREQ_T_STR, .data = ""}},
-        {.name = "text", .type = VMREQ_T_STR, .doc = "-",
-         .flags = VMREQ_PARAM_OPTIONAL | VMREQ_PARAM_SENSITIVE, .fallback = {.type = VMREQ_T_STR, .data = ""}},
+        {.name = "text",
+         .type = VMREQ_T_STR,
+         .doc = "-",
+         .flags = VMREQ_PARAM_OPTIONAL | VMREQ_PARAM_SENSITIVE,
+         .fallback = {.type = VMREQ_T_STR, .data = ""}},
 };
 
 #define SYMBOL(symbol)                                                                             \
-        .size = sizeof(struct vmreq_symbol), .name = (symbol), .doc = "A test's.", .dest = VMREQ_DEST_ANY
+        .size = sizeof(struct vmreq_symbol), .name = (symbol), .doc = "A test's.",                 \
+        .dest = VMREQ_DEST_ANY
 #define PARAMS(array) .params = (array), .n_params = ARRAY_SIZE(array)
-#define WORDS(fn) .words = (vmreq_words)(fn)
+#define WORDS(fn)     .words = (vmreq_words)(fn)
 
 static const struct vmreq_symbol symbols[] = {
         {SYMBOL("t.add"), PARAMS(add_params), .result = VMREQ_T_I64, WORDS(t_add)},
@@ -220,17 +234,24 @@ static const struct vmreq_symbol symbols[] = {
         {SYMBOL("t.secret"), .result = VMREQ_T_NIL,
          .flags = VMREQ_SYM_READ_ONLY | VMREQ_SYM_CONFIDENTIAL, WORDS(t_nil)},
         {SYMBOL("t.change"), .result = VMREQ_T_NIL, .flags = VMREQ_SYM_CHANGES_STATE, WORDS(t_nil)},
-        {.size = sizeof(struct vmreq_symbol), .name = "t.slow", .doc = "Everywhere.", .result = VMREQ_T_NIL,
-         .dest = VMREQ_DEST_ALL, .timeout_ms = 1234, .flags = VMREQ_SYM_PRIORITY | VMREQ_SYM_POKE,
+        {.size = sizeof(struct vmreq_symbol),
+         .name = "t.slow",
+         .doc = "Everywhere.",
+         .result = VMREQ_T_NIL,
+         .dest = VMREQ_DEST_ALL,
+         .timeout_ms = 1234,
+         .flags = VMREQ_SYM_PRIORITY | VMREQ_SYM_POKE,
          WORDS(t_nil)},
         {SYMBOL("t.echo"), PARAMS(any_params), .result = VMREQ_T_ANY, .function = t_echo},
         {SYMBOL("t.size"), PARAMS(size_params), .result = VMREQ_T_U64, .function = t_size},
         {SYMBOL("t.gate"), .result = VMREQ_T_U32, .function = t_gate},
-        {SYMBOL("t.block"), .result = VMREQ_T_NIL, .flags = VMREQ_SYM_CANCELLABLE, .function = t_block},
+        {SYMBOL("t.block"), .result = VMREQ_T_NIL, .flags = VMREQ_SYM_CANCELLABLE,
+         .function = t_block},
         {SYMBOL("t.big"), PARAMS(n_params), .result = VMREQ_T_BYTES, .function = t_big},
         {SYMBOL("t.deep"), PARAMS(n_params), .result = VMREQ_T_ANY, .function = t_deep},
         {SYMBOL("t.fail"), PARAMS(fail_params), .result = VMREQ_T_STATUS, .function = t_fail},
-        {SYMBOL("t.gated_fail"), PARAMS(fail_params), .result = VMREQ_T_STATUS, .function = t_gated_fail},
+        {SYMBOL("t.gated_fail"), PARAMS(fail_params), .result = VMREQ_T_STATUS,
+         .function = t_gated_fail},
         {SYMBOL("t.nothing"), .result = VMREQ_T_ANY, .function = t_nothing},
         {SYMBOL("t.twice"), .result = VMREQ_T_ANY, .function = t_twice},
 };

@@ -10,7 +10,7 @@
 #include "rpc/call.h"
 
 #define N_PUSHERS 6
-#define N_EACH 3000
+#define N_EACH    3000
 
 static uv_loop_t loop;
 static struct rpc_bridge bridge;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every bound that a call can meet is refused at once, and names itself, the usage and the limit. */
+/* Every bound that a call can meet is refused at once, and names itself, the usage and the limit.
+ */
 #include "unit/rpc/harness.h"
 
 #include <sched.h>
@@ -82,7 +83,8 @@ static void test_engine_busy(void **state)
         for (int64_t i = 2; i <= 5; i++)
                 client_send(&c, "[0, %d, 'vmreq.call', ['t.mark', [1], {'cpu': 0}]]", i);
         client_send(&c, "[0, 6, 'vmreq.call', ['t.mark', [1], {'cpu': 0}]]");
-        client_expect_error(&c, 6, "BUSY", "no", "lane of its EMT is full: 4 of 4; the EMT runs t.gate");
+        client_expect_error(&c, 6, "BUSY", "no",
+                            "lane of its EMT is full: 4 of 4; the EMT runs t.gate");
         client_send(&c, "[2, 'vmreq.call', []]"); /* ignored */
         client_send(&c, "[0, 7, 'vmreq.submit', ['t.mark', [1], {'cpu': 0}]]");
         client_expect_error(&c, 7, "BUSY", "no", "lane");
@@ -104,11 +106,16 @@ static void test_slab_busy(void **state)
         gate_wait();
         for (int64_t i = 2; i <= 5; i++) {
                 client_send(&c, "[0, %d, 'vmreq.call', ['t.mark', [1], {'cpu': 0}]]", i);
-                client_send(&c, "[0, %d, 'vmreq.call', ['t.mark', [1], {'cpu': 0, 'priority': true}]]", i);
+                client_send(&c,
+                            "[0, %d, 'vmreq.call', ['t.mark', [1], {'cpu': 0, 'priority': true}]]",
+                            i);
                 client_send(&c, "[0, %d, 'vmreq.call', ['t.mark', [1], {'cpu': 'any'}]]", i);
         }
         for (int64_t i = 6; i <= 8; i++)
-                client_send(&c, "[0, %d, 'vmreq.call', ['t.mark', [1], {'cpu': 'any', 'priority': true}]]", i);
+                client_send(
+                        &c,
+                        "[0, %d, 'vmreq.call', ['t.mark', [1], {'cpu': 'any', 'priority': true}]]",
+                        i);
         client_send(&c, "[0, 9, 'vmreq.call', ['t.mark', [1], {'cpu': 'any', 'priority': true}]]");
         client_expect_error(&c, 9, "BUSY", "no", "no request packet is free: 16 of 16 in use");
         gate_open();
@@ -126,9 +133,11 @@ static void test_what_the_error_holds(void **state)
         for (int64_t i = 3; i <= 5; i++)
                 client_send(&c, "[0, %d, 't.mark', [1]]", i);
         client_send(&c, "[0, 6, 't.mark', [1]]");
-        client_expect(&c, "[1,6,{'name':'BUSY','code':4,'message':'too many calls of this connection: 4 of 4',"
-                          "'ran':'no',"
-                          "'data':{'limit':'calls','of':'connection','usage':4,'max':4}},nil]");
+        client_expect(
+                &c,
+                "[1,6,{'name':'BUSY','code':4,'message':'too many calls of this connection: 4 of 4',"
+                "'ran':'no',"
+                "'data':{'limit':'calls','of':'connection','usage':4,'max':4}},nil]");
         gate_open();
         for (int i = 0; i < 4; i++)
                 assert_non_null(client_receive(&c));
@@ -153,7 +162,8 @@ static void test_broadcast(void **state)
         for (int64_t i = 2; i <= 5; i++)
                 client_send(&c, "[0, %d, 'vmreq.call', ['t.mark', [1], {'cpu': 1}]]", i);
         client_send(&c, "[0, 6, 'vmreq.call', ['t.mark', [1], {'cpu': 'all'}]]");
-        client_expect_error(&c, 6, "BUSY", "no", "lane of its EMT is full: 4 of 4; the EMT runs t.gate");
+        client_expect_error(&c, 6, "BUSY", "no",
+                            "lane of its EMT is full: 4 of 4; the EMT runs t.gate");
         gate_open();
         for (int i = 0; i < 5; i++)
                 assert_non_null(client_receive(&c));

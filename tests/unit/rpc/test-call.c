@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A call's way and its end: submit, cancel, complete, expire, disconnect, in the orders that race; the accounts
- * that go with them are checked at the end of each test.
+ * A call's way and its end: submit, cancel, complete, expire, disconnect, in the orders that race;
+ * the accounts that go with them are checked at the end of each test.
  */
 #include "unit/rpc/harness.h"
 
@@ -52,7 +52,8 @@ static uint64_t submit(const char *symbol, const char *options)
 {
         char text[256];
 
-        (void)snprintf(text, sizeof(text), "[0, 900, 'vmreq.submit', ['%s', [], %s]]", symbol, options);
+        (void)snprintf(text, sizeof(text), "[0, 900, 'vmreq.submit', ['%s', [], %s]]", symbol,
+                       options);
         client_send(&c, text);
         return receive_uint(900);
 }
@@ -68,7 +69,9 @@ static void test_plain(void **state)
         client_expect(&c, "[1,4294967295,nil,-1]");
         client_send(&c, "[0, 0, 't.echo', [{'deep': [1, 2.5, nil, true, 'x']}]]");
         client_expect(&c, "[1,0,nil,{'deep':[1,2.5,nil,true,'x']}]");
-        client_send(&c, "[0, 1, 'vmreq.call', ['t.add', {'a': 3, 'b': 4}, {'cpu': 1, 'priority': true}]]");
+        client_send(
+                &c,
+                "[0, 1, 'vmreq.call', ['t.add', {'a': 3, 'b': 4}, {'cpu': 1, 'priority': true}]]");
         client_expect(&c, "[1,1,nil,7]");
         client_send(&c, "[0, 2, 't.x64', ['0xffffffffffffffff']]");
         client_expect(&c, "[1,2,nil,'0xffffffffffffffff']");
@@ -279,7 +282,8 @@ static void test_broadcast(void **state)
         for (uint32_t i = 0; i < 2; i++) {
                 assert_int_equal(proto_value_map_get(&rows->items[i], "cpu")->u, 1 - i);
                 assert_int_equal(proto_value_map_get(&rows->items[i], "value")->u, 1 - i);
-                assert_true(proto_value_is_text(proto_value_map_get(&rows->items[i], "fate"), "DONE"));
+                assert_true(
+                        proto_value_is_text(proto_value_map_get(&rows->items[i], "fate"), "DONE"));
         }
 }
 
@@ -300,8 +304,11 @@ static void test_broadcast_stops_or_goes_on(void **state)
         (void)state;
         client_send(&c, "[0, 1, 'vmreq.call', ['t.fail', [-3, 'E', 'why'], {'cpu': 'all'}]]");
         assert_fates(&client_receive(&c)->items[3], stopped, 2);
-        assert_true(proto_value_is_text(proto_value_map_get(&c.frame.root->items[3].items[0], "error"), "why"));
-        client_send(&c, "[0, 2, 'vmreq.call', ['t.fail', [-3], {'cpu': 'all', 'on_error': 'continue'}]]");
+        assert_true(proto_value_is_text(
+                proto_value_map_get(&c.frame.root->items[3].items[0], "error"), "why"));
+        client_send(
+                &c,
+                "[0, 2, 'vmreq.call', ['t.fail', [-3], {'cpu': 'all', 'on_error': 'continue'}]]");
         assert_fates(&client_receive(&c)->items[3], all, 2);
         assert_int_equal(proto_value_map_get(&c.frame.root->items[3].items[1], "status")->i, -3);
 }
@@ -315,10 +322,12 @@ static void test_broadcast_with_a_stuck_child(void **state)
         client_send(&c, "[0, 1, 'vmreq.call', ['t.gate', [], {'cpu': 1}]]");
         gate_wait();
         do {
-                client_send(&c, "[0, 2, 'vmreq.call', ['t.gate', [], {'cpu': 'all', 'parallel': true, "
-                                "'timeout_ms': 10}]]");
+                client_send(&c,
+                            "[0, 2, 'vmreq.call', ['t.gate', [], {'cpu': 'all', 'parallel': true, "
+                            "'timeout_ms': 10}]]");
                 rows = &client_receive(&c)->items[3];
-        } while (proto_value_is_text(proto_value_map_get(&rows->items[0], "fate"), "EXPIRED")); /* too busy here */
+        } while (proto_value_is_text(proto_value_map_get(&rows->items[0], "fate"),
+                                     "EXPIRED")); /* too busy here */
         gate_wait();
         assert_fates(rows, expected, 2);
         assert_int_equal(harness_figures(&h).n_calls, 2); /* the running child keeps it */
@@ -347,7 +356,8 @@ static void test_broadcast_too_large(void **state)
 {
         (void)state;
         client_send(&c, "[0, 1, 'vmreq.call', ['t.big', [4194304], {'cpu': 'all'}]]");
-        client_expect_error(&c, 1, "TOO_LARGE", "yes", "larger than a frame may be (8388608 bytes)");
+        client_expect_error(&c, 1, "TOO_LARGE", "yes",
+                            "larger than a frame may be (8388608 bytes)");
         client_send(&c, "[0, 2, 'vmreq.call', ['t.big', [4000000], {'cpu': 'all'}]]");
         assert_int_equal(client_receive(&c)->items[3].count, 2);
         client_send(&c, "[0, 3, 't.big', [8388608]]");
@@ -448,7 +458,7 @@ static void test_disconnect_cancels_queued_asks_running(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define TEST(name)             cmocka_unit_test_setup_teardown(name, start, end)
 #define TEST_WITH(name, start) cmocka_unit_test_setup_teardown(name, start, end)
         const struct CMUnitTest tests[] = {
                 TEST(test_plain),

@@ -64,14 +64,26 @@ static void test_hello(void **state)
 {
         const struct proto_value *hello, *you;
         static const char *const limits[] = {
-                "frame_bytes", "depth", "connections", "connections_per_uid", "calls", "calls_per_connection",
-                "calls_per_uid", "bytes", "bytes_per_connection", "bytes_per_uid", "timeout_ms", "frame_stall_ms",
+                "frame_bytes",
+                "depth",
+                "connections",
+                "connections_per_uid",
+                "calls",
+                "calls_per_connection",
+                "calls_per_uid",
+                "bytes",
+                "bytes_per_connection",
+                "bytes_per_uid",
+                "timeout_ms",
+                "frame_stall_ms",
                 "drain_ms",
         };
 
         (void)state;
-        client_send(&c, "[0, 1, 'vmreq.hello', [{'client': 'test', 'version': '1', 'completed': false, 'stream': false,"
-                        " 'of a newer client': [1]}]]");
+        client_send(
+                &c,
+                "[0, 1, 'vmreq.hello', [{'client': 'test', 'version': '1', 'completed': false, 'stream': false,"
+                " 'of a newer client': [1]}]]");
         hello = &client_receive(&c)->items[3];
         assert_true(proto_value_is_text(get(hello, "server"), "vmreqd"));
         assert_true(proto_value_is_text(get(hello, "version"), "0.test"));
@@ -95,8 +107,16 @@ static void test_hello(void **state)
 static void test_hello_refused(void **state)
 {
         static const char *const bad[] = {
-                "5", "'x'", "[]", "{'errors': 'loud'}", "{'errors': nil}", "{'errors': 1}", "{'timeout_ms': -1}",
-                "{'timeout_ms': 'x'}", "{'timeout_ms': 1000000000001}", "{'errors': 'map', 'timeout_ms': -1}",
+                "5",
+                "'x'",
+                "[]",
+                "{'errors': 'loud'}",
+                "{'errors': nil}",
+                "{'errors': 1}",
+                "{'timeout_ms': -1}",
+                "{'timeout_ms': 'x'}",
+                "{'timeout_ms': 1000000000001}",
+                "{'errors': 'map', 'timeout_ms': -1}",
         };
 
         (void)state;
@@ -122,8 +142,10 @@ static void test_hello_styles(void **state)
         client_send(&c, "[0, 3, 'vmreq.hello', [{'errors': 'map'}]]");
         assert_non_null(client_receive(&c));
         client_send(&c, "[0, 4, 't.none', []]");
-        client_expect(&c, "[1,4,{'name':'NOT_FOUND','code':1,'message':'there is no symbol \"t.none\" that you may "
-                          "call','ran':'no','data':{}},nil]");
+        client_expect(
+                &c,
+                "[1,4,{'name':'NOT_FOUND','code':1,'message':'there is no symbol \"t.none\" that you may "
+                "call','ran':'no','data':{}},nil]");
         client_send(&c, "[0, 5, 'vmreq.hello', [{'errors': 'text'}]]");
         assert_non_null(client_receive(&c));
         client_send(&c, "[0, 6, 't.none', []]");
@@ -163,7 +185,8 @@ static void test_malformed_calls(void **state)
         for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
                 char text[256];
 
-                (void)snprintf(text, sizeof(text), "[0, 1, '%s', %s]", rows[i].method, rows[i].params);
+                (void)snprintf(text, sizeof(text), "[0, 1, '%s', %s]", rows[i].method,
+                               rows[i].params);
                 client_send(&c, text);
                 client_expect_error(&c, 1, "INVALID_REQUEST", "no", rows[i].part);
         }

@@ -30,12 +30,15 @@ static void test_list(void **state)
 {
         (void)state;
         client_send(&c, "[0, 1, 'vmreq.symbols', []]");
-        client_expect(&c, "[1,1,nil,['t.add','t.big','t.block','t.change','t.cpu','t.deep','t.echo','t.fail','t.gate',"
-                          "'t.gated_fail',"
-                          "'t.mark','t.nothing','t.open','t.secret','t.size','t.slow','t.status','t.twice','t.x64']]");
+        client_expect(
+                &c,
+                "[1,1,nil,['t.add','t.big','t.block','t.change','t.cpu','t.deep','t.echo','t.fail','t.gate',"
+                "'t.gated_fail',"
+                "'t.mark','t.nothing','t.open','t.secret','t.size','t.slow','t.status','t.twice','t.x64']]");
         client_send(&c, "[0, 2, 'vmreq.symbols', [{'glob': 't.s*'}]]");
         client_expect(&c, "[1,2,nil,['t.secret','t.size','t.slow','t.status']]");
-        client_send(&c, "[0, 3, 'vmreq.symbols', [{'glob': 't.s*', 'after': 't.size', 'limit': 1}]]");
+        client_send(&c,
+                    "[0, 3, 'vmreq.symbols', [{'glob': 't.s*', 'after': 't.size', 'limit': 1}]]");
         client_expect(&c, "[1,3,nil,['t.slow']]");
         client_send(&c, "[0, 4, 'vmreq.symbols', [{'limit': 0}]]");
         client_expect(&c, "[1,4,nil,[]]");
@@ -51,7 +54,12 @@ static void test_list(void **state)
 
 static void test_list_refused(void **state)
 {
-        static const char *const bad[] = {"5", "'t.*'", "[]", "{'glob': 5}", "{'after': []}", "{'limit': -1}",
+        static const char *const bad[] = {"5",
+                                          "'t.*'",
+                                          "[]",
+                                          "{'glob': 5}",
+                                          "{'after': []}",
+                                          "{'limit': -1}",
                                           "{'limit': 'x'}"};
         char pattern[128];
 
@@ -61,7 +69,8 @@ static void test_list_refused(void **state)
 
                 (void)snprintf(text, sizeof(text), "[0, 1, 'vmreq.symbols', [%s]]", bad[i]);
                 client_send(&c, text);
-                client_expect_error(&c, 1, "INVALID_REQUEST", "no", "vmreq.symbols [{glob, after, limit}]");
+                client_expect_error(&c, 1, "INVALID_REQUEST", "no",
+                                    "vmreq.symbols [{glob, after, limit}]");
         }
         memset(pattern, '*', sizeof(pattern));
         client_send(&c, "[0, 2, 'vmreq.symbols', [{'glob': %S}]]", pattern, (size_t)128);
@@ -76,15 +85,19 @@ static void test_in_full(void **state)
 {
         (void)state;
         client_send(&c, "[0, 1, 'vmreq.describe', ['t.open']]");
-        client_expect(&c, "[1,1,nil,{'name':'t.open','module':'t','signature':'t.open(level: u8 = 3) -> u32',"
-                          "'doc':'A test's.','params':[{'name':'level','type':'u8','doc':'how far','optional':true,"
-                          "'sensitive':false,'default':3,'min':1,'max':9}],'result':'u32',"
-                          "'flags':['read-only','idempotent','words'],'cpu':'any','timeout_ms':0,'since':'0.9',"
-                          "'deprecated':'t.add'}]");
+        client_expect(
+                &c,
+                "[1,1,nil,{'name':'t.open','module':'t','signature':'t.open(level: u8 = 3) -> u32',"
+                "'doc':'A test's.','params':[{'name':'level','type':'u8','doc':'how far','optional':true,"
+                "'sensitive':false,'default':3,'min':1,'max':9}],'result':'u32',"
+                "'flags':['read-only','idempotent','words'],'cpu':'any','timeout_ms':0,'since':'0.9',"
+                "'deprecated':'t.add'}]");
         client_send(&c, "[0, 2, 'vmreq.describe', ['t.slow']]");
-        client_expect(&c, "[1,2,nil,{'name':'t.slow','module':'t','signature':'t.slow() -> nil','doc':'Everywhere.',"
-                          "'params':[],'result':'nil','flags':['priority','poke','words'],'cpu':'all',"
-                          "'timeout_ms':1234,'since':'2.1','deprecated':nil}]");
+        client_expect(
+                &c,
+                "[1,2,nil,{'name':'t.slow','module':'t','signature':'t.slow() -> nil','doc':'Everywhere.',"
+                "'params':[],'result':'nil','flags':['priority','poke','words'],'cpu':'all',"
+                "'timeout_ms':1234,'since':'2.1','deprecated':nil}]");
         client_send(&c, "[0, 3, 'vmreq.describe', ['t.none']]");
         client_expect_error(&c, 3, "NOT_FOUND", "no", "t.none");
         client_send(&c, "[0, 4, 'vmreq.describe', [%b]]", "t.block", (size_t)7);
@@ -118,9 +131,11 @@ static void test_neovim(void **state)
         assert_int_equal(info->items[0].type, PROTO_UINT);
         functions = proto_value_map_get(&info->items[1], "functions");
         assert_int_equal(functions->count, 19);
-        assert_true(proto_value_is_text(proto_value_map_get(&functions->items[0], "name"), "t.add"));
-        assert_true(proto_value_is_text(&proto_value_map_get(&functions->items[0], "parameters")->items[0].items[0],
-                                        "Integer"));
+        assert_true(
+                proto_value_is_text(proto_value_map_get(&functions->items[0], "name"), "t.add"));
+        assert_true(proto_value_is_text(
+                &proto_value_map_get(&functions->items[0], "parameters")->items[0].items[0],
+                "Integer"));
         assert_int_equal(proto_value_map_get(&info->items[1], "types")->count, 3);
         /* Errors come as pairs from here on. */
         client_send(&c, "[0, 2, 't.none', []]");

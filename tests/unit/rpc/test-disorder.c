@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything at once, in an order that a seed decides: clients that come and go in the middle of frames, calls,
- * waits and answers.  What must hold: each msgid is answered at most once, with a whole frame, and not unasked; who
- * shuts its sending side behind whole frames gets all of its answers; at the end every account is at zero.
- * VMREQ_SEED=n repeats a run.
+ * Everything at once, in an order that a seed decides: clients that come and go in the middle of
+ * frames, calls, waits and answers.  What must hold: each msgid is answered at most once, with a
+ * whole frame, and not unasked; who shuts its sending side behind whole frames gets all of its
+ * answers; at the end every account is at zero. VMREQ_SEED=n repeats a run.
  */
 #include "unit/rpc/harness.h"
 
@@ -13,7 +13,7 @@
 #include <time.h>
 
 #define N_CLIENTS 10
-#define N_MSGIDS 512
+#define N_MSGIDS  512
 
 static struct harness h;
 static uint64_t seed;
@@ -21,7 +21,8 @@ static uint64_t seed;
 /* One that comes and goes. */
 struct actor {
         struct client c;
-        bool is_open, is_shut, is_torn; /* torn: it sent nonsense, or stopped in the middle of a frame */
+        bool is_open, is_shut,
+                is_torn; /* torn: it sent nonsense, or stopped in the middle of a frame */
         uint32_t next_msgid;
         bool asked[N_MSGIDS], answered[N_MSGIDS];
         uint64_t ids[8]; /* of submitted calls, the last ones */
@@ -52,10 +53,11 @@ static void take_answer(struct actor *a, const struct proto_value *root)
         assert_int_equal(root->items[0].u, 1);
         msgid = root->items[1].u;
         if (msgid >= N_MSGIDS || !a->asked[msgid])
-                fail_msg("seed %llu: an answer to %llu, which was not asked", (unsigned long long)seed,
-                         (unsigned long long)msgid);
+                fail_msg("seed %llu: an answer to %llu, which was not asked",
+                         (unsigned long long)seed, (unsigned long long)msgid);
         if (a->answered[msgid])
-                fail_msg("seed %llu: two answers to %llu", (unsigned long long)seed, (unsigned long long)msgid);
+                fail_msg("seed %llu: two answers to %llu", (unsigned long long)seed,
+                         (unsigned long long)msgid);
         a->answered[msgid] = true;
         if (root->items[2].type == PROTO_NIL)
                 n_results++;
@@ -71,7 +73,8 @@ static bool read_available(struct actor *a)
 {
         struct pollfd p = {.fd = a->c.fd, .events = POLLIN};
 
-        while (a->c.in_used < a->c.in_len || (poll(&p, 1, 0) == 1 && (p.revents & (POLLIN | POLLHUP)))) {
+        while (a->c.in_used < a->c.in_len ||
+               (poll(&p, 1, 0) == 1 && (p.revents & (POLLIN | POLLHUP)))) {
                 const struct proto_value *root;
                 uint8_t head;
 
@@ -81,8 +84,8 @@ static bool read_available(struct actor *a)
 
                         return recv(a->c.fd, waste, sizeof(waste), MSG_DONTWAIT) != 0;
                 }
-                if (a->c.in_used == a->c.in_len && recv(a->c.fd, &head, 1, MSG_DONTWAIT | MSG_PEEK) <= 0 &&
-                    errno != EAGAIN)
+                if (a->c.in_used == a->c.in_len &&
+                    recv(a->c.fd, &head, 1, MSG_DONTWAIT | MSG_PEEK) <= 0 && errno != EAGAIN)
                         return false;
                 root = client_receive(&a->c);
                 if (!root)
@@ -114,13 +117,22 @@ static uint64_t some_id(struct actor *a)
 static void put_request(struct actor *a)
 {
         static const char *const options[] = {
-                "{}", "{'cpu': 0}", "{'cpu': 1, 'priority': true}", "{'cpu': 'any-queue', 'timeout_ms': 1}",
-                "{'timeout_ms': 5}", "{'cpu': 'all', 'timeout_ms': 3}", "{'cpu': 'all-reverse', 'parallel': true}",
-                "{'cpu': 'all', 'on_error': 'continue', 'timing': true}", "{'timing': true}",
+                "{}",
+                "{'cpu': 0}",
+                "{'cpu': 1, 'priority': true}",
+                "{'cpu': 'any-queue', 'timeout_ms': 1}",
+                "{'timeout_ms': 5}",
+                "{'cpu': 'all', 'timeout_ms': 3}",
+                "{'cpu': 'all-reverse', 'parallel': true}",
+                "{'cpu': 'all', 'on_error': 'continue', 'timing': true}",
+                "{'timing': true}",
         };
         static const char *const calls[] = {
-                "'t.add', [1, 2]", "'t.block', []", "'t.big', [70000]", "'t.fail', [-1, 'E', 'x']", "'t.cpu', []",
-                "'t.echo', [[1, {'a': nil}]]", "'t.add', ['x']", "'t.nowhere', []", "'t.gate', []", "'t.twice', []",
+                "'t.add', [1, 2]",  "'t.block', []",
+                "'t.big', [70000]", "'t.fail', [-1, 'E', 'x']",
+                "'t.cpu', []",      "'t.echo', [[1, {'a': nil}]]",
+                "'t.add', ['x']",   "'t.nowhere', []",
+                "'t.gate', []",     "'t.twice', []",
         };
         const char *call = calls[draw(10)], *option = options[draw(9)];
         uint32_t msgid = a->next_msgid++;
@@ -129,7 +141,8 @@ static void put_request(struct actor *a)
         a->asked[msgid] = true;
         switch (draw(12)) {
         case 0:
-                client_put(&a->c, "[0, %u, 'vmreq.wait', [%u, %u]]", (uint64_t)msgid, some_id(a), (uint64_t)draw(4));
+                client_put(&a->c, "[0, %u, 'vmreq.wait', [%u, %u]]", (uint64_t)msgid, some_id(a),
+                           (uint64_t)draw(4));
                 return;
         case 1:
                 client_put(&a->c, "[0, %u, 'vmreq.release', [%u]]", (uint64_t)msgid, some_id(a));
@@ -142,16 +155,19 @@ static void put_request(struct actor *a)
                            (uint64_t)draw(msgid + 1));
                 return;
         case 4:
-                client_put(&a->c, draw(2) ? "[0, %u, 'vmreq.status', []]" : "[0, %u, 'vmreq.symbols', []]",
+                client_put(&a->c,
+                           draw(2) ? "[0, %u, 'vmreq.status', []]" : "[0, %u, 'vmreq.symbols', []]",
                            (uint64_t)msgid);
                 return;
         case 5:
         case 6:
         case 7:
-                (void)snprintf(text, sizeof(text), "[0, %u, 'vmreq.submit', [%s, %s]]", msgid, call, option);
+                (void)snprintf(text, sizeof(text), "[0, %u, 'vmreq.submit', [%s, %s]]", msgid, call,
+                               option);
                 break;
         default:
-                (void)snprintf(text, sizeof(text), "[0, %u, 'vmreq.call', [%s, %s]]", msgid, call, option);
+                (void)snprintf(text, sizeof(text), "[0, %u, 'vmreq.call', [%s, %s]]", msgid, call,
+                               option);
                 break;
         }
         client_put(&a->c, text);
@@ -170,7 +186,8 @@ static void check_owed(const struct actor *a)
                 return;
         for (uint32_t i = 0; i < a->next_msgid; i++)
                 if (a->asked[i] && !a->answered[i])
-                        fail_msg("seed %llu: no answer to %u of %u", (unsigned long long)seed, i, a->next_msgid);
+                        fail_msg("seed %llu: no answer to %u of %u", (unsigned long long)seed, i,
+                                 a->next_msgid);
 }
 
 static void step(struct actor *a)
@@ -249,7 +266,8 @@ static void test_disorder_and_down(void **state)
                         step(&actors[draw(N_CLIENTS)]);
                 harness_terminate(&h);
                 for (uint32_t i = 0; i < 200; i++)
-                        if (actors[i % N_CLIENTS].is_open && !read_available(&actors[i % N_CLIENTS]))
+                        if (actors[i % N_CLIENTS].is_open &&
+                            !read_available(&actors[i % N_CLIENTS]))
                                 go(&actors[i % N_CLIENTS]);
                 for (int i = 0; i < N_CLIENTS; i++)
                         if (actors[i].is_open)
@@ -270,7 +288,8 @@ int main(void)
         struct timespec now;
 
         (void)clock_gettime(CLOCK_REALTIME, &now);
-        seed = wish ? strtoull(wish, NULL, 0) : (uint64_t)now.tv_nsec ^ ((uint64_t)now.tv_sec << 30);
+        seed = wish ? strtoull(wish, NULL, 0)
+                    : (uint64_t)now.tv_nsec ^ ((uint64_t)now.tv_sec << 30);
         random_state = seed | 1;
         (void)printf("VMREQ_SEED=%llu\n", (unsigned long long)seed);
         return HARNESS_RUN("disorder", tests);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Going down: what had arrived is looked at, accepted calls go on for a while, everybody gets exactly one answer. */
+/* Going down: what had arrived is looked at, accepted calls go on for a while, everybody gets
+ * exactly one answer. */
 #include "unit/rpc/harness.h"
 
 #include <sched.h>
@@ -182,7 +183,8 @@ static void test_waiters_of_what_ends_in_time(void **state)
         harness_join(&h);
 }
 
-/* Frames that had arrived: methods are answered, calls are refused, in order; the rest of a frame is nothing. */
+/* Frames that had arrived: methods are answered, calls are refused, in order; the rest of a frame
+ * is nothing. */
 static void test_frames_that_had_arrived(void **state)
 {
         unsigned n_results = 0, n_killed = 0;
@@ -190,8 +192,9 @@ static void test_frames_that_had_arrived(void **state)
         (void)state;
         harness_loop_hold(&h);
         for (int64_t i = 0; i < 1000; i++)
-                client_put(&c, i % 2 ? "[0, %d, 'vmreq.ping', []]"
-                                     : "[0, %d, 'vmreq.call', ['t.add', [1, 1], {'cpu': 0}]]",
+                client_put(&c,
+                           i % 2 ? "[0, %d, 'vmreq.ping', []]"
+                                 : "[0, %d, 'vmreq.call', ['t.add', [1, 1], {'cpu': 0}]]",
                            i);
         client_put(&c, "[2, 't.mark', [1]]");
         client_put(&c, "[0, 2000, 'vmreq.submit', ['t.mark', [1]]]");
@@ -284,7 +287,8 @@ static bool is_paused(struct rpc_server *server, void *ctx)
         return false;
 }
 
-/* One that was not read from because it did not read: its input is looked at all the same, and it reads in time. */
+/* One that was not read from because it did not read: its input is looked at all the same, and it
+ * reads in time. */
 static void test_who_was_not_read_from(void **state)
 {
         (void)state;
@@ -326,7 +330,7 @@ static void test_clients_come_and_go(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define TEST(name)       cmocka_unit_test_setup_teardown(name, start, end)
 #define TEST_SHORT(name) cmocka_unit_test_setup_teardown(name, start_short, end)
         const struct CMUnitTest tests[] = {
                 TEST(test_idle),

@@ -102,7 +102,8 @@ static void test_out_of_descriptors(void **state)
         low.rlim_cur = (rlim_t)next;
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
         for (int i = 0; i < N_WAITING; i++) {
-                assert_int_equal(connect(waiting[i].fd, (struct sockaddr *)&address, sizeof(address)), 0);
+                assert_int_equal(
+                        connect(waiting[i].fd, (struct sockaddr *)&address, sizeof(address)), 0);
                 client_send(&waiting[i], "[0, 1, 'vmreq.ping', []]");
         }
         harness_until(&h, has_paused, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arguments: every type against every kind of wire value, numbers at their borders, positional and named, optional
- * and nil, long ones, and what happens without memory.
+ * Arguments: every type against every kind of wire value, numbers at their borders, positional and
+ * named, optional and nil, long ones, and what happens without memory.
  */
 #include "unit/rpc/wire.h"
 
@@ -24,7 +24,8 @@ void *__wrap_malloc(size_t size)
 
 /* ---- symbols in few words ---- */
 
-static int32_t function(void *ctx, const struct vmreq_value *args, uint32_t argc, struct vmreq_writer *reply)
+static int32_t function(void *ctx, const struct vmreq_value *args, uint32_t argc,
+                        struct vmreq_writer *reply)
 {
         (void)ctx, (void)args, (void)argc, (void)reply;
         return 0;
@@ -43,14 +44,20 @@ struct fixture {
         struct wire_value wire;
 };
 
-static void symbol_new(struct fixture *f, const struct vmreq_param *params, uint32_t n, bool is_words)
+static void symbol_new(struct fixture *f, const struct vmreq_param *params, uint32_t n,
+                       bool is_words)
 {
         char text[256];
 
         memset(f, 0, sizeof(*f));
         f->def = (struct vmreq_symbol){
-                .size = sizeof(f->def), .name = "m.f", .doc = "-", .params = params, .n_params = n,
-                .result = VMREQ_T_NIL, .dest = VMREQ_DEST_ANY,
+                .size = sizeof(f->def),
+                .name = "m.f",
+                .doc = "-",
+                .params = params,
+                .n_params = n,
+                .result = VMREQ_T_NIL,
+                .dest = VMREQ_DEST_ANY,
         };
         if (is_words)
                 f->def.words = words;
@@ -82,8 +89,8 @@ static void marshal(struct fixture *f, const char *args, ...)
         proto_builder_init(&frame, PROTO_FRAME_BYTES_MAX);
         proto_put_raw(&frame, before, strlen(before));
         proto_put_raw(&frame, f->wire.bytes.data, f->wire.bytes.len);
-        f->code = rpc_marshal_args(&f->symbol, f->wire.root, frame.data, frame.len, strlen(before), &f->args,
-                                   f->text, sizeof(f->text));
+        f->code = rpc_marshal_args(&f->symbol, f->wire.root, frame.data, frame.len, strlen(before),
+                                   &f->args, f->text, sizeof(f->text));
         memset(frame.data, 0xee, frame.len); /* the arguments must not point there */
         proto_builder_deinit(&frame);
 }
@@ -112,7 +119,8 @@ static void fixture_free(struct fixture *f)
 /* ---- every type × every kind of value ---- */
 
 static const char *const kinds[] = {
-        "[nil]", "[true]", "[7]", "[-7]", "[1.5]", "['0x1f']", "['text']", "[%b]", "[[1]]", "[{'k': 1}]",
+        "[nil]",    "[true]",   "[7]",  "[-7]",  "[1.5]",
+        "['0x1f']", "['text']", "[%b]", "[[1]]", "[{'k': 1}]",
 };
 
 /* Which of `kinds` a type takes: one letter each. */
@@ -121,11 +129,11 @@ static const struct {
         const char *takes; /* '+' taken, '-' refused */
 } matrix[] = {
         /*                nil bool 7 -7 1.5 '0x' 'text' bin [1] map */
-        {VMREQ_T_BOOL, "-+--------"}, {VMREQ_T_I8, "--++------"},    {VMREQ_T_I16, "--++------"},
-        {VMREQ_T_I32, "--++------"},  {VMREQ_T_I64, "--++------"},   {VMREQ_T_U8, "--+-------"},
-        {VMREQ_T_U16, "--+-------"},  {VMREQ_T_U32, "--+-------"},   {VMREQ_T_U64, "--+-------"},
-        {VMREQ_T_X64, "--+--+----"},  {VMREQ_T_F64, "--+++-----"},   {VMREQ_T_STR, "-----+++--"},
-        {VMREQ_T_BYTES, "-----+++--"}, {VMREQ_T_ANY, "++++++++++"},  {VMREQ_T_ARRAY, "--------+-"},
+        {VMREQ_T_BOOL, "-+--------"},  {VMREQ_T_I8, "--++------"},  {VMREQ_T_I16, "--++------"},
+        {VMREQ_T_I32, "--++------"},   {VMREQ_T_I64, "--++------"}, {VMREQ_T_U8, "--+-------"},
+        {VMREQ_T_U16, "--+-------"},   {VMREQ_T_U32, "--+-------"}, {VMREQ_T_U64, "--+-------"},
+        {VMREQ_T_X64, "--+--+----"},   {VMREQ_T_F64, "--+++-----"}, {VMREQ_T_STR, "-----+++--"},
+        {VMREQ_T_BYTES, "-----+++--"}, {VMREQ_T_ANY, "++++++++++"}, {VMREQ_T_ARRAY, "--------+-"},
         {VMREQ_T_MAP, "---------+"},
 };
 
@@ -149,8 +157,8 @@ static void test_matrix(void **state)
 
                                 marshal(&f, kinds[k], "\x01\x02", (size_t)2);
                                 if ((f.code == PROTO_OK) != takes)
-                                        fail_msg("%s %s: %s", sym_type_to_string(matrix[t].type), kinds[k],
-                                                 f.text);
+                                        fail_msg("%s %s: %s", sym_type_to_string(matrix[t].type),
+                                                 kinds[k], f.text);
                                 if (!takes)
                                         assert_has(f.text, "m.f: ");
                         }
@@ -171,13 +179,15 @@ static void test_borders(void **state)
                 {VMREQ_T_I16, "[-32768]", "[-32769]", "[32767]", "[32768]", "-32768..32767"},
                 {VMREQ_T_I32, "[-2147483648]", "[-2147483649]", "[2147483647]", "[2147483648]",
                  "-2147483648..2147483647"},
-                {VMREQ_T_I64, "[-9223372036854775808]", NULL, "[9223372036854775807]", "[9223372036854775808]",
-                 "-9223372036854775808..9223372036854775807"},
+                {VMREQ_T_I64, "[-9223372036854775808]", NULL, "[9223372036854775807]",
+                 "[9223372036854775808]", "-9223372036854775808..9223372036854775807"},
                 {VMREQ_T_U8, "[0]", "[-1]", "[255]", "[256]", "0..255"},
                 {VMREQ_T_U16, "[0]", "[-1]", "[65535]", "[65536]", "0..65535"},
                 {VMREQ_T_U32, "[0]", "[-1]", "[4294967295]", "[4294967296]", "0..4294967295"},
-                {VMREQ_T_U64, "[0]", "[-1]", "[18446744073709551615]", NULL, "0..18446744073709551615"},
-                {VMREQ_T_X64, "[0]", "[-1]", "['0xffffffffffffffff']", NULL, "0..18446744073709551615"},
+                {VMREQ_T_U64, "[0]", "[-1]", "[18446744073709551615]", NULL,
+                 "0..18446744073709551615"},
+                {VMREQ_T_X64, "[0]", "[-1]", "['0xffffffffffffffff']", NULL,
+                 "0..18446744073709551615"},
         };
 
         (void)state;
@@ -213,11 +223,30 @@ static void test_borders(void **state)
 static void test_declared_ranges(void **state)
 {
         static const struct vmreq_param params[] = {
-                {.name = "s", .type = VMREQ_T_I16, .doc = "-", .flags = VMREQ_PARAM_RANGE, .min = -5, .max = 9},
-                {.name = "u", .type = VMREQ_T_U64, .doc = "-", .flags = VMREQ_PARAM_RANGE, .min = 2,
+                {.name = "s",
+                 .type = VMREQ_T_I16,
+                 .doc = "-",
+                 .flags = VMREQ_PARAM_RANGE,
+                 .min = -5,
+                 .max = 9},
+                {.name = "u",
+                 .type = VMREQ_T_U64,
+                 .doc = "-",
+                 .flags = VMREQ_PARAM_RANGE,
+                 .min = 2,
                  .max = (int64_t)0xfffffffffffffff0},
-                {.name = "t", .type = VMREQ_T_STR, .doc = "-", .flags = VMREQ_PARAM_RANGE, .min = 1, .max = 3},
-                {.name = "b", .type = VMREQ_T_BYTES, .doc = "-", .flags = VMREQ_PARAM_RANGE, .min = 0, .max = 2},
+                {.name = "t",
+                 .type = VMREQ_T_STR,
+                 .doc = "-",
+                 .flags = VMREQ_PARAM_RANGE,
+                 .min = 1,
+                 .max = 3},
+                {.name = "b",
+                 .type = VMREQ_T_BYTES,
+                 .doc = "-",
+                 .flags = VMREQ_PARAM_RANGE,
+                 .min = 0,
+                 .max = 2},
         };
         struct fixture f;
 
@@ -234,7 +263,8 @@ static void test_declared_ranges(void **state)
         marshal(&f, "[10, 2, 'a', '']");
         assert_refused(&f, "-5..9");
         marshal(&f, "[0, 1, 'a', '']");
-        assert_refused(&f, "argument 2 \"u\": out of range for u64, expected 2..18446744073709551600");
+        assert_refused(&f,
+                       "argument 2 \"u\": out of range for u64, expected 2..18446744073709551600");
         marshal(&f, "[0, 18446744073709551601, 'a', '']");
         assert_refused(&f, "\"u\"");
         marshal(&f, "[0, 2, '', '']");
@@ -253,12 +283,27 @@ static void test_x64(void **state)
                 const char *text;
                 uint64_t value;
         } good[] = {
-                {"0x0", 0}, {"0X1F", 0x1f}, {"0xdeadBEEF", 0xdeadbeef}, {"0x0000000000000001", 1},
+                {"0x0", 0},
+                {"0X1F", 0x1f},
+                {"0xdeadBEEF", 0xdeadbeef},
+                {"0x0000000000000001", 1},
                 {"0xffffffffffffffff", UINT64_MAX},
         };
         static const char *const bad[] = {
-                "", "0", "x1", "0x", "1f", "0x1g", "0x 1", "0x-1", "0x1 ", " 0x1", "0x10000000000000000",
-                "0x00000000000000001", "00x1", "0x1\n",
+                "",
+                "0",
+                "x1",
+                "0x",
+                "1f",
+                "0x1g",
+                "0x 1",
+                "0x-1",
+                "0x1 ",
+                " 0x1",
+                "0x10000000000000000",
+                "0x00000000000000001",
+                "00x1",
+                "0x1\n",
         };
         struct fixture f;
 
@@ -305,9 +350,15 @@ static void test_float(void **state)
 
 static const struct vmreq_param three[] = {
         {.name = "a", .type = VMREQ_T_I64, .doc = "-"},
-        {.name = "b", .type = VMREQ_T_STR, .doc = "-", .flags = VMREQ_PARAM_OPTIONAL,
+        {.name = "b",
+         .type = VMREQ_T_STR,
+         .doc = "-",
+         .flags = VMREQ_PARAM_OPTIONAL,
          .fallback = {.type = VMREQ_T_STR, .data = "fall", .len = 4}},
-        {.name = "c", .type = VMREQ_T_BOOL, .doc = "-", .flags = VMREQ_PARAM_OPTIONAL,
+        {.name = "c",
+         .type = VMREQ_T_BOOL,
+         .doc = "-",
+         .flags = VMREQ_PARAM_OPTIONAL,
          .fallback = {.type = VMREQ_T_BOOL, .u = 1}},
 };
 
@@ -406,9 +457,15 @@ static void test_no_params(void **state)
 static void test_words_fall_back(void **state)
 {
         static const struct vmreq_param params[] = {
-                {.name = "a", .type = VMREQ_T_I32, .doc = "-", .flags = VMREQ_PARAM_OPTIONAL,
+                {.name = "a",
+                 .type = VMREQ_T_I32,
+                 .doc = "-",
+                 .flags = VMREQ_PARAM_OPTIONAL,
                  .fallback = {.type = VMREQ_T_I32, .i = -3}},
-                {.name = "b", .type = VMREQ_T_U64, .doc = "-", .flags = VMREQ_PARAM_OPTIONAL,
+                {.name = "b",
+                 .type = VMREQ_T_U64,
+                 .doc = "-",
+                 .flags = VMREQ_PARAM_OPTIONAL,
                  .fallback = {.type = VMREQ_T_U64, .u = UINT64_MAX}},
         };
         struct fixture f;
@@ -431,7 +488,10 @@ static void test_words_fall_back(void **state)
 static const struct vmreq_param encoded[] = {
         {.name = "x", .type = VMREQ_T_ANY, .doc = "-"},
         {.name = "y", .type = VMREQ_T_ARRAY, .doc = "-"},
-        {.name = "z", .type = VMREQ_T_MAP, .doc = "-", .flags = VMREQ_PARAM_OPTIONAL,
+        {.name = "z",
+         .type = VMREQ_T_MAP,
+         .doc = "-",
+         .flags = VMREQ_PARAM_OPTIONAL,
          .fallback = {.type = VMREQ_T_MAP, .data = "\x80", .len = 1}},
 };
 
@@ -482,7 +542,10 @@ static void test_a_map_for_any(void **state)
 static void test_nil_for_any(void **state)
 {
         static const struct vmreq_param params[] = {
-                {.name = "x", .type = VMREQ_T_ANY, .doc = "-", .flags = VMREQ_PARAM_OPTIONAL,
+                {.name = "x",
+                 .type = VMREQ_T_ANY,
+                 .doc = "-",
+                 .flags = VMREQ_PARAM_OPTIONAL,
                  .fallback = {.type = VMREQ_T_ANY, .data = "\x07", .len = 1}},
         };
         struct fixture f;
@@ -514,7 +577,8 @@ static void test_long_arguments(void **state)
         for (size_t len = 0; len < sizeof(bytes); len++) {
                 marshal(&f, "[%S, %b]", bytes, len, bytes, (size_t)0);
                 assert_taken(&f);
-                assert_int_equal(f.args.bytes == f.args.inline_bytes, len + 2 <= RPC_ARGS_INLINE_BYTES);
+                assert_int_equal(f.args.bytes == f.args.inline_bytes,
+                                 len + 2 <= RPC_ARGS_INLINE_BYTES);
                 assert_int_equal(f.args.n_bytes, len + 2 <= RPC_ARGS_INLINE_BYTES ? 0 : len + 2);
                 assert_int_equal(f.args.value[0].len, len);
                 assert_memory_equal(f.args.value[0].data, bytes, len);
@@ -538,8 +602,8 @@ static void test_no_memory(void **state)
         wire = wire_new("[%S]", bytes, sizeof(bytes));
         frame = wire.bytes;
         fail_at = 1;
-        assert_int_equal(rpc_marshal_args(&f.symbol, wire.root, frame.data, frame.len, 0, &f.args, f.text,
-                                          sizeof(f.text)),
+        assert_int_equal(rpc_marshal_args(&f.symbol, wire.root, frame.data, frame.len, 0, &f.args,
+                                          f.text, sizeof(f.text)),
                          PROTO_INTERNAL);
         assert_int_equal(fail_at, 0);
         assert_has(f.text, "memory");
@@ -559,8 +623,8 @@ static void test_text_is_cut_not_overrun(void **state)
         symbol_new(&f, three, 3, false);
         wire = wire_new("[{'a': 1, %S: 2}]", name, sizeof(name));
         memset(text, 'T', sizeof(text));
-        assert_int_equal(rpc_marshal_args(&f.symbol, wire.root, wire.bytes.data, wire.bytes.len, 0, &f.args,
-                                          text, sizeof(text) - 1),
+        assert_int_equal(rpc_marshal_args(&f.symbol, wire.root, wire.bytes.data, wire.bytes.len, 0,
+                                          &f.args, text, sizeof(text) - 1),
                          PROTO_INVALID_ARGUMENT);
         assert_int_equal(text[sizeof(text) - 1], 'T');
         wire_free(&wire);

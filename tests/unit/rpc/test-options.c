@@ -27,7 +27,9 @@ static enum proto_code read_options(const struct vmreq_symbol *symbol, bool subm
 static void test_defaults(void **state)
 {
         static const struct vmreq_symbol full = {
-                .dest = 2, .timeout_ms = 77, .flags = VMREQ_SYM_PRIORITY | VMREQ_SYM_POKE | VMREQ_SYM_READ_ONLY,
+                .dest = 2,
+                .timeout_ms = 77,
+                .flags = VMREQ_SYM_PRIORITY | VMREQ_SYM_POKE | VMREQ_SYM_READ_ONLY,
         };
 
         (void)state;
@@ -47,8 +49,9 @@ static void test_defaults(void **state)
         assert_int_equal(read_options(&plain, false, "[]"), PROTO_INVALID_REQUEST);
         assert_has(text, "options: expected a map, got array");
         /* The caller wins over what is registered. */
-        assert_int_equal(read_options(&full, false, "{'priority': false, 'poke': false, 'cpu': 'any', "
-                                                    "'timeout_ms': nil}"),
+        assert_int_equal(read_options(&full, false,
+                                      "{'priority': false, 'poke': false, 'cpu': 'any', "
+                                      "'timeout_ms': nil}"),
                          PROTO_OK);
         assert_int_equal(options.flags, 0);
         assert_int_equal(options.cpu, VMREQ_CPU_ANY);
@@ -69,8 +72,9 @@ static void test_destinations(void **state)
                 {"{'cpu': 'all-reverse'}", VMREQ_CPU_ALL_REVERSE},
         };
         static const char *const bad[] = {
-                "{'cpu': 4}", "{'cpu': -1}", "{'cpu': 4294967280}", "{'cpu': 4294967296}", "{'cpu': 'ALL'}",
-                "{'cpu': '0'}", "{'cpu': ''}", "{'cpu': nil}", "{'cpu': true}", "{'cpu': [0]}", "{'cpu': 0.0}",
+                "{'cpu': 4}",     "{'cpu': -1}",  "{'cpu': 4294967280}", "{'cpu': 4294967296}",
+                "{'cpu': 'ALL'}", "{'cpu': '0'}", "{'cpu': ''}",         "{'cpu': nil}",
+                "{'cpu': true}",  "{'cpu': [0]}", "{'cpu': 0.0}",
         };
 
         (void)state;
@@ -80,7 +84,8 @@ static void test_destinations(void **state)
         }
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
                 assert_int_equal(read_options(&plain, false, bad[i]), PROTO_INVALID_REQUEST);
-                assert_has(text, "option \"cpu\": expected the number of a vCPU of this VM, \"any\"");
+                assert_has(text,
+                           "option \"cpu\": expected the number of a vCPU of this VM, \"any\"");
         }
 }
 
@@ -89,14 +94,17 @@ static void test_flags(void **state)
         (void)state;
         assert_int_equal(read_options(&plain, false, "{'priority': true, 'poke': true}"), PROTO_OK);
         assert_int_equal(options.flags, VMREQ_PRIORITY | VMREQ_POKE);
-        assert_int_equal(read_options(&plain, false, "{'cpu': 'all', 'parallel': true, 'on_error': 'continue'}"),
+        assert_int_equal(read_options(&plain, false,
+                                      "{'cpu': 'all', 'parallel': true, 'on_error': 'continue'}"),
                          PROTO_OK);
         assert_int_equal(options.flags, VMREQ_PARALLEL | VMREQ_CONTINUE);
         /* The order of the keys does not matter. */
-        assert_int_equal(read_options(&plain, false, "{'on_error': 'continue', 'parallel': true, "
-                                                     "'cpu': 'all-reverse'}"),
+        assert_int_equal(read_options(&plain, false,
+                                      "{'on_error': 'continue', 'parallel': true, "
+                                      "'cpu': 'all-reverse'}"),
                          PROTO_OK);
-        assert_int_equal(read_options(&plain, false, "{'on_error': 'stop', 'parallel': false}"), PROTO_OK);
+        assert_int_equal(read_options(&plain, false, "{'on_error': 'stop', 'parallel': false}"),
+                         PROTO_OK);
         assert_int_equal(options.flags, 0);
         assert_int_equal(read_options(&plain, false, "{'parallel': true}"), PROTO_INVALID_REQUEST);
         assert_has(text, "need cpu \"all\"");
@@ -105,7 +113,8 @@ static void test_flags(void **state)
         assert_int_equal(read_options(&plain, false, "{'priority': 1}"), PROTO_INVALID_REQUEST);
         assert_has(text, "option \"priority\": expected a bool");
         assert_int_equal(read_options(&plain, false, "{'poke': nil}"), PROTO_INVALID_REQUEST);
-        assert_int_equal(read_options(&plain, false, "{'on_error': 'maybe'}"), PROTO_INVALID_REQUEST);
+        assert_int_equal(read_options(&plain, false, "{'on_error': 'maybe'}"),
+                         PROTO_INVALID_REQUEST);
         assert_has(text, "\"stop\" or \"continue\"");
         assert_int_equal(read_options(&plain, false, "{'timing': true}"), PROTO_OK);
         assert_true(options.timing);
@@ -123,7 +132,8 @@ static void test_time_limit(void **state)
         assert_int_equal(options.timeout_ms, 0);
         assert_int_equal(read_options(&plain, false, "{'timeout_ms': 1000000000000}"), PROTO_OK);
         assert_int_equal(options.timeout_ms, 1000000000000);
-        assert_int_equal(read_options(&plain, false, "{'timeout_ms': 1000000000001}"), PROTO_INVALID_REQUEST);
+        assert_int_equal(read_options(&plain, false, "{'timeout_ms': 1000000000001}"),
+                         PROTO_INVALID_REQUEST);
         assert_has(text, "milliseconds 0..10^12");
         assert_int_equal(read_options(&plain, false, "{'timeout_ms': -1}"), PROTO_INVALID_REQUEST);
         assert_int_equal(read_options(&plain, false, "{'timeout_ms': 1.5}"), PROTO_INVALID_REQUEST);
@@ -147,14 +157,16 @@ static void test_unsupported_and_unknown(void **state)
         assert_has(text, "option \"stream\" is not supported");
         assert_int_equal(read_options(&plain, false, "{'detach': true}"), PROTO_UNSUPPORTED);
         assert_int_equal(read_options(&plain, false, "{'key': 'k'}"), PROTO_UNSUPPORTED);
-        assert_int_equal(read_options(&plain, false, "{'stream': false, 'detach': false}"), PROTO_OK);
+        assert_int_equal(read_options(&plain, false, "{'stream': false, 'detach': false}"),
+                         PROTO_OK);
         assert_int_equal(read_options(&plain, false, "{'cpus': 1}"), PROTO_INVALID_REQUEST);
         assert_has(text, "unknown option \"cpus\"; there are cpu, priority");
         assert_int_equal(read_options(&plain, false, "{1: 1}"), PROTO_INVALID_REQUEST);
         assert_has(text, "unknown option \"\"");
         assert_int_equal(read_options(&plain, false, "{nil: nil}"), PROTO_INVALID_REQUEST);
-        assert_int_equal(read_options(&plain, false, "{'a234567890123456789012345678901234567890': 1}"),
-                         PROTO_INVALID_REQUEST);
+        assert_int_equal(
+                read_options(&plain, false, "{'a234567890123456789012345678901234567890': 1}"),
+                PROTO_INVALID_REQUEST);
         assert_has(text, "\"a2345678901234567890123456789012\""); /* 32 bytes of it */
 }
 
@@ -163,7 +175,8 @@ static void test_twice_the_last_counts(void **state)
         (void)state;
         assert_int_equal(read_options(&plain, false, "{'cpu': 1, 'cpu': 2}"), PROTO_OK);
         assert_int_equal(options.cpu, 2);
-        assert_int_equal(read_options(&plain, false, "{'cpu': 9, 'cpu': 2}"), PROTO_INVALID_REQUEST);
+        assert_int_equal(read_options(&plain, false, "{'cpu': 9, 'cpu': 2}"),
+                         PROTO_INVALID_REQUEST);
 }
 
 int main(void)

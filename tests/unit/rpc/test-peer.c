@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection: its bytes in, however they are cut; its bytes out, read or not; its end, in all the ways a client can
- * go.  Whatever goes wrong with one client must stay its own affair.
+ * One connection: its bytes in, however they are cut; its bytes out, read or not; its end, in all
+ * the ways a client can go.  Whatever goes wrong with one client must stay its own affair.
  */
 #include "unit/rpc/harness.h"
 
@@ -131,7 +131,8 @@ static void test_turns(void **state)
         for (i = 0; i < 1005; i++)
                 if (atomic_load(&marks[i]) == 2)
                         first = i + 1;
-        assert_true(first > 0 && first <= 2 * (5 + RPC_FRAMES_PER_TURN)); /* two EMTs may swap neighbours */
+        assert_true(first > 0 &&
+                    first <= 2 * (5 + RPC_FRAMES_PER_TURN)); /* two EMTs may swap neighbours */
 }
 
 /* The largest frame there may be, one call with all of it, twice in a row. */
@@ -175,7 +176,8 @@ static void *send_all(void *arg)
 
         CHECK(client->out.error == PROTO_BUILDER_OK);
         for (size_t sent = 0; sent < client->out.len;) {
-                ssize_t n = send(client->fd, client->out.data + sent, client->out.len - sent, MSG_NOSIGNAL);
+                ssize_t n = send(client->fd, client->out.data + sent, client->out.len - sent,
+                                 MSG_NOSIGNAL);
 
                 CHECK(n > 0);
                 sent += (size_t)n;
@@ -194,7 +196,8 @@ static bool is_paused(struct rpc_server *server, void *ctx)
         return false;
 }
 
-/* Long arguments of calls that wait count against the connection's share: it is not read from until some end. */
+/* Long arguments of calls that wait count against the connection's share: it is not read from until
+ * some end. */
 static void test_long_arguments_in_flight(void **state)
 {
         size_t len = 6 * MIB;
@@ -206,7 +209,8 @@ static void test_long_arguments_in_flight(void **state)
         client_send(&d, "[0, 1, 'vmreq.call', ['t.gate', [], {'cpu': 0}]]");
         gate_wait();
         for (int64_t i = 0; i < 4; i++)
-                client_put(&c, "[0, %d, 'vmreq.call', ['t.size', [%b], {'cpu': 0}]]", i, bytes, len);
+                client_put(&c, "[0, %d, 'vmreq.call', ['t.size', [%b], {'cpu': 0}]]", i, bytes,
+                           len);
         client_put(&c, "[0, 4, 'vmreq.call', ['t.size', ['x'], {'cpu': 0}]]");
         assert_int_equal(pthread_create(&sender, NULL, send_all, &c), 0);
         harness_until(&h, is_paused, NULL);
@@ -221,7 +225,8 @@ static void test_long_arguments_in_flight(void **state)
         free(bytes);
 }
 
-/* A frame that cannot be kept because the uid holds too much is answered, and ends its connection. */
+/* A frame that cannot be kept because the uid holds too much is answered, and ends its connection.
+ */
 static int start_one_frame(void **state)
 {
         struct harness_options options = HARNESS_OPTIONS_INIT;
@@ -242,7 +247,8 @@ static void test_frame_over_the_share_of_its_uid(void **state)
         client_send(&d, "[0, 1, 'vmreq.call', ['t.gate', [], {'cpu': 0}]]");
         gate_wait();
         for (int64_t i = 2; i < 5; i++) {
-                client_put(&d, "[0, %d, 'vmreq.call', ['t.size', [%b], {'cpu': 0}]]", i, bytes, (size_t)600000);
+                client_put(&d, "[0, %d, 'vmreq.call', ['t.size', [%b], {'cpu': 0}]]", i, bytes,
+                           (size_t)600000);
                 client_flush(&d);
                 client_sync(&d);
         }
@@ -283,7 +289,8 @@ static void read_to_end(struct client *client, char *text, size_t size)
 
 static void test_oversized(void **state)
 {
-        static const uint8_t huge_bin[] = {0x94, 0x00, 0x07, 0xa1, 'x', 0x91, 0xc6, 0x00, 0x80, 0x00, 0x00};
+        static const uint8_t huge_bin[] = {0x94, 0x00, 0x07, 0xa1, 'x', 0x91,
+                                           0xc6, 0x00, 0x80, 0x00, 0x00};
         static const uint8_t huge_array[] = {0xdd, 0xff, 0xff, 0xff, 0xff};
         char text[256];
 
@@ -368,7 +375,8 @@ static void test_garbage_between_frames(void **state)
         harness_until_peers(&h, 1);
 }
 
-/* What was asked before the mistake is answered as far as it is done; what comes behind is not looked at. */
+/* What was asked before the mistake is answered as far as it is done; what comes behind is not
+ * looked at. */
 static void test_nothing_behind_a_mistake(void **state)
 {
         (void)state;
@@ -702,7 +710,8 @@ static void look_job(struct rpc_server *server, void *ctx)
         struct rpc_peer *peer = TAILQ_FIRST(&server->peers);
         struct look *look = ctx;
 
-        look->due_ns = rpc_peer_check_stall(peer, clock_now_ns() + look->later_ms * CLOCK_NS_PER_MS);
+        look->due_ns =
+                rpc_peer_check_stall(peer, clock_now_ns() + look->later_ms * CLOCK_NS_PER_MS);
         look->stall_ns = peer->stall_ns;
         look->unread = peer->out.len - peer->out_sent;
         look->state = peer->state;
@@ -770,7 +779,8 @@ static void test_a_frame_that_stands_still_unread(void **state)
 /* A long frame that gains enough has time; one that gains too little has not. */
 static void test_a_long_frame_gets_on(void **state)
 {
-        static uint8_t bytes[200000] = {0x94, 0x00, 0x07, 0xa6, 't', '.', 's', 'i', 'z', 'e', 0x91, 0xc6, 0x00, 0x10};
+        static uint8_t bytes[200000] = {0x94, 0x00, 0x07, 0xa6, 't',  '.',  's',
+                                        'i',  'z',  'e',  0x91, 0xc6, 0x00, 0x10};
         struct look look;
 
         (void)state;
@@ -784,7 +794,8 @@ static void test_a_long_frame_gets_on(void **state)
         until_held(131171);
         look = look_later(3 * LIMIT_MS);
         assert_int_equal(look.state, RPC_PEER_ENDING);
-        client_expect_error(&c, 7, "INVALID_REQUEST", "no", "gained less than 65536 bytes in 10000 ms");
+        client_expect_error(&c, 7, "INVALID_REQUEST", "no",
+                            "gained less than 65536 bytes in 10000 ms");
 }
 
 /* One frame after the other, each cut by the end of a read, is a client that gets on. */
@@ -839,7 +850,7 @@ static void test_small_shares(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define TEST(name)             cmocka_unit_test_setup_teardown(name, start, end)
 #define TEST_WITH(name, start) cmocka_unit_test_setup_teardown(name, start, end)
         const struct CMUnitTest tests[] = {
                 TEST(test_frames_split_anywhere),

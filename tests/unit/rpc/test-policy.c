@@ -7,11 +7,16 @@
 #include "rpc/policy.h"
 
 #define EVERYTHING                                                                                 \
-        (RPC_RIGHT_CONNECTED | RPC_RIGHT_OBSERVE | RPC_RIGHT_CONTROL | RPC_RIGHT_READ | RPC_RIGHT_ALL)
+        (RPC_RIGHT_CONNECTED | RPC_RIGHT_OBSERVE | RPC_RIGHT_CONTROL | RPC_RIGHT_READ |            \
+         RPC_RIGHT_ALL)
 #define OF_THE_GROUP (RPC_RIGHT_CONNECTED | RPC_RIGHT_OBSERVE | RPC_RIGHT_READ)
 
 static const struct rpc_policy policy = {
-        .daemon_uid = 990, .has_group = true, .vmreq_group = 77, .overflow_uid = 65534, .overflow_gid = 65534,
+        .daemon_uid = 990,
+        .has_group = true,
+        .vmreq_group = 77,
+        .overflow_uid = 65534,
+        .overflow_gid = 65534,
 };
 
 static uint32_t rights(const struct rpc_policy *of, uid_t uid, gid_t gid, gid_t extra)
@@ -30,7 +35,8 @@ static void test_identities(void **state)
         assert_int_equal(rights(&policy, 1000, 77, 1), OF_THE_GROUP);
         assert_int_equal(rights(&policy, 1000, 1, 77), OF_THE_GROUP);
         assert_int_equal(rights(&policy, 1000, 1, 1), RPC_RIGHT_CONNECTED);
-        assert_int_equal(rights(&policy, 1000, 0, 0), RPC_RIGHT_CONNECTED); /* root's group is not root */
+        assert_int_equal(rights(&policy, 1000, 0, 0),
+                         RPC_RIGHT_CONNECTED); /* root's group is not root */
 }
 
 static void test_no_groups_at_all(void **state)
@@ -93,8 +99,8 @@ static void test_symbols(void **state)
                 assert_true(rpc_policy_may_call(EVERYTHING, &symbol));
                 assert_int_equal(rpc_policy_may_call(OF_THE_GROUP, &symbol), rows[i].group);
                 assert_false(rpc_policy_may_call(RPC_RIGHT_CONNECTED, &symbol));
-                assert_false(rpc_policy_may_call(RPC_RIGHT_CONNECTED | RPC_RIGHT_OBSERVE | RPC_RIGHT_CONTROL,
-                                                 &symbol));
+                assert_false(rpc_policy_may_call(
+                        RPC_RIGHT_CONNECTED | RPC_RIGHT_OBSERVE | RPC_RIGHT_CONTROL, &symbol));
         }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Accounts: each bound at each level, balance, and the uid's account of calls that outlive their connection. */
+/* Accounts: each bound at each level, balance, and the uid's account of calls that outlive their
+ * connection. */
 #include "unit/rpc/wire.h"
 
 #include <unistd.h>
@@ -11,8 +12,15 @@ static struct rpc_quota quota;
 static const struct rpc_account *over;
 
 static const struct rpc_limits limits = {
-        .frame_bytes = 50, .connections = 5, .connections_per_uid = 3, .calls = 20, .calls_per_connection = 4,
-        .calls_per_uid = 7, .bytes = 1000, .bytes_per_connection = 100, .bytes_per_uid = 300,
+        .frame_bytes = 50,
+        .connections = 5,
+        .connections_per_uid = 3,
+        .calls = 20,
+        .calls_per_connection = 4,
+        .calls_per_uid = 7,
+        .bytes = 1000,
+        .bytes_per_connection = 100,
+        .bytes_per_uid = 300,
 };
 
 static int start(void **state)
@@ -117,8 +125,14 @@ static void test_many_uids(void **state)
 {
         static struct rpc_account accounts[300];
         static const struct rpc_limits wide = {
-                .frame_bytes = 1, .connections = 1000, .connections_per_uid = 2, .calls = 1,
-                .calls_per_connection = 1, .calls_per_uid = 1, .bytes = 1, .bytes_per_connection = 1,
+                .frame_bytes = 1,
+                .connections = 1000,
+                .connections_per_uid = 2,
+                .calls = 1,
+                .calls_per_connection = 1,
+                .calls_per_uid = 1,
+                .bytes = 1,
+                .bytes_per_connection = 1,
                 .bytes_per_uid = 1,
         };
 

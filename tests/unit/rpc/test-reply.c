@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What became of a call, as one frame: results, rows, every error in every style, and what does not fit.  A peer and
- * calls are put together by hand; no loop runs.
+ * What became of a call, as one frame: results, rows, every error in every style, and what does not
+ * fit.  A peer and calls are put together by hand; no loop runs.
  */
 #include "unit/rpc/wire.h"
 
@@ -20,7 +20,8 @@ static struct sym_symbol symbol;
 static struct vmreq_row rows[3];
 static struct rpc_writer writers[3];
 
-static int32_t function(void *ctx, const struct vmreq_value *args, uint32_t argc, struct vmreq_writer *reply)
+static int32_t function(void *ctx, const struct vmreq_value *args, uint32_t argc,
+                        struct vmreq_writer *reply)
 {
         (void)ctx, (void)args, (void)argc, (void)reply;
         return 0;
@@ -53,7 +54,8 @@ static int start(void **state)
         call.n_writers = 1;
         call.options.timeout_ms = 250;
         rpc_writer_init(&call.one_writer, 4096);
-        call.row = (struct vmreq_row){.cpu = 1, .fate = VMREQ_FATE_DONE, .queued_ns = 5000999, .run_ns = 7000};
+        call.row = (struct vmreq_row){
+                .cpu = 1, .fate = VMREQ_FATE_DONE, .queued_ns = 5000999, .run_ns = 7000};
         return 0;
 }
 
@@ -96,19 +98,22 @@ static void test_every_code_in_every_style(void **state)
 
                         peer.style = RPC_STYLE_TEXT;
                         rpc_reply_error(&peer, 9, code, ran, "text %d", 5);
-                        (void)snprintf(shown, sizeof(shown), "[1,9,'%s: text 5 (ran: %s)',nil]", name, rans[ran]);
+                        (void)snprintf(shown, sizeof(shown), "[1,9,'%s: text 5 (ran: %s)',nil]",
+                                       name, rans[ran]);
                         assert_said(shown);
                         peer.style = RPC_STYLE_PAIR;
                         rpc_reply_error(&peer, 9, code, ran, "text %d", 5);
-                        (void)snprintf(shown, sizeof(shown), "[1,9,[%d,'%s: text 5 (ran: %s)'],nil]",
-                                       code == PROTO_INVALID_ARGUMENT || code == PROTO_INVALID_REQUEST, name,
-                                       rans[ran]);
+                        (void)snprintf(
+                                shown, sizeof(shown), "[1,9,[%d,'%s: text 5 (ran: %s)'],nil]",
+                                code == PROTO_INVALID_ARGUMENT || code == PROTO_INVALID_REQUEST,
+                                name, rans[ran]);
                         assert_said(shown);
                         peer.style = RPC_STYLE_MAP;
                         rpc_reply_error(&peer, 9, code, ran, "text %d", 5);
-                        (void)snprintf(shown, sizeof(shown),
-                                       "[1,9,{'name':'%s','code':%d,'message':'text 5','ran':'%s','data':{}},nil]",
-                                       name, code, rans[ran]);
+                        (void)snprintf(
+                                shown, sizeof(shown),
+                                "[1,9,{'name':'%s','code':%d,'message':'text 5','ran':'%s','data':{}},nil]",
+                                name, code, rans[ran]);
                         assert_said(shown);
                 }
         }
@@ -124,8 +129,9 @@ static void test_data(void **state)
         rpc_error_add_word(&error, "limit", "calls");
         rpc_error_add_number(&error, "usage", -5);
         rpc_reply_error_full(&peer, 9, &error);
-        assert_said("[1,9,{'name':'BUSY','code':4,'message':'full','ran':'no','data':{'limit':'calls','usage':-5}},"
-                    "nil]");
+        assert_said(
+                "[1,9,{'name':'BUSY','code':4,'message':'full','ran':'no','data':{'limit':'calls','usage':-5}},"
+                "nil]");
         /* More than there is room for is left out, not written elsewhere. */
         for (int i = 0; i < 2 * RPC_ERROR_DATA_MAX; i++)
                 rpc_error_add_number(&error, "n", i);
@@ -143,7 +149,8 @@ static void test_long_texts_are_cut(void **state)
                 peer.style = style;
                 rpc_reply_error(&peer, 9, PROTO_INTERNAL, PROTO_RAN_NO, "%s", text);
                 proto_frame_init(&frame, 65536);
-                assert_int_equal(proto_frame_scan(&frame, peer.out.data, peer.out.len), PROTO_FRAME_DONE);
+                assert_int_equal(proto_frame_scan(&frame, peer.out.data, peer.out.len),
+                                 PROTO_FRAME_DONE);
                 assert_int_equal(frame.pos, peer.out.len);
                 if (style != RPC_STYLE_MAP) /* the ending is what tells whether to retry */
                         assert_non_null(memmem(peer.out.data, peer.out.len, " (ran: no)", 10));
@@ -273,8 +280,8 @@ static void make_rows(uint32_t n)
         call.n_writers = n;
         call.writers = writers;
         for (uint32_t i = 0; i < n; i++) {
-                rows[i] = (struct vmreq_row){.cpu = i, .fate = VMREQ_FATE_DONE, .queued_ns = 1000 * i,
-                                             .run_ns = 2000};
+                rows[i] = (struct vmreq_row){
+                        .cpu = i, .fate = VMREQ_FATE_DONE, .queued_ns = 1000 * i, .run_ns = 2000};
                 rpc_writer_init(&writers[i], 4096);
                 writers[i].base.ops->put_uint(&writers[i].base, 10 + i);
         }
@@ -398,7 +405,8 @@ static void test_who_does_not_read(void **state)
         assert_true(before >= 65536);
         assert_true(peer.out.len <= 65536 + 4096 + 400);
         assert_non_null(memmem(peer.out.data + before, peer.out.len - before,
-                               "BUSY: the result was dropped: too many bytes of this connection", 60));
+                               "BUSY: the result was dropped: too many bytes of this connection",
+                               60));
         assert_int_equal(peer.state, RPC_PEER_OPEN);
         /* Where not even a notice fits, the connection ends rather than owe an answer. */
         while (peer.state == RPC_PEER_OPEN) {

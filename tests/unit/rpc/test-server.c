@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loop as a whole: its beginning and end, the deadline service's timer, and the loss of memory at each point of a
- * connection's life.
+ * The loop as a whole: its beginning and end, the deadline service's timer, and the loss of memory
+ * at each point of a connection's life.
  */
 #include "unit/rpc/harness.h"
 
@@ -217,13 +217,15 @@ static size_t loop_fails_at(size_t n)
         return n;
 }
 
-/* All kinds of calls, on a connection that shuts its sending side behind them: so it ends when all is answered. */
+/* All kinds of calls, on a connection that shuts its sending side behind them: so it ends when all
+ * is answered. */
 static void put_scenario(struct client *c, const char *bytes, size_t len)
 {
         client_put(c, "[0, 1, 'vmreq.hello', [{'errors': 'map'}]]");
         client_put(c, "[0, 2, 't.add', [1, 2]]");
         client_put(c, "[0, 3, 't.size', [%b]]", bytes, len);
-        client_put(c, "[0, 4, 'vmreq.call', ['t.echo', [%b], {'cpu': 'all', 'parallel': true}]]", bytes, len / 4);
+        client_put(c, "[0, 4, 'vmreq.call', ['t.echo', [%b], {'cpu': 'all', 'parallel': true}]]",
+                   bytes, len / 4);
         client_put(c, "[2, 't.mark', [1]]");
         client_put(c, "[0, 5, 'vmreq.submit', ['t.big', [100000]]]");
         client_put(c, "[0, 6, 'vmreq.symbols', []]");
@@ -265,7 +267,8 @@ static void send_what_it_takes(struct client *c)
         (void)shutdown(c->fd, SHUT_WR);
 }
 
-/* Whatever allocation fails, one connection pays, all charges come home, and the next client is served. */
+/* Whatever allocation fails, one connection pays, all charges come home, and the next client is
+ * served. */
 static void test_every_allocation_fails_once(void **state)
 {
         static char bytes[200000];
@@ -299,8 +302,9 @@ static void test_every_allocation_fails_once(void **state)
 static void test_waits_without_memory(void **state)
 {
         static const char *const asks[] = {
-                "[0, 2, 'vmreq.wait', [%u]]", "[0, 2, 'vmreq.wait', [%u, 0]]", "[0, 2, 'vmreq.wait', [%u, 100000]]",
-                "[0, 2, 'vmreq.cancel', [%u]]", "[0, 2, 'vmreq.release', [%u]]",
+                "[0, 2, 'vmreq.wait', [%u]]",         "[0, 2, 'vmreq.wait', [%u, 0]]",
+                "[0, 2, 'vmreq.wait', [%u, 100000]]", "[0, 2, 'vmreq.cancel', [%u]]",
+                "[0, 2, 'vmreq.release', [%u]]",
         };
 
         (void)state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From a frame to what it asks for: the message's form, the tolerances that real clients need, and what is ignored. */
+/* From a frame to what it asks for: the message's form, the tolerances that real clients need, and
+ * what is ignored. */
 #include "unit/rpc/harness.h"
 
 #include "rpc/peer.h"
@@ -29,10 +30,12 @@ static int end(void **state)
 
 static void test_tolerances(void **state)
 {
-        static const uint8_t float32[] = {0x94, 0, 1, 0xa6, 't', '.', 'e', 'c', 'h', 'o', 0x91, 0xca, 0x3f, 0xc0, 0, 0};
-        static const uint8_t wide_msgid[] = {0x94, 0xd3, 0, 0, 0, 0, 0, 0, 0, 0, 0xd3, 0, 0, 0, 0, 0xff, 0xff, 0xff,
-                                             0xff,
-                                             0xc4, 10, 'v', 'm', 'r', 'e', 'q', '.', 'p', 'i', 'n', 'g', 0xc0};
+        static const uint8_t float32[] = {0x94, 0,   1,    0xa6, 't',  '.',  'e', 'c',
+                                          'h',  'o', 0x91, 0xca, 0x3f, 0xc0, 0,   0};
+        static const uint8_t wide_msgid[] = {0x94, 0xd3, 0,    0,    0,   0,   0,   0,
+                                             0,    0,    0xd3, 0,    0,   0,   0,   0xff,
+                                             0xff, 0xff, 0xff, 0xc4, 10,  'v', 'm', 'r',
+                                             'e',  'q',  '.',  'p',  'i', 'n', 'g', 0xc0};
 
         (void)state;
         client_send(&c, "[0, 1, %b, [1, 2]]", "t.add", (size_t)5); /* the name as bin */
@@ -52,7 +55,8 @@ static void test_tolerances(void **state)
 static void test_no_messages(void **state)
 {
         static const struct {
-                const char *frame, *part; /* NULL: closed without a word, because no answer can be addressed */
+                const char *frame,
+                        *part; /* NULL: closed without a word, because no answer can be addressed */
         } rows[] = {
                 {"[0, 5, 'vmreq.ping', [], 1]", "elements"},
                 {"[0, 5, 'vmreq.ping']", "elements"},
@@ -115,9 +119,13 @@ static void test_error_styles_of_neovim(void **state)
         client_expect_error(&c, 1, "NOT_FOUND", "no", "t.none");
         client_send(&c, "[2, 'nvim_set_client_info', ['x', {}, 'remote', {}, {}]]");
         client_send(&c, "[0, 2, 't.none', []]");
-        client_expect(&c, "[1,2,[0,'NOT_FOUND: there is no symbol \"t.none\" that you may call (ran: no)'],nil]");
+        client_expect(
+                &c,
+                "[1,2,[0,'NOT_FOUND: there is no symbol \"t.none\" that you may call (ran: no)'],nil]");
         client_send(&c, "[0, 3, 't.cpu', [1]]");
-        client_expect(&c, "[1,3,[1,'INVALID_ARGUMENT: t.cpu takes 0 arguments, got 1: t.cpu() -> u32 (ran: no)'],nil]");
+        client_expect(
+                &c,
+                "[1,3,[1,'INVALID_ARGUMENT: t.cpu takes 0 arguments, got 1: t.cpu() -> u32 (ran: no)'],nil]");
         /* Who asked for maps keeps them. */
         client_send(&c, "[0, 4, 'vmreq.hello', [{'errors': 'map'}]]");
         assert_non_null(client_receive(&c));

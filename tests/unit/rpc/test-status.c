@@ -110,7 +110,8 @@ static void test_overdue(void **state)
         root = status();
         assert_int_equal(number(root, "calls"), 1);
         assert_true(proto_value_is_text(
-                proto_value_map_get(&proto_value_map_get(root, "emts")->items[0], "symbol"), "t.gate"));
+                proto_value_map_get(&proto_value_map_get(root, "emts")->items[0], "symbol"),
+                "t.gate"));
         assert_true(number(&proto_value_map_get(root, "emts")->items[0], "running_ms") >= 1);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Waits for submitted calls: each answered once, by the end of the call, of its own time, or not at all if its client
- * goes. */
+/* Waits for submitted calls: each answered once, by the end of the call, of its own time, or not at
+ * all if its client goes. */
 #include "unit/rpc/harness.h"
 
 static struct harness h;
@@ -48,7 +48,8 @@ static uint64_t submit(const char *symbol, const char *options)
         char text[256];
         const struct proto_value *root;
 
-        (void)snprintf(text, sizeof(text), "[0, 900, 'vmreq.submit', ['%s', [], %s]]", symbol, options);
+        (void)snprintf(text, sizeof(text), "[0, 900, 'vmreq.submit', ['%s', [], %s]]", symbol,
+                       options);
         client_send(&c, text);
         root = client_receive(&c);
         assert_int_equal(root->items[1].u, 900);
@@ -81,7 +82,8 @@ static void test_waits(void **state)
         client_expect_error(&c, 6, "INVALID_REQUEST", "no", "vmreq.wait");
 }
 
-/* The time limit of the request ends the waits that are there and those that come, until the call has ended. */
+/* The time limit of the request ends the waits that are there and those that come, until the call
+ * has ended. */
 static void test_time_limit_while_running(void **state)
 {
         char text[512];
@@ -154,8 +156,10 @@ static void test_disconnect_with_waiters(void **state)
         id = submit("t.gate", "{'cpu': 0}");
         gate_wait();
         for (int64_t i = 0; i < 50; i++)
-                client_put(&c, i % 2 ? "[0, %d, 'vmreq.wait', [%u]]" : "[0, %d, 'vmreq.wait', [%u, 100000]]", i,
-                           id);
+                client_put(&c,
+                           i % 2 ? "[0, %d, 'vmreq.wait', [%u]]"
+                                 : "[0, %d, 'vmreq.wait', [%u, 100000]]",
+                           i, id);
         client_flush(&c);
         client_sync(&c);
         client_close(&c);

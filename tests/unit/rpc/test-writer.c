@@ -66,8 +66,9 @@ static void test_every_kind(void **state)
         ops->put_raw(&writer.base, "\x91\x05", 2);
         ops->put_str(&writer.base, "", 0);
         assert_int_equal(rpc_writer_check(&writer, false), RPC_WRITER_OK);
-        assert_wire_builder(&writer.value, "[nil,true,false,-1,18446744073709551615,'0x1f',0.5,'ab',h'01',"
-                                           "{'k':nil},[5],'']");
+        assert_wire_builder(&writer.value,
+                            "[nil,true,false,-1,18446744073709551615,'0x1f',0.5,'ab',h'01',"
+                            "{'k':nil},[5],'']");
 }
 
 static void test_balance(void **state)
@@ -87,7 +88,8 @@ static void test_balance(void **state)
 
 static void test_raw_garbage(void **state)
 {
-        static const char *const garbage[] = {"\xc1", "\x91", "\xd9\x05xy", "\xdd\xff\xff\xff\xff", "\x01\x02"};
+        static const char *const garbage[] = {"\xc1", "\x91", "\xd9\x05xy", "\xdd\xff\xff\xff\xff",
+                                              "\x01\x02"};
 
         (void)state;
         for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {

@@ -250,7 +250,10 @@ static void show_value(struct page *page, const struct proto_value *value)
         case PROTO_MAP:
                 show(page, value->type == PROTO_MAP ? "{" : "[");
                 for (uint32_t i = 0; i < n && page->used < page->size; i++) {
-                        show(page, "%s", i == 0 ? "" : value->type == PROTO_MAP && i % 2 ? ":" : ",");
+                        show(page, "%s",
+                             i == 0                              ? ""
+                             : value->type == PROTO_MAP && i % 2 ? ":"
+                                                                 : ",");
                         show_value(page, &value->items[i]);
                 }
                 show(page, value->type == PROTO_MAP ? "}" : "]");

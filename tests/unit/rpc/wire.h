@@ -6,10 +6,10 @@
  *     wire_put(&builder, "[0, 7, 'debug.add', [%d, 2]]", 40);
  *     assert_wire(&value, "[1,7,nil,42]");
  *
- * Written: nil true false, integers, floats (with a point), 'text', [ ], { 'key': value }.  Conversions:
- *     %d int64_t   %u uint64_t   %f double   %s NUL-terminated   %b bytes (pointer, size_t)
- *     %S str (pointer, size_t)   %r msgpack as it is (pointer, size_t)
- * Shown: the same without spaces; bin as h'0a0b', ext as x5'0a0b', long texts and bins as 'abcdefgh…'(n).
+ * Written: nil true false, integers, floats (with a point), 'text', [ ], { 'key': value }.
+ * Conversions: %d int64_t   %u uint64_t   %f double   %s NUL-terminated   %b bytes (pointer,
+ * size_t) %S str (pointer, size_t)   %r msgpack as it is (pointer, size_t) Shown: the same without
+ * spaces; bin as h'0a0b', ext as x5'0a0b', long texts and bins as 'abcdefgh…'(n).
  */
 
 #include <setjmp.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A backend whose guest does as the test says.  A vCPU that is entered stays in the guest until it is kicked (a kick
- * that finds nobody is kept for the next run), or until the test says with which exit it shall leave.  A deaf one does
- * not hear kicks until it is told to.
+ * A backend whose guest does as the test says.  A vCPU that is entered stays in the guest until it
+ * is kicked (a kick that finds nobody is kept for the next run), or until the test says with which
+ * exit it shall leave.  A deaf one does not hear kicks until it is told to.
  */
 
 #include "lib/engine.h"
@@ -138,6 +138,7 @@ static inline struct vmreq_backend fake_backend(struct fake *fake)
 /* It is in the guest, and whoever wants it must kick it. */
 static inline void fake_until_inside(vmreq_vm vm, struct fake *fake, uint32_t cpu)
 {
-        UNTIL(atomic_load(&fake->cpus[cpu].inside) && event_in_guest(&engine_inside(vm)->emts[cpu].event) &&
+        UNTIL(atomic_load(&fake->cpus[cpu].inside) &&
+              event_in_guest(&engine_inside(vm)->emts[cpu].event) &&
               !(atomic_load(&fake->cpus[cpu].word) & (FAKE_KICK | FAKE_TOLD)));
 }

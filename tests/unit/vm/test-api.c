@@ -54,7 +54,9 @@ static void test_defaults(void **state)
         assert_int_equal(vmreq_vm_create(&config, &vm), 0);
         assert_int_equal(vmreq_vm_cpus(vm), 1);
         assert_int_equal(vmreq_vm_state(vm), VMREQ_VM_CREATED);
-        assert_int_equal(vmreq_call_wait(vm, VMREQ_CPU_ANY, (vmreq_fn)add, 2, VMREQ_W(-50), VMREQ_W(2)), -48);
+        assert_int_equal(
+                vmreq_call_wait(vm, VMREQ_CPU_ANY, (vmreq_fn)add, 2, VMREQ_W(-50), VMREQ_W(2)),
+                -48);
         assert_int_equal(vmreq_vm_stop(vm, VMREQ_FOREVER, NULL, 0), 0);
         assert_int_equal(vmreq_vm_free(vm), 0);
         assert_int_equal(vmreq_vm_free(vm), VMREQ_E_HANDLE);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* EMTs of the embedder's own: who may attach, what such a thread serves, how it sleeps, enters its guest and ends. */
+/* EMTs of the embedder's own: who may attach, what such a thread serves, how it sleeps, enters its
+ * guest and ends. */
 #include "unit/vm/fake-guest.h"
 
 #define CPUS 2u
@@ -39,7 +40,8 @@ static int teardown(void **state)
         (void)state;
         engine_end(id);
         for (uint32_t cpu = 0; cpu < CPUS; cpu++)
-                assert_int_equal(atomic_load(&fake.cpus[cpu].finis), atomic_load(&fake.cpus[cpu].inits));
+                assert_int_equal(atomic_load(&fake.cpus[cpu].finis),
+                                 atomic_load(&fake.cpus[cpu].inits));
         return 0;
 }
 
@@ -169,7 +171,8 @@ static void test_taken(void **state)
 }
 
 /* An engine-owned EMT is not the embedder's to detach. */
-static int32_t detach_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t detach_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                             struct vmreq_reply *reply)
 {
         (void)args;
         (void)argc;
@@ -263,7 +266,8 @@ static void test_loop(void **state)
         for (uint32_t cpu = 0; cpu < CPUS; cpu++)
                 (void)engine_finish(early[cpu]);
         for (uint32_t i = 0; i < 200; i++) {
-                static const uint32_t to[] = {0, 1, VMREQ_CPU_ANY, VMREQ_CPU_ALL, VMREQ_CPU_ALL_REVERSE};
+                static const uint32_t to[] = {0, 1, VMREQ_CPU_ANY, VMREQ_CPU_ALL,
+                                              VMREQ_CPU_ALL_REVERSE};
 
                 if (i % 3 == 0)
                         engine_until_asleep(id, i % CPUS);
@@ -291,21 +295,22 @@ static void test_rendezvous(void **state)
 
         (void)state;
         own_start(&own[0], 0);
-        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 2 * CLOCK_NS_PER_MS, count_callee, &n, missing,
-                                          CPUS),
+        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 2 * CLOCK_NS_PER_MS,
+                                          count_callee, &n, missing, CPUS),
                          VMREQ_E_TIMEOUT);
-        UNTIL(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 50 * CLOCK_NS_PER_MS, count_callee, &n, missing, CPUS) ==
-                      VMREQ_E_TIMEOUT &&
+        UNTIL(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 50 * CLOCK_NS_PER_MS, count_callee, &n,
+                               missing, CPUS) == VMREQ_E_TIMEOUT &&
               missing[0] == 1 && missing[1] == VMREQ_CPU_NONE);
         assert_int_equal(atomic_load(&n), 0);
         own_start(&own[1], 1);
         for (unsigned kind = 0; kind < _VMREQ_RENDEZVOUS_N; kind++)
-                assert_int_equal(vmreq_rendezvous(id, (enum vmreq_rendezvous_kind)kind, 0, 0, count_callee, &n, NULL,
-                                                  0),
+                assert_int_equal(vmreq_rendezvous(id, (enum vmreq_rendezvous_kind)kind, 0, 0,
+                                                  count_callee, &n, NULL, 0),
                                  0);
         assert_int_equal(atomic_load(&n), 1 + (_VMREQ_RENDEZVOUS_N - 1) * CPUS);
         assert_int_equal(vmreq_vm_change(id, VMREQ_EVENT_POWER_ON, 0, NULL, NULL), 0);
-        assert_int_equal(atomic_load(&fake.cpus[0].resets) + atomic_load(&fake.cpus[1].resets), CPUS);
+        assert_int_equal(atomic_load(&fake.cpus[0].resets) + atomic_load(&fake.cpus[1].resets),
+                         CPUS);
         assert_int_equal(vmreq_vm_stop(id, VMREQ_FOREVER, NULL, 0), 0);
         for (uint32_t cpu = 0; cpu < CPUS; cpu++)
                 own_end(&own[cpu]);
@@ -348,7 +353,8 @@ static void test_guest(void **state)
         assert_int_equal(engine_emt(id, 1).exits, exits + 20);
         for (int i = 0; i < 20; i++) {
                 assert_int_equal(vmreq_vm_change(id, VMREQ_EVENT_SUSPEND, 0, NULL, NULL), 0);
-                assert_int_equal(atomic_load(&fake.cpus[0].inside) + atomic_load(&fake.cpus[1].inside), 0);
+                assert_int_equal(
+                        atomic_load(&fake.cpus[0].inside) + atomic_load(&fake.cpus[1].inside), 0);
                 for (uint32_t cpu = 0; cpu < CPUS; cpu++)
                         engine_until_asleep(id, cpu);
                 assert_int_equal(vmreq_vm_change(id, VMREQ_EVENT_RESUME, 0, NULL, NULL), 0);
@@ -358,7 +364,8 @@ static void test_guest(void **state)
         stop_with(own);
 }
 
-/* Its guest waits for an interrupt: vmreq_halt sleeps though the VM is RUNNING, and vmreq_vcpu_unhalt ends that. */
+/* Its guest waits for an interrupt: vmreq_halt sleeps though the VM is RUNNING, and
+ * vmreq_vcpu_unhalt ends that. */
 static void test_guest_halts(void **state)
 {
         struct own own[CPUS];
@@ -460,8 +467,9 @@ static void test_stop_names(void **state)
                 }
                 thread = thread_start(hold_main, &holder);
                 sem_down(&holder.up);
-                assert_int_equal(vmreq_vm_stop(id, clock_now_ns() + 2 * CLOCK_NS_PER_MS, stuck, CPUS),
-                                 VMREQ_E_TIMEOUT);
+                assert_int_equal(
+                        vmreq_vm_stop(id, clock_now_ns() + 2 * CLOCK_NS_PER_MS, stuck, CPUS),
+                        VMREQ_E_TIMEOUT);
                 assert_int_equal(stuck[0], 1);
                 assert_int_equal(stuck[1], VMREQ_CPU_NONE);
                 assert_int_equal(vmreq_vm_free(id), VMREQ_E_STATE);
@@ -489,7 +497,8 @@ static void test_stop_in_order(void **state)
         thread = thread_start(hold_main, &holder);
         sem_down(&holder.up);
         own_start(&own, 0);
-        assert_int_equal(vmreq_vm_stop(id, clock_now_ns() + 2 * CLOCK_NS_PER_MS, stuck, CPUS), VMREQ_E_TIMEOUT);
+        assert_int_equal(vmreq_vm_stop(id, clock_now_ns() + 2 * CLOCK_NS_PER_MS, stuck, CPUS),
+                         VMREQ_E_TIMEOUT);
         assert_int_equal(stuck[0], 1);
         engine_until_asleep(id, 0);
         assert_int_equal(sem_post(&holder.go), 0);
@@ -510,7 +519,8 @@ static void *stop_it(void *arg)
         return NULL;
 }
 
-/* Threads come and go while the VM is stopped and freed: neither side hangs, nothing is touched that has gone. */
+/* Threads come and go while the VM is stopped and freed: neither side hangs, nothing is touched
+ * that has gone. */
 static void test_against_stop(void **state)
 {
         (void)state;

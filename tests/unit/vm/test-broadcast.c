@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Broadcasts: one row per vCPU whatever happens to each, one completion, and order where order was asked for. */
+/* Broadcasts: one row per vCPU whatever happens to each, one completion, and order where order was
+ * asked for. */
 #include "lib/engine.h"
 
 #define CPUS 4u
@@ -173,7 +174,8 @@ static void test_no_wait(void **state)
 
         (void)state;
         for (size_t f = 0; f < ARRAY_SIZE(forms); f++) {
-                struct vmreq_spec spec = all(VMREQ_CPU_ALL, forms[f] | VMREQ_NO_WAIT, log_callee, &ran);
+                struct vmreq_spec spec =
+                        all(VMREQ_CPU_ALL, forms[f] | VMREQ_NO_WAIT, log_callee, &ran);
 
                 assert_int_equal(vmreq_submit(id, &spec, NULL), 0);
                 assert_complete(VMREQ_HANDLE_NONE, true, (fates){D, D, D, D});
@@ -248,7 +250,8 @@ static void test_stop_or_continue(void **state)
                 assert_int_equal(hooked.row[failing.cpu].status, failing.status);
                 for (uint32_t cpu = 0; cpu < CPUS; cpu++) {
                         if (hooked.row[cpu].fate == S) {
-                                assert_int_equal(hooked.row[cpu].queued_ns | hooked.row[cpu].run_ns, 0);
+                                assert_int_equal(hooked.row[cpu].queued_ns | hooked.row[cpu].run_ns,
+                                                 0);
                                 assert_int_equal(hooked.row[cpu].status, 0);
                         } else if (cpu != failing.cpu) {
                                 assert_int_equal(hooked.row[cpu].status, cpu);
@@ -358,7 +361,8 @@ static void test_deadline_running(void **state)
                 sem_down(&gate.in);
                 UNTIL(atomic_load(&hooked.rows) == (rows[i].flags & VMREQ_PARALLEL ? 3u : 1u));
                 assert_int_equal(vmreq_vm_service(id, due), UINT64_MAX);
-                /* Complete at the deadline; its memory is in use until the last callee has ended. */
+                /* Complete at the deadline; its memory is in use until the last callee has ended.
+                 */
                 assert_complete(handle, false, rows[i].fates);
                 assert_int_equal(vmreq_free(handle), 0);
                 assert_int_equal(engine_stats(id).in_use, 1 + CPUS);
@@ -520,7 +524,8 @@ static void test_close_queued(void **state)
 
 /* ---- from an EMT ---- */
 
-static int32_t broadcast_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t broadcast_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                                struct vmreq_reply *reply)
 {
         struct vmreq_spec spec = engine_spec(VMREQ_CPU_ALL, (uint32_t)args[0], log_callee, &ran);
         struct vmreq_row rows[CPUS];
@@ -551,7 +556,8 @@ static void test_from_an_emt(void **state)
                         memset(&ran, 0, sizeof(ran));
                         spec.args = &forms[f];
                         spec.argc = 1;
-                        assert_int_equal(engine_finish(engine_submit(id, &spec)).fate, VMREQ_FATE_DONE);
+                        assert_int_equal(engine_finish(engine_submit(id, &spec)).fate,
+                                         VMREQ_FATE_DONE);
                         assert_int_equal(atomic_load(&ran.n), CPUS);
                         if (forms[f] == 0)
                                 assert_log(&ran, (uint64_t[]){0, 1, 2, 3}, CPUS);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The conveniences: what each form submits, and how submission, fate and result become one number. */
+/* The conveniences: what each form submits, and how submission, fate and result become one number.
+ */
 #include "lib/engine.h"
 
 #include <stdio.h>
@@ -35,10 +36,10 @@ static void fn_void(uint64_t a, int8_t b)
 
 static void test_wait_forms(void **state)
 {
-        int (*const status_forms[])(vmreq_vm, uint32_t, vmreq_fn, uint32_t, ...) = {
-                vmreq_call_wait, vmreq_priority_call_wait};
-        int (*const void_forms[])(vmreq_vm, uint32_t, vmreq_fn, uint32_t, ...) = {
-                vmreq_call_void_wait, vmreq_priority_call_void_wait};
+        int (*const status_forms[])(vmreq_vm, uint32_t, vmreq_fn, uint32_t,
+                                    ...) = {vmreq_call_wait, vmreq_priority_call_wait};
+        int (*const void_forms[])(vmreq_vm, uint32_t, vmreq_fn, uint32_t,
+                                  ...) = {vmreq_call_void_wait, vmreq_priority_call_void_wait};
         static const uint32_t cpus[] = {0, 1, VMREQ_CPU_ANY, VMREQ_CPU_ANY_QUEUE};
 
         (void)state;
@@ -46,12 +47,18 @@ static void test_wait_forms(void **state)
                 for (size_t c = 0; c < ARRAY_SIZE(cpus); c++) {
                         uint32_t n = atomic_load(&ran.n);
 
-                        assert_int_equal(status_forms[f](id, cpus[c], (vmreq_fn)fn_status, 1, VMREQ_W(0)), 0);
-                        assert_int_equal(status_forms[f](id, cpus[c], (vmreq_fn)fn_status, 1, VMREQ_W(5)), 5);
-                        assert_int_equal(status_forms[f](id, cpus[c], (vmreq_fn)fn_status, 1, VMREQ_W(-5)),
-                                         -5);
+                        assert_int_equal(
+                                status_forms[f](id, cpus[c], (vmreq_fn)fn_status, 1, VMREQ_W(0)),
+                                0);
+                        assert_int_equal(
+                                status_forms[f](id, cpus[c], (vmreq_fn)fn_status, 1, VMREQ_W(5)),
+                                5);
+                        assert_int_equal(
+                                status_forms[f](id, cpus[c], (vmreq_fn)fn_status, 1, VMREQ_W(-5)),
+                                -5);
                         /* Void: what is left in the register is not a status (D26). */
-                        assert_int_equal(void_forms[f](id, cpus[c], (vmreq_fn)fn_status, 1, VMREQ_W(-6)), 0);
+                        assert_int_equal(
+                                void_forms[f](id, cpus[c], (vmreq_fn)fn_status, 1, VMREQ_W(-6)), 0);
                         assert_int_equal(void_forms[f](id, cpus[c], (vmreq_fn)fn_void, 2,
                                                        VMREQ_W(1ull << 40), VMREQ_W((int8_t)-1)),
                                          0);
@@ -64,9 +71,9 @@ static void test_wait_forms(void **state)
 
 static void test_nowait_forms(void **state)
 {
-        int (*const forms[])(vmreq_vm, uint32_t, vmreq_fn, uint32_t, ...) = {
-                vmreq_call_nowait, vmreq_call_void_nowait, vmreq_priority_call_nowait,
-                vmreq_priority_call_void_nowait};
+        int (*const forms[])(vmreq_vm, uint32_t, vmreq_fn, uint32_t,
+                             ...) = {vmreq_call_nowait, vmreq_call_void_nowait,
+                                     vmreq_priority_call_nowait, vmreq_priority_call_void_nowait};
         struct gate gate;
 
         (void)state;
@@ -87,17 +94,23 @@ static void test_nowait_forms(void **state)
 
 static void test_refused(void **state)
 {
-        int (*const forms[])(vmreq_vm, uint32_t, vmreq_fn, uint32_t, ...) = {
-                vmreq_call_wait,          vmreq_call_void_wait,
-                vmreq_priority_call_wait, vmreq_priority_call_void_wait,
-                vmreq_call_nowait,        vmreq_call_void_nowait,
-                vmreq_priority_call_nowait, vmreq_priority_call_void_nowait};
+        int (*const forms[])(vmreq_vm, uint32_t, vmreq_fn, uint32_t,
+                             ...) = {vmreq_call_wait,
+                                     vmreq_call_void_wait,
+                                     vmreq_priority_call_wait,
+                                     vmreq_priority_call_void_wait,
+                                     vmreq_call_nowait,
+                                     vmreq_call_void_nowait,
+                                     vmreq_priority_call_nowait,
+                                     vmreq_priority_call_void_nowait};
         vmreq_vm none = {0};
 
         (void)state;
         for (size_t f = 0; f < ARRAY_SIZE(forms); f++) {
-                assert_int_equal(forms[f](none, 0, (vmreq_fn)fn_status, 1, VMREQ_W(0)), VMREQ_E_HANDLE);
-                assert_int_equal(forms[f](id, 2, (vmreq_fn)fn_status, 1, VMREQ_W(0)), VMREQ_E_INVALID);
+                assert_int_equal(forms[f](none, 0, (vmreq_fn)fn_status, 1, VMREQ_W(0)),
+                                 VMREQ_E_HANDLE);
+                assert_int_equal(forms[f](id, 2, (vmreq_fn)fn_status, 1, VMREQ_W(0)),
+                                 VMREQ_E_INVALID);
                 assert_int_equal(forms[f](id, 0, NULL, 0), VMREQ_E_INVALID);
                 /* One too many is refused here, on this thread, before a word is read (D16). */
                 assert_int_equal(forms[f](id, 0, (vmreq_fn)fn_status, 16), VMREQ_E_INVALID);
@@ -106,7 +119,8 @@ static void test_refused(void **state)
         assert_int_equal(atomic_load(&ran.n), 0);
         assert_int_equal(vmreq_vm_close(id), 0);
         for (size_t f = 0; f < ARRAY_SIZE(forms); f++)
-                assert_int_equal(forms[f](id, 0, (vmreq_fn)fn_status, 1, VMREQ_W(0)), VMREQ_E_CLOSED);
+                assert_int_equal(forms[f](id, 0, (vmreq_fn)fn_status, 1, VMREQ_W(0)),
+                                 VMREQ_E_CLOSED);
 }
 
 static void test_general_form(void **state)
@@ -120,11 +134,14 @@ static void test_general_form(void **state)
         assert_int_equal(vmreq_call(id, 9, &handle, 0, 0, (vmreq_fn)fn_status, 0), VMREQ_E_INVALID);
         assert_int_equal(handle.generation, 0);
         handle.generation = 3;
-        assert_int_equal(vmreq_call(id, 0, &handle, 0, 0, (vmreq_fn)fn_status, 16), VMREQ_E_INVALID);
+        assert_int_equal(vmreq_call(id, 0, &handle, 0, 0, (vmreq_fn)fn_status, 16),
+                         VMREQ_E_INVALID);
         assert_int_equal(handle.generation, 0);
         assert_int_equal(vmreq_call(id, 0, NULL, 0, 0, (vmreq_fn)fn_status, 0), VMREQ_E_INVALID);
 
-        assert_int_equal(vmreq_call(id, 1, &handle, VMREQ_FOREVER, 0, (vmreq_fn)fn_status, 1, VMREQ_W(-4)), 0);
+        assert_int_equal(
+                vmreq_call(id, 1, &handle, VMREQ_FOREVER, 0, (vmreq_fn)fn_status, 1, VMREQ_W(-4)),
+                0);
         row = engine_finish(handle);
         assert_int_equal(row.status, -4);
 
@@ -138,21 +155,26 @@ static void test_general_form(void **state)
         row = engine_finish(handle);
         assert_int_equal(row.status, 6);
 
-        assert_int_equal(vmreq_call(id, 1, NULL, 0, VMREQ_NO_WAIT, (vmreq_fn)fn_status, 1, VMREQ_W(0)), 0);
+        assert_int_equal(
+                vmreq_call(id, 1, NULL, 0, VMREQ_NO_WAIT, (vmreq_fn)fn_status, 1, VMREQ_W(0)), 0);
         handle.generation = 3;
-        assert_int_equal(vmreq_call(id, 1, &handle, 0, VMREQ_NO_WAIT, (vmreq_fn)fn_status, 1, VMREQ_W(0)), 0);
+        assert_int_equal(
+                vmreq_call(id, 1, &handle, 0, VMREQ_NO_WAIT, (vmreq_fn)fn_status, 1, VMREQ_W(0)),
+                0);
         assert_int_equal(handle.generation, 0);
         assert_int_equal(vmreq_call_wait(id, 1, (vmreq_fn)fn_status, 1, VMREQ_W(0)), 0);
         assert_int_equal(atomic_load(&ran.n), 5);
 }
 
 /* A va_list by pointer through the words, as upstream's test has it. */
-__attribute__((format(printf, 3, 0))) static int32_t fn_format(char *buffer, uint32_t size, const char *format, va_list *args)
+__attribute__((format(printf, 3, 0))) static int32_t fn_format(char *buffer, uint32_t size,
+                                                               const char *format, va_list *args)
 {
         return vsnprintf(buffer, size, format, *args);
 }
 
-__attribute__((format(printf, 3, 4))) static int call_format(char *buffer, uint32_t size, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int call_format(char *buffer, uint32_t size,
+                                                             const char *format, ...)
 {
         va_list args;
         int r;
@@ -192,7 +214,8 @@ static void *void_wait_form(void *arg)
 /* The VM goes away under a waiter: every form says so, the void ones too (D25). */
 static void test_killed(void **state)
 {
-        void *(*const forms[])(void *) = {wait_form, void_wait_form, wait_form, void_wait_form, wait_form};
+        void *(*const forms[])(void *) = {wait_form, void_wait_form, wait_form, void_wait_form,
+                                          wait_form};
         /* The last one's row 0 is SKIPPED: not the answer, only what came of row 1. */
         static const uint32_t cpus[] = {1, 1, VMREQ_CPU_ANY, VMREQ_CPU_ALL, VMREQ_CPU_ALL_REVERSE};
         struct gate gates[2];
@@ -228,20 +251,26 @@ static int32_t fail_on(uint32_t cpu, int32_t status)
 static void test_broadcast_fold(void **state)
 {
         (void)state;
-        assert_int_equal(vmreq_call_wait(id, VMREQ_CPU_ALL, (vmreq_fn)fail_on, 2, VMREQ_W(9), VMREQ_W(0)), 0);
-        assert_int_equal(vmreq_call_void_wait(id, VMREQ_CPU_ALL_REVERSE, (vmreq_fn)fail_on, 2, VMREQ_W(0),
-                                              VMREQ_W(-8)),
+        assert_int_equal(
+                vmreq_call_wait(id, VMREQ_CPU_ALL, (vmreq_fn)fail_on, 2, VMREQ_W(9), VMREQ_W(0)),
+                0);
+        assert_int_equal(vmreq_call_void_wait(id, VMREQ_CPU_ALL_REVERSE, (vmreq_fn)fail_on, 2,
+                                              VMREQ_W(0), VMREQ_W(-8)),
                          0);
         assert_log(&ran, (uint64_t[]){0, 1, 1, 0}, 4);
-        /* The last one fails: its status.  The first one fails: its status, not that the rest was skipped. */
-        assert_int_equal(vmreq_call_wait(id, VMREQ_CPU_ALL, (vmreq_fn)fail_on, 2, VMREQ_W(1), VMREQ_W(-7)),
-                         -7);
-        assert_int_equal(vmreq_call_wait(id, VMREQ_CPU_ALL, (vmreq_fn)fail_on, 2, VMREQ_W(0), VMREQ_W(-6)),
-                         -6);
+        /* The last one fails: its status.  The first one fails: its status, not that the rest was
+         * skipped. */
+        assert_int_equal(
+                vmreq_call_wait(id, VMREQ_CPU_ALL, (vmreq_fn)fail_on, 2, VMREQ_W(1), VMREQ_W(-7)),
+                -7);
+        assert_int_equal(
+                vmreq_call_wait(id, VMREQ_CPU_ALL, (vmreq_fn)fail_on, 2, VMREQ_W(0), VMREQ_W(-6)),
+                -6);
         assert_int_equal(atomic_load(&ran.n), 7);
-        /* Descending: vCPU 1 fails, vCPU 0 is skipped.  The failure is the answer, not its consequence. */
-        assert_int_equal(vmreq_call_wait(id, VMREQ_CPU_ALL_REVERSE, (vmreq_fn)fail_on, 2, VMREQ_W(1),
-                                         VMREQ_W(-5)),
+        /* Descending: vCPU 1 fails, vCPU 0 is skipped.  The failure is the answer, not its
+         * consequence. */
+        assert_int_equal(vmreq_call_wait(id, VMREQ_CPU_ALL_REVERSE, (vmreq_fn)fail_on, 2,
+                                         VMREQ_W(1), VMREQ_W(-5)),
                          -5);
         assert_int_equal(atomic_load(&ran.n), 8);
 }

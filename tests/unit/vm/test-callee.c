@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a callee may ask of its EMT, and what it is told: which request it is, whether it shall end, and parking. */
+/* What a callee may ask of its EMT, and what it is told: which request it is, whether it shall end,
+ * and parking. */
 #include "lib/engine.h"
 
 static vmreq_vm id;
@@ -27,7 +28,8 @@ static bool same(vmreq_handle a, vmreq_handle b)
 
 /* ---- which request it is ---- */
 
-static int32_t current_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t current_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                              struct vmreq_reply *reply)
 {
         (void)args;
         (void)argc;
@@ -37,7 +39,8 @@ static int32_t current_callee(void *ctx, const uint64_t *args, uint32_t argc, st
 }
 
 /* Runs one inline, one that is queued, and is itself again after each. */
-static int32_t outer_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t outer_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                            struct vmreq_reply *reply)
 {
         vmreq_handle self = vmreq_current(), inner, seen;
         struct vmreq_spec spec = engine_spec(reply->cpu, 0, current_callee, &seen);
@@ -82,7 +85,8 @@ static int32_t in_rendezvous(void *ctx, uint32_t cpu)
 static void test_rendezvous(void **state)
 {
         (void)state;
-        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 0, in_rendezvous, NULL, NULL, 0), 0);
+        assert_int_equal(
+                vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 0, in_rendezvous, NULL, NULL, 0), 0);
         assert_int_equal(vmreq_emt_self(id), VMREQ_CPU_NONE);
 }
 
@@ -93,7 +97,8 @@ struct asked {
         int first, second;
 };
 
-static int32_t asked_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t asked_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                            struct vmreq_reply *reply)
 {
         struct asked *asked = ctx;
 
@@ -182,7 +187,8 @@ static void test_close(void **state)
 }
 
 /* The wish is the request's, not the EMT's: who runs inside it is not concerned. */
-static int32_t nest_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t nest_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         struct asked *asked = ctx;
         struct vmreq_spec spec = engine_spec(reply->cpu, 0, asked_callee, asked);
@@ -214,7 +220,8 @@ static void test_nested_cancel(void **state)
 
 /* ---- parking ---- */
 
-static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         (void)argc;
         (void)reply;

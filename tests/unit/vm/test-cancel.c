@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Cancelling: each verdict, at once even when no EMT is free to notice, and what the hooks see of it. */
+/* Cancelling: each verdict, at once even when no EMT is free to notice, and what the hooks see of
+ * it. */
 #include "lib/engine.h"
 
 static vmreq_vm id;
@@ -43,7 +44,8 @@ static void test_all_emts_stuck(void **state)
                         assert_hooked(&hooked, VMREQ_FATE_CANCELLED);
                         assert_int_equal(hooked.result.tag, 99);
                         assert_int_equal(hooked.result.n_rows, 0);
-                        assert_int_equal(hooked.result.row.cpu, cpus[c] < 2 ? cpus[c] : VMREQ_CPU_NONE);
+                        assert_int_equal(hooked.result.row.cpu,
+                                         cpus[c] < 2 ? cpus[c] : VMREQ_CPU_NONE);
                         assert_int_equal(hooked.result.row.run_ns, 0);
                         assert_int_equal(hooked.result.row.take_seq, 0);
                         if (flags[f] & VMREQ_NO_WAIT)
@@ -63,7 +65,8 @@ static void test_all_emts_stuck(void **state)
                          ARRAY_SIZE(cpus) * ARRAY_SIZE(flags));
 }
 
-static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         struct gate *gate = ctx;
 
@@ -119,7 +122,8 @@ static void test_running_twice(void **state)
 }
 
 /* The flag belongs to one request: not to the one around it, nor to the next. */
-static int32_t nested_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t nested_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                             struct vmreq_reply *reply)
 {
         vmreq_handle *outer = ctx;
         struct vmreq_spec spec = engine_spec(VMREQ_CPU_ANY, 0, log_callee, &ran);

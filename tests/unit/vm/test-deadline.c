@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deadlines.  Most tests are their own deadline service: the deadlines lie an hour ahead and the test says what
- * time it is.
+ * Deadlines.  Most tests are their own deadline service: the deadlines lie an hour ahead and the
+ * test says what time it is.
  */
 #include "lib/engine.h"
 
@@ -202,7 +202,8 @@ static void *wait_it(void *arg)
         return (void *)(intptr_t)vmreq_wait(*(vmreq_handle *)arg, VMREQ_FOREVER);
 }
 
-static int32_t asked_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t asked_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                            struct vmreq_reply *reply)
 {
         (void)args;
         (void)argc;
@@ -259,7 +260,8 @@ static void test_overdue(void **state)
         assert_int_equal(row.value, 1);
 }
 
-static int32_t wait_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t wait_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         (void)args;
         (void)argc;
@@ -289,7 +291,8 @@ static void test_overdue_for_an_emt(void **state)
         assert_int_equal(engine_finish(handle).value, 1);
 }
 
-static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         (void)args;
         (void)argc;
@@ -323,7 +326,8 @@ struct inline_park {
         int32_t status;
 };
 
-static int32_t inline_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t inline_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                             struct vmreq_reply *reply)
 {
         struct inline_park *park = ctx;
         struct vmreq_spec spec = engine_spec(VMREQ_CPU_ANY, VMREQ_NO_WAIT, park_callee, &park->in);
@@ -392,7 +396,8 @@ static void *service_it(void *arg)
         return (void *)(uintptr_t)vmreq_vm_service(id, ((struct handover *)arg)->due);
 }
 
-/* The callee returns while the overdue hook runs: never two hooks at once, and the end is not lost. */
+/* The callee returns while the overdue hook runs: never two hooks at once, and the end is not lost.
+ */
 static void test_ends_during_the_hook(void **state)
 {
         struct handover handover = {.due = clock_now_ns() + ENGINE_FAR_NS};
@@ -523,8 +528,8 @@ static void test_own_thread_overdue(void **state)
         assert_int_equal(engine_finish(handle).fate, VMREQ_FATE_DONE);
 }
 
-/* A submitter that was preempted before it noted its deadline, and meanwhile the VM has stopped: it must not start
- * a thread that nobody joins. */
+/* A submitter that was preempted before it noted its deadline, and meanwhile the VM has stopped: it
+ * must not start a thread that nobody joins. */
 static void test_no_service_after_stop(void **state)
 {
         struct vm *vm = engine_inside(id);

@@ -85,8 +85,10 @@ static void test_fresh(void **state)
         }
 }
 
-/* Each request that an EMT ran is in both histograms once, from whichever lane it came, nested ones too. */
-static int32_t inline_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+/* Each request that an EMT ran is in both histograms once, from whichever lane it came, nested ones
+ * too. */
+static int32_t inline_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                             struct vmreq_reply *reply)
 {
         struct vmreq_spec spec = engine_spec(reply->cpu, VMREQ_NO_WAIT, log_callee, ctx);
 
@@ -102,7 +104,8 @@ static void test_histograms(void **state)
 
         (void)state;
         for (uint32_t i = 0; i < 30; i++) {
-                static const uint32_t to[] = {0, 1, VMREQ_CPU_ANY, VMREQ_CPU_ALL, VMREQ_CPU_ALL_REVERSE};
+                static const uint32_t to[] = {0, 1, VMREQ_CPU_ANY, VMREQ_CPU_ALL,
+                                              VMREQ_CPU_ALL_REVERSE};
 
                 (void)engine_finish(submit(to[i % ARRAY_SIZE(to)], i % 2 ? VMREQ_PRIORITY : 0, 0));
                 done += i % ARRAY_SIZE(to) >= 3 ? 2 : 1;
@@ -141,7 +144,8 @@ static void test_buckets(void **state)
                 before = stats_of(1);
                 row = engine_finish(submit(1, 0, 0));
                 after = stats_of(1);
-                assert_int_equal(after.run[bucket_of(row.run_ns)], before.run[bucket_of(row.run_ns)] + 1);
+                assert_int_equal(after.run[bucket_of(row.run_ns)],
+                                 before.run[bucket_of(row.run_ns)] + 1);
                 assert_int_equal(after.queued[bucket_of(row.queued_ns)],
                                  before.queued[bucket_of(row.queued_ns)] + 1);
         }
@@ -282,13 +286,16 @@ static void *look(void *arg)
                 for (size_t i = 0; i < ARRAY_SIZE(cpus); i++) {
                         CHECK(vmreq_emt_stats(id, cpus[i], &now) == 0);
                         for (unsigned level = 0; level < 2; level++) {
-                                CHECK(now.lanes[level].depth <= 8 && now.lanes[level].dead <= now.lanes[level].depth);
-                                CHECK(now.lanes[level].high_water >= last[i].lanes[level].high_water);
+                                CHECK(now.lanes[level].depth <= 8 &&
+                                      now.lanes[level].dead <= now.lanes[level].depth);
+                                CHECK(now.lanes[level].high_water >=
+                                      last[i].lanes[level].high_water);
                                 CHECK(now.lanes[level].skipped >= last[i].lanes[level].skipped);
                                 CHECK(now.lanes[level].refused >= last[i].lanes[level].refused);
                                 CHECK(now.lanes[level].cancelled >= last[i].lanes[level].cancelled);
                         }
-                        CHECK(sum(now.run) >= sum(last[i].run) && sum(now.queued) >= sum(last[i].queued));
+                        CHECK(sum(now.run) >= sum(last[i].run) &&
+                              sum(now.queued) >= sum(last[i].queued));
                         last[i] = now;
                 }
         return NULL;
@@ -302,7 +309,8 @@ static void test_looking_while_working(void **state)
 
         (void)state;
         for (uint32_t i = 0; i < 1000; i++) {
-                vmreq_handle handle = submit(i % 3 == 2 ? VMREQ_CPU_ANY : i % 3, i % 2 ? VMREQ_PRIORITY : 0, 0);
+                vmreq_handle handle =
+                        submit(i % 3 == 2 ? VMREQ_CPU_ANY : i % 3, i % 2 ? VMREQ_PRIORITY : 0, 0);
 
                 if (i % 4 == 0)
                         (void)vmreq_cancel(handle);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The EMT's loop: what it takes first, whom a request wakes, and what a callee may ask of its EMT. */
+/* The EMT's loop: what it takes first, whom a request wakes, and what a callee may ask of its EMT.
+ */
 #include "lib/engine.h"
 
 static vmreq_vm id;
@@ -67,10 +68,11 @@ static void test_priority_first(void **state)
         assert_int_equal(atomic_load(&ran.items[2]) + atomic_load(&ran.items[3]), 3);
 }
 
-static int32_t queue_priority(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t queue_priority(void *ctx, const uint64_t *args, uint32_t argc,
+                              struct vmreq_reply *reply)
 {
-        struct vmreq_spec spec = engine_spec(VMREQ_CPU_ANY_QUEUE, VMREQ_NO_WAIT | VMREQ_PRIORITY, log_callee,
-                                             ctx);
+        struct vmreq_spec spec =
+                engine_spec(VMREQ_CPU_ANY_QUEUE, VMREQ_NO_WAIT | VMREQ_PRIORITY, log_callee, ctx);
         uint64_t item = 100 + args[0];
 
         (void)argc;
@@ -114,10 +116,12 @@ static void test_normal_lane_does_not_starve(void **state)
                 queue(0, 0, i);
         gate_open(&gate);
         UNTIL(atomic_load(&ran.n) == 14);
-        assert_log(&ran, (uint64_t[]){100, 101, 102, 0, 103, 104, 105, 1, 106, 107, 108, 2, 109, 3}, 14);
+        assert_log(&ran, (uint64_t[]){100, 101, 102, 0, 103, 104, 105, 1, 106, 107, 108, 2, 109, 3},
+                   14);
 }
 
-/* Priority requests that find no normal one waiting owe nothing: the run is counted, the order is theirs. */
+/* Priority requests that find no normal one waiting owe nothing: the run is counted, the order is
+ * theirs. */
 static void test_priority_alone(void **state)
 {
         struct gate gate;
@@ -154,7 +158,8 @@ static void test_any_and_own_alternate(void **state)
 
                         assert_int_equal(item % 100, i / 2);
                         if (i % 2)
-                                assert_int_not_equal(item / 100, atomic_load(&ran.items[i - 1]) / 100);
+                                assert_int_not_equal(item / 100,
+                                                     atomic_load(&ran.items[i - 1]) / 100);
                 }
         }
 }
@@ -180,7 +185,8 @@ static void test_any_wakes_one(void **state)
 {
         (void)state;
         for (int i = 0; i < 20; i++) {
-                struct vmreq_spec spec = engine_spec(VMREQ_CPU_ANY, i % 2 ? VMREQ_PRIORITY : 0, log_callee, &ran);
+                struct vmreq_spec spec =
+                        engine_spec(VMREQ_CPU_ANY, i % 2 ? VMREQ_PRIORITY : 0, log_callee, &ran);
                 uint64_t before;
 
                 all_asleep();
@@ -255,11 +261,12 @@ static int32_t count_ran(void *ctx, uint32_t cpu)
 
 static void *rendezvous_it(void *arg)
 {
-        return (void *)(intptr_t)vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, VMREQ_FOREVER, count_ran, arg,
-                                                  NULL, 0);
+        return (void *)(intptr_t)vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, VMREQ_FOREVER,
+                                                  count_ran, arg, NULL, 0);
 }
 
-/* A batch is 2: the one that held the EMT, one more, then the rendezvous is looked at, whatever is queued (D22). */
+/* A batch is 2: the one that held the EMT, one more, then the rendezvous is looked at, whatever is
+ * queued (D22). */
 static void test_batch_is_bounded(void **state)
 {
         struct gate gate;
@@ -280,7 +287,8 @@ static void test_batch_is_bounded(void **state)
 
 /* ---- what a callee may ask ---- */
 
-static int32_t self_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t self_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         vmreq_handle current = vmreq_current();
         vmreq_vm *other = ctx;
@@ -315,7 +323,8 @@ static void test_self(void **state)
         engine_end(other);
 }
 
-static int32_t process_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t process_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                              struct vmreq_reply *reply)
 {
         (void)ctx;
         (void)argc;
@@ -388,7 +397,8 @@ struct parker {
         int results[4];
 };
 
-static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         struct parker *parker = ctx;
 
@@ -430,7 +440,8 @@ static void test_park_permit(void **state)
         vmreq_handle handle = park(&parker, 2, VMREQ_FOREVER);
 
         (void)state;
-        /* Two that came first are one permit: the first park passes, the second waits for another. */
+        /* Two that came first are one permit: the first park passes, the second waits for another.
+         */
         assert_int_equal(vmreq_unpark(id, 1), 0);
         assert_int_equal(vmreq_unpark(id, 1), 0);
         go_on(&parker);
@@ -482,7 +493,8 @@ static void test_park_cancel(void **state)
         assert_int_equal(parker.results[0], 0);
 }
 
-/* The canceller comes before the runner has said who it is: whoever it may be looks at its flags again. */
+/* The canceller comes before the runner has said who it is: whoever it may be looks at its flags
+ * again. */
 static void test_nudge_without_a_runner(void **state)
 {
         struct vm *vm = engine_inside(id);
@@ -508,7 +520,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_priority_first, setup1, teardown),
-                cmocka_unit_test_setup_teardown(test_priority_overtakes_within_a_batch, setup1, teardown),
+                cmocka_unit_test_setup_teardown(test_priority_overtakes_within_a_batch, setup1,
+                                                teardown),
                 cmocka_unit_test_setup_teardown(test_normal_lane_does_not_starve, setup1, teardown),
                 cmocka_unit_test_setup_teardown(test_priority_alone, setup1, teardown),
                 cmocka_unit_test_setup_teardown(test_any_and_own_alternate, setup1, teardown),

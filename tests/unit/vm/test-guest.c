@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest execution: which thread runs it, what starts and stops it, who takes an EMT out of it and when, and what
- * its end means.  The guest is a fake that does as it is told.
+ * Guest execution: which thread runs it, what starts and stops it, who takes an EMT out of it and
+ * when, and what its end means.  The guest is a fake that does as it is told.
  */
 #include "unit/vm/fake-guest.h"
 
@@ -16,7 +16,8 @@ static struct log ran, told;
 /* What the hook of the state was told last. */
 static const char *told_reason;
 
-static void state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to, const char *reason)
+static void state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to,
+                          const char *reason)
 {
         CHECK(ctx == &told);
         told_reason = reason;
@@ -58,7 +59,8 @@ static int teardown(void **state)
         (void)state;
         engine_end(id);
         for (uint32_t cpu = 0; cpu < CPUS; cpu++) {
-                assert_int_equal(atomic_load(&fake.cpus[cpu].inits), atomic_load(&fake.cpus[cpu].finis));
+                assert_int_equal(atomic_load(&fake.cpus[cpu].inits),
+                                 atomic_load(&fake.cpus[cpu].finis));
                 assert_int_equal(atomic_load(&fake.cpus[cpu].inside), 0);
         }
         return 0;
@@ -107,7 +109,8 @@ static vmreq_handle submit(uint32_t cpu, uint32_t flags)
 
 /* ---- vCPUs and their threads ---- */
 
-static int32_t thread_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t thread_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                             struct vmreq_reply *reply)
 {
         (void)ctx;
         (void)args;
@@ -152,7 +155,8 @@ static void test_init_fails(void **state)
 
                 memset(&fake, 0, sizeof(fake));
                 for (uint32_t cpu = 0; cpu < CPUS; cpu++)
-                        atomic_store(&fake.cpus[cpu].init_result, set & 1u << cpu ? -70 - (int)cpu : 1);
+                        atomic_store(&fake.cpus[cpu].init_result,
+                                     set & 1u << cpu ? -70 - (int)cpu : 1);
                 r = create(CPUS, 0);
                 assert_in_range(-70 - r, 0, CPUS - 1);
                 assert_true(set & 1u << (-70 - r));
@@ -239,18 +243,19 @@ static void test_rendezvous(void **state)
         power_on();
         for (unsigned kind = 0; kind < _VMREQ_RENDEZVOUS_N; kind++) {
                 until_all_inside();
-                assert_int_equal(vmreq_rendezvous(id, (enum vmreq_rendezvous_kind)kind, 0, 0, outside, NULL, NULL, 0),
+                assert_int_equal(vmreq_rendezvous(id, (enum vmreq_rendezvous_kind)kind, 0, 0,
+                                                  outside, NULL, NULL, 0),
                                  0);
         }
         until_all_inside();
         assert_int_equal(all_kicks(), CPUS * _VMREQ_RENDEZVOUS_N);
         /* One that does not hear is missed. */
         fake_deafen(&fake, 1);
-        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 2 * CLOCK_NS_PER_MS, outside, NULL, missing,
-                                          CPUS),
+        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 2 * CLOCK_NS_PER_MS, outside,
+                                          NULL, missing, CPUS),
                          VMREQ_E_TIMEOUT);
-        UNTIL(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 50 * CLOCK_NS_PER_MS, outside, NULL, missing, CPUS) ==
-                      VMREQ_E_TIMEOUT &&
+        UNTIL(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 50 * CLOCK_NS_PER_MS, outside, NULL,
+                               missing, CPUS) == VMREQ_E_TIMEOUT &&
               missing[0] == 1 && missing[1] == VMREQ_CPU_NONE);
         fake_undeafen(&fake, 1);
 }
@@ -263,8 +268,9 @@ static void test_stop(void **state)
         power_on();
         fake_deafen(&fake, 2);
         do {
-                assert_int_equal(vmreq_vm_stop(id, clock_now_ns() + 10 * CLOCK_NS_PER_MS, stuck, CPUS),
-                                 VMREQ_E_TIMEOUT);
+                assert_int_equal(
+                        vmreq_vm_stop(id, clock_now_ns() + 10 * CLOCK_NS_PER_MS, stuck, CPUS),
+                        VMREQ_E_TIMEOUT);
         } while (stuck[0] != 2);
         assert_int_equal(stuck[1], VMREQ_CPU_NONE);
         fake_undeafen(&fake, 2);
@@ -305,7 +311,8 @@ static void test_halt(void **state)
         /* It serves, and stays halted. */
         for (int i = 0; i < 5; i++)
                 assert_int_equal(engine_finish(submit(1, i % 2 ? VMREQ_POKE : 0)).cpu, 1);
-        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 0, outside, NULL, NULL, 0), 0);
+        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 0, outside, NULL, NULL, 0),
+                         0);
         change(VMREQ_EVENT_SUSPEND);
         change(VMREQ_EVENT_RESUME);
         engine_until_asleep(id, 1);
@@ -442,7 +449,8 @@ static void test_all_end(void **state)
                 UNTIL(vmreq_vm_state(id) == VMREQ_VM_OFF);
                 for (uint32_t cpu = 0; cpu < CPUS; cpu++) {
                         engine_until_asleep(id, cpu);
-                        atomic_fetch_and(&fake.cpus[cpu].word, ~FAKE_TOLD); /* who was kicked first never ended */
+                        atomic_fetch_and(&fake.cpus[cpu].word,
+                                         ~FAKE_TOLD); /* who was kicked first never ended */
                 }
                 assert_nobody_inside();
                 assert_log(&told, (uint64_t[]){VMREQ_VM_RUNNING * 100u + VMREQ_VM_OFF}, 1);
@@ -766,7 +774,8 @@ static void test_no_kick_lost(void **state)
                 spec.cpu = i % 4 == 3 ? VMREQ_CPU_ANY : 0;
                 spec.flags = VMREQ_POKE | VMREQ_NO_WAIT;
                 assert_int_equal(vmreq_submit(id, &spec, NULL), 0);
-                for (uint32_t spins = 0; atomic_load_explicit(&race.served, memory_order_acquire) != i + 1;)
+                for (uint32_t spins = 0;
+                     atomic_load_explicit(&race.served, memory_order_acquire) != i + 1;)
                         if (++spins > 300)
                                 (void)sched_yield();
                         else

@@ -96,7 +96,8 @@ static void test_running(void **state)
 }
 
 /* The innermost of nested requests, and the outer one again afterwards. */
-static int32_t outer_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t outer_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                            struct vmreq_reply *reply)
 {
         struct gate *gates = ctx;
         struct vmreq_spec spec = engine_spec(VMREQ_CPU_ANY, VMREQ_NO_WAIT, gate_callee, &gates[0]);
@@ -225,7 +226,9 @@ static void test_looking_while_working(void **state)
         for (size_t i = 0; i < 2; i++)
                 threads[i] = thread_start(look, &over);
         for (int i = 0; i < 500; i++)
-                assert_int_equal(vmreq_call_void_wait(id, i % 2 ? 1 : VMREQ_CPU_ALL, (vmreq_fn)vmreq_now, 0), 0);
+                assert_int_equal(
+                        vmreq_call_void_wait(id, i % 2 ? 1 : VMREQ_CPU_ALL, (vmreq_fn)vmreq_now, 0),
+                        0);
         atomic_store(&over, 1);
         for (size_t i = 0; i < 2; i++)
                 thread_end(threads[i]);

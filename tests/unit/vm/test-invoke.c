@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The call itself: every number of words, every width and sign, and every kind of result.  The callees are real C
- * functions of these types, so the compiler's idea of the ABI is what is tested.
+ * The call itself: every number of words, every width and sign, and every kind of result.  The
+ * callees are real C functions of these types, so the compiler's idea of the ABI is what is tested.
  */
 #include "lib/engine.h"
 
@@ -39,15 +39,15 @@ static int32_t note(uint32_t n, const uint64_t *values)
         return 0;
 }
 
-#define P1(T) T a1
-#define P2(T) P1(T), T a2
-#define P3(T) P2(T), T a3
-#define P4(T) P3(T), T a4
-#define P5(T) P4(T), T a5
-#define P6(T) P5(T), T a6
-#define P7(T) P6(T), T a7
-#define P8(T) P7(T), T a8
-#define P9(T) P8(T), T a9
+#define P1(T)  T a1
+#define P2(T)  P1(T), T a2
+#define P3(T)  P2(T), T a3
+#define P4(T)  P3(T), T a4
+#define P5(T)  P4(T), T a5
+#define P6(T)  P5(T), T a6
+#define P7(T)  P6(T), T a7
+#define P8(T)  P7(T), T a8
+#define P9(T)  P8(T), T a9
 #define P10(T) P9(T), T a10
 #define P11(T) P10(T), T a11
 #define P12(T) P11(T), T a12
@@ -55,15 +55,15 @@ static int32_t note(uint32_t n, const uint64_t *values)
 #define P14(T) P13(T), T a14
 #define P15(T) P14(T), T a15
 
-#define V1 (uint64_t)a1
-#define V2 V1, (uint64_t)a2
-#define V3 V2, (uint64_t)a3
-#define V4 V3, (uint64_t)a4
-#define V5 V4, (uint64_t)a5
-#define V6 V5, (uint64_t)a6
-#define V7 V6, (uint64_t)a7
-#define V8 V7, (uint64_t)a8
-#define V9 V8, (uint64_t)a9
+#define V1  (uint64_t) a1
+#define V2  V1, (uint64_t)a2
+#define V3  V2, (uint64_t)a3
+#define V4  V3, (uint64_t)a4
+#define V5  V4, (uint64_t)a5
+#define V6  V5, (uint64_t)a6
+#define V7  V6, (uint64_t)a7
+#define V8  V7, (uint64_t)a8
+#define V9  V8, (uint64_t)a9
 #define V10 V9, (uint64_t)a10
 #define V11 V10, (uint64_t)a11
 #define V12 V11, (uint64_t)a12
@@ -117,9 +117,9 @@ DEFINE_ALL(uintptr_t, ptr)
 
 #define ROW(name)                                                                                  \
         {                                                                                          \
-                #name, extend_##name,                                                              \
+#name, extend_##name,                                                              \
                 {                                                                                  \
-                        (vmreq_fn)none_0, (vmreq_fn)name##_1, (vmreq_fn)name##_2,                  \
+                        (vmreq_fn) none_0, (vmreq_fn)name##_1, (vmreq_fn)name##_2,                 \
                                 (vmreq_fn)name##_3, (vmreq_fn)name##_4, (vmreq_fn)name##_5,        \
                                 (vmreq_fn)name##_6, (vmreq_fn)name##_7, (vmreq_fn)name##_8,        \
                                 (vmreq_fn)name##_9, (vmreq_fn)name##_10, (vmreq_fn)name##_11,      \
@@ -167,9 +167,9 @@ static void check_words(size_t type, uint32_t argc, const uint64_t *words)
 
 static void test_words(void **state)
 {
-        static const uint64_t corners[] = {0,          1,          UINT64_MAX, 0x7f,       0x80,
-                                           0x7fff,     0x8000,     INT32_MAX,  0x80000000, UINT32_MAX,
-                                           INT64_MAX,  1ull << 63};
+        static const uint64_t corners[] = {0,          1,          UINT64_MAX, 0x7f,
+                                           0x80,       0x7fff,     0x8000,     INT32_MAX,
+                                           0x80000000, UINT32_MAX, INT64_MAX,  1ull << 63};
         uint64_t random = 0x9e3779b97f4a7c15, words[VMREQ_ARGS_MAX];
 
         (void)state;
@@ -179,7 +179,8 @@ static void test_words(void **state)
                                 words[i] = types[type].extend(next_random(&random));
                         check_words(type, argc, words);
                         for (uint32_t i = 0; i < argc; i++)
-                                words[i] = types[type].extend(corners[(i + argc) % ARRAY_SIZE(corners)]);
+                                words[i] = types[type].extend(
+                                        corners[(i + argc) % ARRAY_SIZE(corners)]);
                         check_words(type, argc, words);
                 }
         }
@@ -188,7 +189,8 @@ static void test_words(void **state)
 static int32_t mixed(int8_t a, uint64_t b, _Bool c, int16_t d, uint32_t e, const char *f, uint8_t g,
                      int64_t h, uint16_t i, int32_t j)
 {
-        uint64_t values[] = {VMREQ_W(a), b, c, VMREQ_W(d), e, (uintptr_t)f, g, VMREQ_W(h), i, VMREQ_W(j)};
+        uint64_t values[] = {VMREQ_W(a),   b, c,          VMREQ_W(d), e,
+                             (uintptr_t)f, g, VMREQ_W(h), i,          VMREQ_W(j)};
 
         return note(ARRAY_SIZE(values), values);
 }
@@ -308,7 +310,8 @@ static void test_results(void **state)
 
 static int user;
 
-static int32_t check_callback(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t check_callback(void *ctx, const uint64_t *args, uint32_t argc,
+                              struct vmreq_reply *reply)
 {
         CHECK(reply->value == 0 && reply->cpu == 0 && reply->user == &user);
         CHECK(argc <= VMREQ_ARGS_MAX);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lane alone: order, bounds, reservations, holes left by preempted pushers, laps, and many threads at once.
+ * The lane alone: order, bounds, reservations, holes left by preempted pushers, laps, and many
+ * threads at once.
  *
- * The file under test is included, so that a test can be a pusher that is preempted between its two steps.
+ * The file under test is included, so that a test can be a pusher that is preempted between its two
+ * steps.
  */
 #include "lib/engine.h"
 
@@ -228,7 +230,8 @@ static void test_hole_hides_nobody(void **state)
         assert_take(&lane, 7);
         assert_take(&lane, 8);
         assert_empty(&lane);
-        /* The late pusher finds its ticket poisoned, and does not put anything where nobody will look. */
+        /* The late pusher finds its ticket poisoned, and does not put anything where nobody will
+         * look. */
         assert_false(entry_fill(&lane, hole, 9, &place));
         assert_empty(&lane);
         assert_true(push(&lane, 9));
@@ -289,8 +292,9 @@ static void test_hole_filled_late(void **state)
 }
 
 /*
- * A pusher sleeps between its two steps while the ring goes round, once and more: its entry belongs to another ticket
- * by then, filled or not.  It must neither believe that it has pushed, nor overwrite the other's.
+ * A pusher sleeps between its two steps while the ring goes round, once and more: its entry belongs
+ * to another ticket by then, filled or not.  It must neither believe that it has pushed, nor
+ * overwrite the other's.
  */
 static void test_late_by_laps(void **state)
 {
@@ -321,8 +325,8 @@ static void test_late_by_laps(void **state)
 /* ---- many threads ---- */
 
 #define PUSHERS 3u
-#define TAKERS 2u
-#define EACH 30000u
+#define TAKERS  2u
+#define EACH    30000u
 
 static struct mpmc {
         struct lane lane;

@@ -5,7 +5,8 @@
 static vmreq_vm id;
 static struct log ran, told;
 
-static void state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to, const char *reason)
+static void state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to,
+                          const char *reason)
 {
         CHECK(ctx == &told && !reason);
         log_add(&told, 99u * 10000 + from * 100u + to);
@@ -87,7 +88,8 @@ static void *change_main(void *arg)
 {
         struct change *change = arg;
 
-        change->result = vmreq_vm_change(id, change->event, change->timeout_ns, &change->changed, &change->now);
+        change->result = vmreq_vm_change(id, change->event, change->timeout_ns, &change->changed,
+                                         &change->now);
         return NULL;
 }
 
@@ -110,10 +112,11 @@ static void test_order(void **state)
                 listen_to(&ears[i], i + 1, VMREQ_VM_DESTROYED);
         assert_int_equal(vmreq_vm_change(id, VMREQ_EVENT_POWER_ON, 0, NULL, NULL), 0);
         assert_log(&told,
-                   (uint64_t[]){990000 + STEP(CREATED, POWERING_ON), 10000 + STEP(CREATED, POWERING_ON),
-                                20000 + STEP(CREATED, POWERING_ON), 30000 + STEP(CREATED, POWERING_ON),
-                                990000 + STEP(POWERING_ON, RUNNING), 10000 + STEP(POWERING_ON, RUNNING),
-                                20000 + STEP(POWERING_ON, RUNNING), 30000 + STEP(POWERING_ON, RUNNING)},
+                   (uint64_t[]){
+                           990000 + STEP(CREATED, POWERING_ON), 10000 + STEP(CREATED, POWERING_ON),
+                           20000 + STEP(CREATED, POWERING_ON), 30000 + STEP(CREATED, POWERING_ON),
+                           990000 + STEP(POWERING_ON, RUNNING), 10000 + STEP(POWERING_ON, RUNNING),
+                           20000 + STEP(POWERING_ON, RUNNING), 30000 + STEP(POWERING_ON, RUNNING)},
                    8);
         /* Nothing changes: nobody is told. */
         assert_int_equal(vmreq_vm_change(id, VMREQ_EVENT_POWER_ON, 0, NULL, NULL), 0);
@@ -217,15 +220,17 @@ static void test_timeout(void **state)
         assert_int_equal(vmreq_vm_change(id, VMREQ_EVENT_POWER_ON, 0, NULL, NULL), 0);
         listen_to(&ear, 1, VMREQ_VM_SUSPENDING);
         memset(&told, 0, sizeof(told));
-        assert_int_equal(vmreq_vm_change(id, VMREQ_EVENT_SUSPEND, 20 * CLOCK_NS_PER_MS, &changed, &now),
-                         VMREQ_E_TIMEOUT);
+        assert_int_equal(
+                vmreq_vm_change(id, VMREQ_EVENT_SUSPEND, 20 * CLOCK_NS_PER_MS, &changed, &now),
+                VMREQ_E_TIMEOUT);
         assert_int_equal(changed, 0);
         assert_int_equal(now, VMREQ_VM_RUNNING);
         assert_int_equal(vmreq_vm_state(id), VMREQ_VM_RUNNING);
-        assert_log(&told,
-                   (uint64_t[]){990000 + STEP(RUNNING, SUSPENDING), 10000 + STEP(RUNNING, SUSPENDING),
-                                990000 + STEP(SUSPENDING, RUNNING), 10000 + STEP(SUSPENDING, RUNNING)},
-                   4);
+        assert_log(
+                &told,
+                (uint64_t[]){990000 + STEP(RUNNING, SUSPENDING), 10000 + STEP(RUNNING, SUSPENDING),
+                             990000 + STEP(SUSPENDING, RUNNING), 10000 + STEP(SUSPENDING, RUNNING)},
+                4);
         /* It holds nothing any more, and the next change is a new one. */
         assert_int_equal(vmreq_state_done(id, ear.id), VMREQ_E_STATE);
         assert_int_equal(vmreq_call_void_wait(id, 0, (vmreq_fn)vmreq_now, 0), 0);
@@ -233,7 +238,8 @@ static void test_timeout(void **state)
         assert_int_equal(vmreq_vm_change(id, VMREQ_EVENT_SUSPEND, 0, NULL, NULL), 0);
 }
 
-/* A change that ends in failure is over only when all have been told: nobody hears of the next one before. */
+/* A change that ends in failure is over only when all have been told: nobody hears of the next one
+ * before. */
 static int slow_hear(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to)
 {
         struct gate *gate = ctx;
@@ -268,7 +274,8 @@ static void test_failure_in_order(void **state)
 
 /* ---- a change that an EMT asks for ---- */
 
-static int32_t change_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t change_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                             struct vmreq_reply *reply)
 {
         (void)args;
         (void)argc;
@@ -277,7 +284,8 @@ static int32_t change_callee(void *ctx, const uint64_t *args, uint32_t argc, str
         return ((struct change *)ctx)->result;
 }
 
-static int32_t done_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t done_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         (void)args;
         (void)argc;
@@ -345,7 +353,8 @@ static void test_emt_times_out(void **state)
 
 /* ---- the end ---- */
 
-/* A change that a listener holds for ever does not keep the VM from stopping, nor anybody inside the engine. */
+/* A change that a listener holds for ever does not keep the VM from stopping, nor anybody inside
+ * the engine. */
 static void test_stop(void **state)
 {
         (void)state;
@@ -358,7 +367,8 @@ static void test_stop(void **state)
                 setup_with(2);
                 listen_to(&ear, 1, VMREQ_VM_POWERING_ON);
                 if (on_emt) {
-                        change = (struct change){.event = VMREQ_EVENT_POWER_ON, .timeout_ns = VMREQ_FOREVER};
+                        change = (struct change){.event = VMREQ_EVENT_POWER_ON,
+                                                 .timeout_ns = VMREQ_FOREVER};
                         spec.flags = VMREQ_NO_WAIT;
                         hooked_on(&hooked, &spec);
                         assert_int_equal(vmreq_submit(id, &spec, NULL), 0);

@@ -50,12 +50,13 @@ static void test_enumerators(void **state)
                                             "KILLED", "RUNNING", "SKIPPED"};
         static const char *const requests[] = {"FREE",      "ALLOCATED", "QUEUED",  "RUNNING",
                                                "COMPLETED", "CANCELLED", "EXPIRED", "KILLED"};
-        static const char *const vms[] = {"CREATED",   "POWERING_ON",  "RUNNING", "SUSPENDING",
-                                          "SUSPENDED", "RESUMING",     "RESETTING", "POWERING_OFF",
-                                          "OFF",       "FAILED",       "DESTROYED"};
+        static const char *const vms[] = {"CREATED",   "POWERING_ON", "RUNNING",   "SUSPENDING",
+                                          "SUSPENDED", "RESUMING",    "RESETTING", "POWERING_OFF",
+                                          "OFF",       "FAILED",      "DESTROYED"};
         static const char *const events[] = {"power_on", "suspend", "resume", "reset", "power_off"};
         static const char *const verdicts[] = {"removed", "running", "finished", "unknown"};
-        static const char *const emts[] = {"awake", "asleep", "running", "parked", "guest", "ended"};
+        static const char *const emts[] = {"awake",  "asleep", "running",
+                                           "parked", "guest",  "ended"};
 
         (void)state;
         ASSERT_NAMES(vmreq_fate_name, enum vmreq_fate, fates);

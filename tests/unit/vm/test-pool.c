@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The free list: nobody gets what another has, everything comes back, and a put between two steps of a get is seen. */
+/* The free list: nobody gets what another has, everything comes back, and a put between two steps
+ * of a get is seen. */
 #include "lib/engine.h"
 
 static void new_pool(struct pool *pool, uint32_t capacity)
@@ -101,8 +102,8 @@ static void test_put_changes_top(void **state)
 /* ---- many threads ---- */
 
 #define THREADS 4u
-#define ROUNDS 20000u
-#define SHARED 23u
+#define ROUNDS  20000u
+#define SHARED  23u
 
 static struct {
         struct pool pool;
@@ -160,12 +161,9 @@ static void test_deinit_twice(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_each_once),
-                cmocka_unit_test(test_capacity_one),
-                cmocka_unit_test(test_last_in_first_out),
-                cmocka_unit_test(test_put_changes_top),
-                cmocka_unit_test(test_conservation),
-                cmocka_unit_test(test_deinit_twice),
+                cmocka_unit_test(test_each_once),         cmocka_unit_test(test_capacity_one),
+                cmocka_unit_test(test_last_in_first_out), cmocka_unit_test(test_put_changes_top),
+                cmocka_unit_test(test_conservation),      cmocka_unit_test(test_deinit_twice),
         };
 
         return engine_run(tests, ARRAY_SIZE(tests));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rendezvous: each manner of running, failures, the ones who do not come, and several callers at once. */
+/* Rendezvous: each manner of running, failures, the ones who do not come, and several callers at
+ * once. */
 #include "lib/engine.h"
 
 #define CPUS 4u
@@ -22,7 +23,8 @@ static int teardown(void **state)
         return 0;
 }
 
-static int rendezvous(enum vmreq_rendezvous_kind kind, uint32_t flags, int32_t (*fn)(void *, uint32_t), void *ctx)
+static int rendezvous(enum vmreq_rendezvous_kind kind, uint32_t flags,
+                      int32_t (*fn)(void *, uint32_t), void *ctx)
 {
         return vmreq_rendezvous(id, kind, flags, VMREQ_FOREVER, fn, ctx, NULL, 0);
 }
@@ -95,11 +97,13 @@ static void test_kinds(void **state)
 static void test_bad_input(void **state)
 {
         (void)state;
-        assert_int_equal(vmreq_rendezvous((vmreq_vm){0}, VMREQ_RENDEZVOUS_ONCE, 0, 0, log_cpu, NULL, NULL, 0),
+        assert_int_equal(vmreq_rendezvous((vmreq_vm){0}, VMREQ_RENDEZVOUS_ONCE, 0, 0, log_cpu, NULL,
+                                          NULL, 0),
                          VMREQ_E_HANDLE);
         assert_int_equal(rendezvous(VMREQ_RENDEZVOUS_ONCE, 0, NULL, NULL), VMREQ_E_INVALID);
         assert_int_equal(rendezvous(_VMREQ_RENDEZVOUS_N, 0, log_cpu, NULL), VMREQ_E_INVALID);
-        assert_int_equal(rendezvous((enum vmreq_rendezvous_kind)-1, 0, log_cpu, NULL), VMREQ_E_INVALID);
+        assert_int_equal(rendezvous((enum vmreq_rendezvous_kind) - 1, 0, log_cpu, NULL),
+                         VMREQ_E_INVALID);
         assert_int_equal(rendezvous(VMREQ_RENDEZVOUS_ONCE, 2, log_cpu, NULL), VMREQ_E_INVALID);
         assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ONCE, 0, 0, log_cpu, NULL, NULL, 1),
                          VMREQ_E_INVALID);
@@ -137,7 +141,8 @@ static void test_failures(void **state)
         }
         /* The next one is not concerned. */
         memset(&ran, 0, sizeof(ran));
-        assert_int_equal(rendezvous(VMREQ_RENDEZVOUS_ASCENDING, VMREQ_RENDEZVOUS_STOP, log_cpu, NULL), 0);
+        assert_int_equal(
+                rendezvous(VMREQ_RENDEZVOUS_ASCENDING, VMREQ_RENDEZVOUS_STOP, log_cpu, NULL), 0);
         assert_int_equal(atomic_load(&ran.n), CPUS);
 }
 
@@ -155,7 +160,9 @@ static void test_first_failure(void **state)
 
         (void)state;
         assert_int_equal(rendezvous(VMREQ_RENDEZVOUS_DESCENDING, 0, fail_always, NULL), -103);
-        assert_int_equal(rendezvous(VMREQ_RENDEZVOUS_ASCENDING, VMREQ_RENDEZVOUS_STOP, fail_always, NULL), -100);
+        assert_int_equal(
+                rendezvous(VMREQ_RENDEZVOUS_ASCENDING, VMREQ_RENDEZVOUS_STOP, fail_always, NULL),
+                -100);
         memset(&ran, 0, sizeof(ran));
         result = rendezvous(VMREQ_RENDEZVOUS_ONE_BY_ONE, VMREQ_RENDEZVOUS_STOP, fail_always, NULL);
         assert_int_equal(result, -100 - (int32_t)atomic_load(&ran.items[0]));
@@ -173,14 +180,15 @@ static void test_timeout_names_the_missing(void **state)
         (void)state;
         for (size_t i = 0; i < 2; i++)
                 engine_hold(id, stuck[i], &gates[i]);
-        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 5 * CLOCK_NS_PER_MS, log_cpu, NULL, missing,
-                                          CPUS),
+        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 5 * CLOCK_NS_PER_MS, log_cpu,
+                                          NULL, missing, CPUS),
                          VMREQ_E_TIMEOUT);
         /* Nobody ran it, and the healthy ones are free again. */
         assert_int_equal(atomic_load(&ran.n), 0);
         assert_int_equal(vmreq_call_void_wait(id, 0, (vmreq_fn)vmreq_now, 0), 0);
         assert_int_equal(vmreq_call_void_wait(id, 2, (vmreq_fn)vmreq_now, 0), 0);
-        /* 0 and 2 may have been late too on a busy machine, but the stuck ones are named for certain. */
+        /* 0 and 2 may have been late too on a busy machine, but the stuck ones are named for
+         * certain. */
         for (size_t i = 0; i < 2; i++) {
                 bool named = false;
 
@@ -188,7 +196,8 @@ static void test_timeout_names_the_missing(void **state)
                         named |= missing[m] == stuck[i];
                 assert_true(named);
         }
-        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 1, log_cpu, NULL, one, 1), VMREQ_E_TIMEOUT);
+        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 1, log_cpu, NULL, one, 1),
+                         VMREQ_E_TIMEOUT);
         assert_true(one[0] < CPUS);
         assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 1, log_cpu, NULL, NULL, 0),
                          VMREQ_E_TIMEOUT);
@@ -207,8 +216,9 @@ static void *rendezvous_long(void *arg)
 {
         struct missing_list *list = arg;
 
-        return (void *)(intptr_t)vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 300 * CLOCK_NS_PER_MS, log_cpu,
-                                                  NULL, list->cpus, CPUS);
+        return (void *)(intptr_t)vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0,
+                                                  300 * CLOCK_NS_PER_MS, log_cpu, NULL, list->cpus,
+                                                  CPUS);
 }
 
 /* With time enough to arrive, exactly the stuck one is named; meanwhile the others stand parked. */
@@ -237,7 +247,8 @@ static void test_only_the_stuck_is_named(void **state)
 
 /* ---- callers ---- */
 
-static int32_t call_rendezvous(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t call_rendezvous(void *ctx, const uint64_t *args, uint32_t argc,
+                               struct vmreq_reply *reply)
 {
         (void)argc;
         (void)reply;
@@ -259,7 +270,8 @@ static void test_from_an_emt(void **state)
                         spec.args = &kind;
                         spec.argc = 1;
                         assert_int_equal(engine_finish(engine_submit(id, &spec)).status, 0);
-                        assert_int_equal(atomic_load(&ran.n), kind == VMREQ_RENDEZVOUS_ONCE ? 1 : CPUS);
+                        assert_int_equal(atomic_load(&ran.n),
+                                         kind == VMREQ_RENDEZVOUS_ONCE ? 1 : CPUS);
                 }
         }
 }
@@ -337,7 +349,8 @@ static void test_turn_times_out(void **state)
         gate_init(&gate);
         thread = thread_start(rendezvous_blocking, &gate);
         sem_down(&gate.in);
-        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ONCE, 0, CLOCK_NS_PER_MS, log_cpu, NULL, missing, 1),
+        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ONCE, 0, CLOCK_NS_PER_MS, log_cpu,
+                                          NULL, missing, 1),
                          VMREQ_E_TIMEOUT);
         assert_int_equal(missing[0], VMREQ_CPU_NONE);
         assert_int_equal(atomic_load(&ran.n), 0);
@@ -371,8 +384,8 @@ static int32_t recurse(void *ctx, uint32_t cpu)
 
 static void test_recursion(void **state)
 {
-        static const enum vmreq_rendezvous_kind kinds[] = {VMREQ_RENDEZVOUS_ONCE, VMREQ_RENDEZVOUS_ALL,
-                                                           VMREQ_RENDEZVOUS_DESCENDING};
+        static const enum vmreq_rendezvous_kind kinds[] = {
+                VMREQ_RENDEZVOUS_ONCE, VMREQ_RENDEZVOUS_ALL, VMREQ_RENDEZVOUS_DESCENDING};
 
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -392,8 +405,8 @@ static void *stop_it(void *arg)
 
 static void *rendezvous_forever(void *arg)
 {
-        return (void *)(intptr_t)vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, VMREQ_FOREVER, log_cpu, NULL, arg,
-                                                  arg ? CPUS : 0);
+        return (void *)(intptr_t)vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, VMREQ_FOREVER,
+                                                  log_cpu, NULL, arg, arg ? CPUS : 0);
 }
 
 static void test_stopped_while_gathering(void **state)
@@ -421,7 +434,8 @@ static void test_stopped_while_gathering(void **state)
 }
 
 /* An EMT that waits inside a callee comes too. */
-static int32_t wait_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t wait_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         (void)args;
         (void)argc;

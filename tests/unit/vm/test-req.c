@@ -238,8 +238,9 @@ static void test_row_names_the_destination(void **state)
 }
 
 /*
- * A dead slot names a packet that lives again.  Its new submitter has made it QUEUED and was preempted before the
- * push: the EMT that skips the dead slot must not take it for the new request, least of all on another lane.
+ * A dead slot names a packet that lives again.  Its new submitter has made it QUEUED and was
+ * preempted before the push: the EMT that skips the dead slot must not take it for the new request,
+ * least of all on another lane.
  */
 static void test_dead_slot_and_next_life(void **state)
 {

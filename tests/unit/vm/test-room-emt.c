@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for room where it is hardest: on EMTs, nested, by several that need more than one packet. */
+/* Waiting for room where it is hardest: on EMTs, nested, by several that need more than one packet.
+ */
 #include "lib/engine.h"
 
 #include <time.h>
@@ -31,7 +32,8 @@ static void until_waiting(uint32_t n)
 /* ---- on an EMT ---- */
 
 /* Submits one request to the full lane of EMT 1. */
-static int32_t submit_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t submit_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                             struct vmreq_reply *reply)
 {
         struct vmreq_spec spec = waiting_spec(argc ? (uint32_t)args[1] : 1, 0);
 
@@ -95,15 +97,17 @@ static void test_in_rendezvous(void **state)
         (void)state;
         create(2, 1, 0);
         handle = engine_submit(id, &spec); /* complete or not, the only packet is in use */
-        assert_int_equal(vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 0, in_rendezvous, NULL, NULL, 0),
-                         VMREQ_E_DEADLOCK);
+        assert_int_equal(
+                vmreq_rendezvous(id, VMREQ_RENDEZVOUS_ALL, 0, 0, in_rendezvous, NULL, NULL, 0),
+                VMREQ_E_DEADLOCK);
         (void)engine_finish(handle);
         engine_end(id);
 }
 
 static void test_emt_deadline(void **state)
 {
-        /* Long enough for the first try: one that its deadline meets halfway is accepted, and EXPIRED. */
+        /* Long enough for the first try: one that its deadline meets halfway is accepted, and
+         * EXPIRED. */
         uint64_t args[] = {50 * CLOCK_NS_PER_MS, 1};
         struct vmreq_spec spec = engine_spec(0, 0, submit_callee, NULL);
         struct gate gate;
@@ -147,7 +151,8 @@ static void test_each_other(void **state)
 
                 for (uint32_t cpu = 0; cpu < 2; cpu++) {
                         uint64_t args[] = {0, 1 - cpu};
-                        struct vmreq_spec spec = engine_spec(cpu, VMREQ_WAIT_ROOM, submit_callee, NULL);
+                        struct vmreq_spec spec =
+                                engine_spec(cpu, VMREQ_WAIT_ROOM, submit_callee, NULL);
 
                         spec.args = args;
                         spec.argc = 2;
@@ -210,8 +215,8 @@ static void *cast(void *arg)
 }
 
 /*
- * Several that wait, for packets or for places, sleep: what one gives back after a try that failed is no news to the
- * others.  And none sits on a packet that another one needs.
+ * Several that wait, for packets or for places, sleep: what one gives back after a try that failed
+ * is no news to the others.  And none sits on a packet that another one needs.
  */
 static void test_broadcasts_sleep(void **state)
 {
@@ -250,12 +255,9 @@ static void test_broadcasts_sleep(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_nest_limit),
-                cmocka_unit_test(test_in_rendezvous),
-                cmocka_unit_test(test_emt_deadline),
-                cmocka_unit_test(test_emt_closed),
-                cmocka_unit_test(test_each_other),
-                cmocka_unit_test(test_emt_slab),
+                cmocka_unit_test(test_nest_limit),       cmocka_unit_test(test_in_rendezvous),
+                cmocka_unit_test(test_emt_deadline),     cmocka_unit_test(test_emt_closed),
+                cmocka_unit_test(test_each_other),       cmocka_unit_test(test_emt_slab),
                 cmocka_unit_test(test_broadcasts_sleep),
         };
 

@@ -48,7 +48,8 @@ static void *submit_it(void *arg)
 
         submitter->result = vmreq_submit(id, &submitter->spec, &submitter->handle);
         CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == 0);
-        atomic_store(&submitter->cpu_ns, (uint64_t)ts.tv_sec * CLOCK_NS_PER_S + (uint64_t)ts.tv_nsec);
+        atomic_store(&submitter->cpu_ns,
+                     (uint64_t)ts.tv_sec * CLOCK_NS_PER_S + (uint64_t)ts.tv_nsec);
         atomic_store(&submitter->through, 1);
         return NULL;
 }
@@ -228,15 +229,18 @@ static void test_closed(void **state)
 
 /* ---- on an EMT ---- */
 
-static int32_t fill_own_lane(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t fill_own_lane(void *ctx, const uint64_t *args, uint32_t argc,
+                             struct vmreq_reply *reply)
 {
-        struct vmreq_spec spec = waiting_spec(VMREQ_CPU_ANY_QUEUE, VMREQ_NO_WAIT | (uint32_t)args[0]);
+        struct vmreq_spec spec =
+                waiting_spec(VMREQ_CPU_ANY_QUEUE, VMREQ_NO_WAIT | (uint32_t)args[0]);
         int r = 0;
 
         (void)ctx;
         (void)argc;
         (void)reply;
-        /* The lane has two places and this is the only EMT: from the third on it must serve to make room. */
+        /* The lane has two places and this is the only EMT: from the third on it must serve to make
+         * room. */
         for (int i = 0; i < 6 && r == 0; i++)
                 r = vmreq_submit(id, &spec, NULL);
         return r;
@@ -277,7 +281,8 @@ static void test_emt_no_nest(void **state)
 
 /* ---- a skipped child's place ---- */
 
-static int32_t fail_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t fail_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         (void)ctx;
         (void)args;
@@ -286,7 +291,8 @@ static int32_t fail_callee(void *ctx, const uint64_t *args, uint32_t argc, struc
         return -1;
 }
 
-/* A broadcast that stops early gives back the places of those it skips, and who waits for one is told. */
+/* A broadcast that stops early gives back the places of those it skips, and who waits for one is
+ * told. */
 static void test_skipped_child_makes_room(void **state)
 {
         struct vmreq_spec spec;
@@ -313,7 +319,7 @@ static void test_skipped_child_makes_room(void **state)
 /* ---- many ---- */
 
 #define THREADS 4u
-#define EACH 400u
+#define EACH    400u
 
 static void *submit_many(void *arg)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Serving: which request is taken next, what becomes of those that died in the queue, how many at a time.  This
- * thread is the EMT, so nothing happens but what a test calls.
+ * Serving: which request is taken next, what becomes of those that died in the queue, how many at a
+ * time.  This thread is the EMT, so nothing happens but what a test calls.
  */
 #include "lib/engine.h"
 
@@ -245,7 +245,8 @@ static void test_only_dead(void **state)
 
 /* ---- nesting ---- */
 
-static int32_t nested_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t nested_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                             struct vmreq_reply *reply)
 {
         (void)argc;
         (void)reply;
@@ -274,7 +275,8 @@ static void test_nested(void **state)
 }
 
 /* What it looks like from inside. */
-static int32_t look_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t look_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         struct vmreq_emt_info info;
         vmreq_handle current = vmreq_current();

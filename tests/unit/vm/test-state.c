@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The VM's states: every event from every state, who is told, what is served on the way, and what a failure leaves. */
+/* The VM's states: every event from every state, who is told, what is served on the way, and what a
+ * failure leaves. */
 #include "lib/engine.h"
 
 static vmreq_vm id;
@@ -43,8 +44,9 @@ static int teardown(void **state)
 
 #define X VMREQ_VM_DESTROYED /* refused */
 
-static const enum vmreq_vm_event events[] = {VMREQ_EVENT_POWER_ON, VMREQ_EVENT_SUSPEND, VMREQ_EVENT_RESUME,
-                                             VMREQ_EVENT_RESET, VMREQ_EVENT_POWER_OFF};
+static const enum vmreq_vm_event events[] = {VMREQ_EVENT_POWER_ON, VMREQ_EVENT_SUSPEND,
+                                             VMREQ_EVENT_RESUME, VMREQ_EVENT_RESET,
+                                             VMREQ_EVENT_POWER_OFF};
 
 static const struct {
         enum vmreq_vm_state from, to[ARRAY_SIZE(events)];
@@ -64,8 +66,9 @@ static const struct {
         {VMREQ_VM_POWERING_OFF, {X, X, X, X, X}},
 };
 
-static const enum vmreq_vm_state between[] = {VMREQ_VM_POWERING_ON, VMREQ_VM_SUSPENDING, VMREQ_VM_RESUMING,
-                                              VMREQ_VM_RESETTING, VMREQ_VM_POWERING_OFF};
+static const enum vmreq_vm_state between[] = {VMREQ_VM_POWERING_ON, VMREQ_VM_SUSPENDING,
+                                              VMREQ_VM_RESUMING, VMREQ_VM_RESETTING,
+                                              VMREQ_VM_POWERING_OFF};
 
 /* Places the VM in a state, as if it had come there. */
 static void place(enum vmreq_vm_state state)
@@ -97,7 +100,9 @@ static void check_edge(size_t row, size_t event)
         if (already)
                 assert_int_equal(atomic_load(&told.n), 0);
         else
-                assert_log(&told, (uint64_t[]){from * 100u + between[event], between[event] * 100u + to}, 2);
+                assert_log(&told,
+                           (uint64_t[]){from * 100u + between[event], between[event] * 100u + to},
+                           2);
 }
 
 static void test_every_edge(void **state)
@@ -112,16 +117,19 @@ static void test_every_edge(void **state)
 static void test_bad_input(void **state)
 {
         (void)state;
-        assert_int_equal(vmreq_vm_change((vmreq_vm){0}, VMREQ_EVENT_POWER_ON, 0, NULL, NULL), VMREQ_E_HANDLE);
+        assert_int_equal(vmreq_vm_change((vmreq_vm){0}, VMREQ_EVENT_POWER_ON, 0, NULL, NULL),
+                         VMREQ_E_HANDLE);
         assert_int_equal(vmreq_vm_change(id, _VMREQ_EVENT_N, 0, NULL, NULL), VMREQ_E_INVALID);
-        assert_int_equal(vmreq_vm_change(id, (enum vmreq_vm_event)-1, 0, NULL, NULL), VMREQ_E_INVALID);
+        assert_int_equal(vmreq_vm_change(id, (enum vmreq_vm_event) - 1, 0, NULL, NULL),
+                         VMREQ_E_INVALID);
         assert_int_equal(vmreq_vm_state((vmreq_vm){0}), VMREQ_VM_DESTROYED);
         assert_int_equal(vmreq_vm_state(id), VMREQ_VM_CREATED);
         assert_int_equal(vmreq_vm_change(id, VMREQ_EVENT_POWER_ON, 0, NULL, NULL), 0);
         assert_int_equal(vmreq_vm_state(id), VMREQ_VM_RUNNING);
 }
 
-static int32_t change_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t change_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                             struct vmreq_reply *reply)
 {
         (void)ctx;
         (void)argc;
@@ -137,13 +145,16 @@ static void test_from_an_emt(void **state)
                         uint64_t event;
                         enum vmreq_vm_state to;
                 } walk[] = {
-                        {VMREQ_EVENT_POWER_ON, VMREQ_VM_RUNNING}, {VMREQ_EVENT_SUSPEND, VMREQ_VM_SUSPENDED},
-                        {VMREQ_EVENT_RESET, VMREQ_VM_SUSPENDED},  {VMREQ_EVENT_RESUME, VMREQ_VM_RUNNING},
+                        {VMREQ_EVENT_POWER_ON, VMREQ_VM_RUNNING},
+                        {VMREQ_EVENT_SUSPEND, VMREQ_VM_SUSPENDED},
+                        {VMREQ_EVENT_RESET, VMREQ_VM_SUSPENDED},
+                        {VMREQ_EVENT_RESUME, VMREQ_VM_RUNNING},
                         {VMREQ_EVENT_POWER_OFF, VMREQ_VM_OFF},
                 };
 
                 for (size_t i = 0; i < ARRAY_SIZE(walk); i++) {
-                        struct vmreq_spec spec = engine_spec(cpu, VMREQ_PRIORITY, change_callee, NULL);
+                        struct vmreq_spec spec =
+                                engine_spec(cpu, VMREQ_PRIORITY, change_callee, NULL);
 
                         spec.args = &walk[i].event;
                         spec.argc = 1;
@@ -164,8 +175,9 @@ static void test_first_rendezvous_times_out(void **state)
         (void)state;
         place(VMREQ_VM_RUNNING);
         engine_hold(id, 1, &gate);
-        assert_int_equal(vmreq_vm_change(id, VMREQ_EVENT_SUSPEND, 2 * CLOCK_NS_PER_MS, &changed, &now),
-                         VMREQ_E_TIMEOUT);
+        assert_int_equal(
+                vmreq_vm_change(id, VMREQ_EVENT_SUSPEND, 2 * CLOCK_NS_PER_MS, &changed, &now),
+                VMREQ_E_TIMEOUT);
         assert_int_equal(changed, 0);
         assert_int_equal(now, VMREQ_VM_RUNNING);
         assert_int_equal(atomic_load(&told.n), 0);
@@ -174,8 +186,10 @@ static void test_first_rendezvous_times_out(void **state)
         assert_int_equal(now, VMREQ_VM_SUSPENDED);
 }
 
-/* Runs between the two rendezvous, because it is PRIORITY and the state then serves nothing else. */
-static int32_t block_in_between(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+/* Runs between the two rendezvous, because it is PRIORITY and the state then serves nothing else.
+ */
+static int32_t block_in_between(void *ctx, const uint64_t *args, uint32_t argc,
+                                struct vmreq_reply *reply)
 {
         (void)args;
         (void)argc;
@@ -200,13 +214,13 @@ static void *change_it(void *arg)
 {
         struct change *change = arg;
 
-        return (void *)(intptr_t)vmreq_vm_change(id, change->event, change->timeout_ns, &change->changed,
-                                                 &change->now);
+        return (void *)(intptr_t)vmreq_vm_change(id, change->event, change->timeout_ns,
+                                                 &change->changed, &change->now);
 }
 
 /*
- * Holds the first rendezvous inside its listener, queues what the test wants to have waiting in the state between,
- * and lets it go on.
+ * Holds the first rendezvous inside its listener, queues what the test wants to have waiting in the
+ * state between, and lets it go on.
  */
 static pthread_t change_with(struct change *change, struct gate *gate, uint64_t at)
 {
@@ -240,8 +254,8 @@ static void test_second_rendezvous_times_out(void **state)
         gate_open(&listener);
         assert_int_equal(pthread_join(thread, &result), 0);
         if ((intptr_t)result == 0) {
-                /* The second rendezvous was called before EMT 0 had left the first and looked at its lanes: it
-                 * joined at once.  Nothing to see this time. */
+                /* The second rendezvous was called before EMT 0 had left the first and looked at
+                 * its lanes: it joined at once.  Nothing to see this time. */
                 sem_down(&callee.in);
                 gate_open(&callee);
                 (void)engine_finish(blocker);
@@ -256,7 +270,8 @@ static void test_second_rendezvous_times_out(void **state)
                    (uint64_t[]){VMREQ_VM_RUNNING * 100u + VMREQ_VM_SUSPENDING,
                                 VMREQ_VM_SUSPENDING * 100u + VMREQ_VM_RUNNING},
                    2);
-        /* Normal requests are served again, by an EMT that may have gone to sleep on a full lane. */
+        /* Normal requests are served again, by an EMT that may have gone to sleep on a full lane.
+         */
         (void)engine_finish(normal);
         sem_down(&callee.in);
         gate_open(&callee);
@@ -265,7 +280,8 @@ static void test_second_rendezvous_times_out(void **state)
 
 /* ---- on the way ---- */
 
-/* In the states between, the priority lanes are served and the normal ones are not; afterwards they are (D17). */
+/* In the states between, the priority lanes are served and the normal ones are not; afterwards they
+ * are (D17). */
 static void test_between_serves_priority_only(void **state)
 {
         (void)state;
@@ -301,7 +317,8 @@ static void test_between_serves_priority_only(void **state)
 }
 
 /* A callee that waits joins the change; what its EMT takes after it is of the new state's. */
-static int32_t wait_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t wait_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         (void)args;
         (void)argc;
@@ -324,7 +341,8 @@ static void test_batch_sees_the_change(void **state)
         spec = engine_spec(0, 0, wait_callee, &never);
         waiter = engine_submit(id, &spec);
         UNTIL(req_load(req) & REQ_F_EMT_WAITS && engine_sleeps(id, 0));
-        /* The callee is in the middle of a batch that began in a state where normal requests are served. */
+        /* The callee is in the middle of a batch that began in a state where normal requests are
+         * served. */
         atomic_store(&engine_inside(id)->state, VMREQ_VM_SUSPENDING);
         spec = engine_spec(0, 0, log_callee, &ran);
         normal = engine_submit(id, &spec);
@@ -338,12 +356,14 @@ static void test_batch_sees_the_change(void **state)
         assert_int_equal(vmreq_free(never), 0);
 }
 
-/* Two changes at once: one is first, the other finds where that has led or a state from which it is not legal. */
+/* Two changes at once: one is first, the other finds where that has led or a state from which it is
+ * not legal. */
 static void test_two_at_once(void **state)
 {
         (void)state;
         for (int i = 0; i < 100; i++) {
-                struct change changes[2] = {{.event = VMREQ_EVENT_SUSPEND}, {.event = VMREQ_EVENT_SUSPEND}};
+                struct change changes[2] = {{.event = VMREQ_EVENT_SUSPEND},
+                                            {.event = VMREQ_EVENT_SUSPEND}};
                 pthread_t threads[2];
                 intptr_t results[2];
                 void *result;
@@ -370,8 +390,9 @@ static void test_two_at_once(void **state)
 /* Requests are served in every state from CREATED on, also while changes come one after another. */
 static void *change_often(void *arg)
 {
-        static const enum vmreq_vm_event walk[] = {VMREQ_EVENT_POWER_ON, VMREQ_EVENT_SUSPEND, VMREQ_EVENT_RESUME,
-                                                   VMREQ_EVENT_RESET, VMREQ_EVENT_POWER_OFF};
+        static const enum vmreq_vm_event walk[] = {VMREQ_EVENT_POWER_ON, VMREQ_EVENT_SUSPEND,
+                                                   VMREQ_EVENT_RESUME, VMREQ_EVENT_RESET,
+                                                   VMREQ_EVENT_POWER_OFF};
 
         for (int i = 0; i < 20; i++)
                 for (size_t e = 0; e < ARRAY_SIZE(walk); e++)
@@ -387,7 +408,8 @@ static void test_served_meanwhile(void **state)
 
         (void)state;
         for (uint32_t i = 0; !atomic_load(&over); i++)
-                assert_int_equal(vmreq_call_void_wait(id, i % 3 == 2 ? VMREQ_CPU_ALL : i % 3, (vmreq_fn)vmreq_now, 0),
+                assert_int_equal(vmreq_call_void_wait(id, i % 3 == 2 ? VMREQ_CPU_ALL : i % 3,
+                                                      (vmreq_fn)vmreq_now, 0),
                                  0);
         thread_end(thread);
         assert_int_equal(atomic_load(&told.n), 2 * 100);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interleavings, one at a time: the thread that is "preempted" is this one.  The linker puts a wrapper in front of the
- * engine's own steps (the push, the take, the noting of a deadline, ...), and a test does in the wrapper what
- * another thread might do just then.  So every race here is lost, or won, each time.
+ * Interleavings, one at a time: the thread that is "preempted" is this one.  The linker puts a
+ * wrapper in front of the engine's own steps (the push, the take, the noting of a deadline, ...),
+ * and a test does in the wrapper what another thread might do just then.  So every race here is
+ * lost, or won, each time.
  */
 #include "lib/engine.h"
 
-/* What happens before the real step, and after it; each once, on the thread that armed it or, for the EMT's own
- * steps, on the EMT. */
+/* What happens before the real step, and after it; each once, on the thread that armed it or, for
+ * the EMT's own steps, on the EMT. */
 struct step {
         void (*_Atomic before)(void);
         void (*_Atomic after)(void);
@@ -143,7 +144,9 @@ static int teardown(void **state)
         for (unsigned level = 0; level < LANE_LEVELS; level++) {
                 assert_int_equal(atomic_load(&vm->any[level].tail) >> LANE_TICKET_BITS, 0);
                 for (uint32_t cpu = 0; cpu < CPUS; cpu++)
-                        assert_int_equal(atomic_load(&vm->emts[cpu].lanes[level].tail) >> LANE_TICKET_BITS, 0);
+                        assert_int_equal(atomic_load(&vm->emts[cpu].lanes[level].tail) >>
+                                                 LANE_TICKET_BITS,
+                                         0);
         }
         for (uint32_t i = 0; i < pool_high_water(&vm->pool); i++)
                 assert_int_equal(atomic_load(&vm->due[i]), 0);
@@ -190,8 +193,9 @@ static void expire_and_submit(void)
 }
 
 /*
- * It expires, and its hook gives the handle back; another request is submitted.  The packet must not be the other's
- * while the first submitter still holds it in its hands: its push would put the other on the wrong lane.
+ * It expires, and its hook gives the handle back; another request is submitted.  The packet must
+ * not be the other's while the first submitter still holds it in its hands: its push would put the
+ * other on the wrong lane.
  */
 static void test_gone_before_the_push(void **state)
 {
@@ -250,7 +254,8 @@ static void test_closed_before_the_push(void **state)
         assert_int_equal(atomic_load(&ran.n), 0);
 }
 
-/* Killed before its deadline was noted: the deadline must not outlive it and hit the packet's next owner. */
+/* Killed before its deadline was noted: the deadline must not outlive it and hit the packet's next
+ * owner. */
 static void test_closed_before_the_deadline(void **state)
 {
         struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
@@ -274,7 +279,8 @@ static void do_cancel(void)
         CHECK(vmreq_cancel(victim) == VMREQ_VERDICT_REMOVED);
 }
 
-/* The same with a canceller, and the VM goes on: the deadline of the dead would be the next owner's. */
+/* The same with a canceller, and the VM goes on: the deadline of the dead would be the next
+ * owner's. */
 static void test_cancelled_before_the_deadline(void **state)
 {
         struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
@@ -350,7 +356,8 @@ static void cancel_and_reuse(void)
         CHECK(sem_post(&reused) == 0);
 }
 
-/* Its packet is cancelled, freed, and somebody else's by the time of the claim: on the same lane, and on another. */
+/* Its packet is cancelled, freed, and somebody else's by the time of the claim: on the same lane,
+ * and on another. */
 static void test_reused_before_the_claim(void **state)
 {
         static const uint32_t cpus[] = {0, 1, VMREQ_CPU_ANY_QUEUE};
@@ -435,13 +442,14 @@ static void test_broadcast_ended_before_the_push(void **state)
                 enum vmreq_fate fates[CPUS];
         } rows[] = {
                 {do_cancel, 0, {C, S, S}}, {do_cancel, VMREQ_PARALLEL, {C, S, S}},
-                {do_expire, 0, {E, S, S}},           {do_expire, VMREQ_PARALLEL, {E, S, S}},
+                {do_expire, 0, {E, S, S}}, {do_expire, VMREQ_PARALLEL, {E, S, S}},
                 {do_close, 0, {K, S, S}},
         };
 
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                struct vmreq_spec spec = engine_spec(VMREQ_CPU_ALL, rows[i].flags, log_callee, &ran);
+                struct vmreq_spec spec =
+                        engine_spec(VMREQ_CPU_ALL, rows[i].flags, log_callee, &ran);
 
                 hold_all();
                 hooked_on(&hooked, &spec);
@@ -539,8 +547,8 @@ static int32_t nothing(void *ctx, const uint64_t *args, uint32_t argc, struct vm
         return 0;
 }
 
-/* Work comes between an EMT's last look and its sleep, from before and from behind its announcement; the others
- * are busy, so nobody else will take it. */
+/* Work comes between an EMT's last look and its sleep, from before and from behind its
+ * announcement; the others are busy, so nobody else will take it. */
 static void test_work_before_the_sleep(void **state)
 {
         (void)state;
@@ -560,7 +568,8 @@ static void test_work_before_the_sleep(void **state)
         }
 }
 
-static int32_t wait_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t wait_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         void (*_Atomic *at)(void) = ctx;
 
@@ -617,7 +626,8 @@ static void do_cancel_running(void)
         CHECK(vmreq_cancel(vmreq_current()) == VMREQ_VERDICT_RUNNING);
 }
 
-static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         (void)args;
         (void)argc;
@@ -690,15 +700,20 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_gone_before_the_push_no_wait, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_closed_before_the_push, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_closed_before_the_deadline, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_cancelled_before_the_deadline, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_expired_after_the_deadline_is_noted, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_cancelled_before_the_deadline, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(test_expired_after_the_deadline_is_noted, setup,
+                                                teardown),
                 cmocka_unit_test_setup_teardown(test_over_before_the_push_returns, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_reused_before_the_claim, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_cancelled_before_the_claim, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_queued_again_when_over, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_broadcast_ended_before_the_push, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_broadcast_ended_while_passing_on, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_broadcast_closed_while_starting, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_broadcast_ended_before_the_push, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(test_broadcast_ended_while_passing_on, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(test_broadcast_closed_while_starting, setup,
+                                                teardown),
                 cmocka_unit_test_setup_teardown(test_work_before_the_sleep, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_end_before_an_emt_sleeps, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_end_before_a_waiter_sleeps, setup, teardown),

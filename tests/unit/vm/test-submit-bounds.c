@@ -115,7 +115,8 @@ static void test_dead_slots_count(void **state)
         engine_end(vm);
 }
 
-/* What runs has left the lane; a slot that is being refilled by another request while a dead one stands. */
+/* What runs has left the lane; a slot that is being refilled by another request while a dead one
+ * stands. */
 static void test_running_leaves_room(void **state)
 {
         vmreq_vm vm = new_vm(1, 0, 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Submission: what is accepted, what is refused and leaves no trace, and how an accepted one reaches its callee. */
+/* Submission: what is accepted, what is refused and leaves no trace, and how an accepted one
+ * reaches its callee. */
 #include "lib/engine.h"
 
 static vmreq_vm id;
@@ -42,12 +43,9 @@ static void test_bad_spec(void **state)
         struct hooked hooked;
         struct vmreq_spec good = engine_spec(0, 0, log_callee, &ran), word = VMREQ_SPEC_INIT, bad;
         static const uint64_t args[16];
-        static const uint32_t flags[] = {0x100,
-                                         0x100,
-                                         1u << 31,
+        static const uint32_t flags[] = {0x100,          0x100,         1u << 31,
                                          VMREQ_VOID, /* a callback always has a status */
-                                         VMREQ_PARALLEL,
-                                         VMREQ_CONTINUE};
+                                         VMREQ_PARALLEL, VMREQ_CONTINUE};
         static const uint32_t cpus[] = {2, 255, 256, 0xffffffef, 0xfffffff4, VMREQ_CPU_NONE};
         static const vmreq_vm ids[] = {{0}, {UINT32_MAX}};
 
@@ -71,7 +69,7 @@ static void test_bad_spec(void **state)
         bad = good;
         bad.kind = (enum vmreq_kind)(VMREQ_FN_CALLBACK + 1);
         refuse(id, &bad, VMREQ_E_INVALID);
-        bad.kind = (enum vmreq_kind)-1;
+        bad.kind = (enum vmreq_kind) - 1;
         refuse(id, &bad, VMREQ_E_INVALID);
         bad = good;
         bad.callback = NULL;
@@ -293,7 +291,8 @@ static void *queue_it(void *arg)
         return (void *)(intptr_t)vmreq_queue(*(vmreq_handle *)arg, VMREQ_FOREVER);
 }
 
-/* Two threads queue one packet: one does, the other is told, and the broadcast form is no different. */
+/* Two threads queue one packet: one does, the other is told, and the broadcast form is no
+ * different. */
 static void test_queued_by_two(void **state)
 {
         struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
@@ -358,7 +357,8 @@ struct inline_case {
         vmreq_handle handle, outer, inner, after;
 };
 
-static int32_t inner_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t inner_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                            struct vmreq_reply *reply)
 {
         struct inline_case *c = ctx;
 
@@ -369,7 +369,8 @@ static int32_t inner_callee(void *ctx, const uint64_t *args, uint32_t argc, stru
         return -3;
 }
 
-static int32_t outer_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t outer_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                            struct vmreq_reply *reply)
 {
         struct inline_case *c = ctx;
         struct vmreq_spec spec = engine_spec(c->cpu, c->flags, inner_callee, c);
@@ -479,8 +480,9 @@ static void test_destinations(void **state)
                 }
                 take_seq = 0;
                 for (uint32_t n = 0; n < 2; n++) {
-                        struct vmreq_spec spec = engine_spec(n ? VMREQ_CPU_ANY : VMREQ_CPU_ANY_QUEUE,
-                                                             lanes[i], log_callee, &ran);
+                        struct vmreq_spec spec =
+                                engine_spec(n ? VMREQ_CPU_ANY : VMREQ_CPU_ANY_QUEUE, lanes[i],
+                                            log_callee, &ran);
                         struct vmreq_row row = engine_finish(engine_submit(id, &spec));
 
                         assert_true(row.cpu < 2);

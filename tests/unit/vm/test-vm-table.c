@@ -4,7 +4,8 @@
 
 static struct vm *new_vm(void)
 {
-        struct vm *vm = aligned_alloc(CACHE_PAIR, (sizeof(*vm) + CACHE_PAIR - 1) / CACHE_PAIR * CACHE_PAIR);
+        struct vm *vm =
+                aligned_alloc(CACHE_PAIR, (sizeof(*vm) + CACHE_PAIR - 1) / CACHE_PAIR * CACHE_PAIR);
 
         assert_non_null(vm);
         memset(vm, 0, sizeof(*vm));

@@ -132,7 +132,8 @@ static void test_stale_id(void **state)
 
 /* ---- close ---- */
 
-static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         (void)args;
         (void)argc;
@@ -143,8 +144,8 @@ static int32_t park_callee(void *ctx, const uint64_t *args, uint32_t argc, struc
 
 #define FORMS 7u
 
-/* What is queued is KILLED in every form, at once and by the closer, while every EMT is stuck; what runs is asked to
- * stop. */
+/* What is queued is KILLED in every form, at once and by the closer, while every EMT is stuck; what
+ * runs is asked to stop. */
 static void test_close(void **state)
 {
         static const struct {
@@ -187,11 +188,13 @@ static void test_close(void **state)
 
                 assert_hooked(&hooked[i], broadcast ? VMREQ_FATE_DONE : VMREQ_FATE_KILLED);
                 for (uint32_t row = 0; row < hooked[i].result.n_rows; row++)
-                        assert_int_equal(hooked[i].row[row].fate,
-                                         i == FORMS - 1 && row == 0 ? VMREQ_FATE_SKIPPED : VMREQ_FATE_KILLED);
+                        assert_int_equal(hooked[i].row[row].fate, i == FORMS - 1 && row == 0
+                                                                          ? VMREQ_FATE_SKIPPED
+                                                                          : VMREQ_FATE_KILLED);
                 if (forms[i].flags & VMREQ_NO_WAIT)
                         continue;
-                assert_int_equal(engine_state(handles[i]), broadcast ? VMREQ_REQ_COMPLETED : VMREQ_REQ_KILLED);
+                assert_int_equal(engine_state(handles[i]),
+                                 broadcast ? VMREQ_REQ_COMPLETED : VMREQ_REQ_KILLED);
                 assert_int_equal(vmreq_wait(handles[i], VMREQ_FOREVER), 0);
                 assert_int_equal(vmreq_free(handles[i]), 0);
         }
@@ -210,8 +213,10 @@ static void test_close(void **state)
         assert_int_equal(atomic_load(&ran.n), 0);
 }
 
-/* A callee may submit inline in the very moment of closing: it is refused, or it is asked to end too. */
-static int32_t inline_after_close(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+/* A callee may submit inline in the very moment of closing: it is refused, or it is asked to end
+ * too. */
+static int32_t inline_after_close(void *ctx, const uint64_t *args, uint32_t argc,
+                                  struct vmreq_reply *reply)
 {
         struct vmreq_spec spec = engine_spec(VMREQ_CPU_ANY, VMREQ_NO_WAIT, log_callee, &ran);
         struct gate *gate = ctx;
@@ -255,7 +260,8 @@ static void test_stop_names_the_stuck(void **state)
         engine_hold(vm, 3, &gates[1]);
         assert_int_equal(vmreq_vm_stop(vm, 1, stuck, 4), VMREQ_E_TIMEOUT);
         /* With no time at all the healthy ones may not have ended yet; with time they have. */
-        assert_int_equal(vmreq_vm_stop(vm, clock_now_ns() + 200 * CLOCK_NS_PER_MS, stuck, 4), VMREQ_E_TIMEOUT);
+        assert_int_equal(vmreq_vm_stop(vm, clock_now_ns() + 200 * CLOCK_NS_PER_MS, stuck, 4),
+                         VMREQ_E_TIMEOUT);
         UNTIL(engine_emt(vm, 2).state == VMREQ_EMT_ENDED);
         assert_int_equal(vmreq_vm_stop(vm, 1, stuck, 4), VMREQ_E_TIMEOUT);
         assert_int_equal(stuck[0], 1);
@@ -285,7 +291,8 @@ static void test_stop_stuck_on_0(void **state)
 
         (void)state;
         engine_hold(vm, 0, &gate);
-        assert_int_equal(vmreq_vm_stop(vm, clock_now_ns() + 200 * CLOCK_NS_PER_MS, stuck, 2), VMREQ_E_TIMEOUT);
+        assert_int_equal(vmreq_vm_stop(vm, clock_now_ns() + 200 * CLOCK_NS_PER_MS, stuck, 2),
+                         VMREQ_E_TIMEOUT);
         UNTIL(engine_emt(vm, 1).state == VMREQ_EMT_ENDED);
         assert_int_equal(vmreq_vm_stop(vm, 1, stuck, 2), VMREQ_E_TIMEOUT);
         assert_int_equal(stuck[0], 0);
@@ -294,7 +301,8 @@ static void test_stop_stuck_on_0(void **state)
         engine_end(vm);
 }
 
-static int32_t stop_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t stop_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         vmreq_vm *vm = ctx;
 
@@ -346,7 +354,8 @@ static void test_two_stop(void **state)
         engine_hold(stopper.vm, 1, &gate);
         thread = thread_start(stop_it, &stopper);
         UNTIL(atomic_load(&engine_inside(stopper.vm)->emts[1].stop));
-        assert_int_equal(vmreq_vm_stop(stopper.vm, clock_now_ns() + CLOCK_NS_PER_MS, stuck, 2), VMREQ_E_TIMEOUT);
+        assert_int_equal(vmreq_vm_stop(stopper.vm, clock_now_ns() + CLOCK_NS_PER_MS, stuck, 2),
+                         VMREQ_E_TIMEOUT);
         assert_int_equal(stuck[0], 1);
         assert_int_equal(stuck[1], VMREQ_CPU_NONE);
         gate_open(&gate);
@@ -440,7 +449,8 @@ static void *race_submit(void *arg)
 
         atomic_fetch_add(&race.running, 1);
         for (;;) {
-                struct vmreq_spec spec = engine_spec(cpus[n % 5], n % 3 ? VMREQ_NO_WAIT : 0, log_callee, NULL);
+                struct vmreq_spec spec =
+                        engine_spec(cpus[n % 5], n % 3 ? VMREQ_NO_WAIT : 0, log_callee, NULL);
                 vmreq_handle handle;
                 int r;
 

@@ -180,9 +180,11 @@ static void test_status_and_rows(void **state)
 
 /* ---- EMTs ---- */
 
-static int32_t wait_for_any(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t wait_for_any(void *ctx, const uint64_t *args, uint32_t argc,
+                            struct vmreq_reply *reply)
 {
-        struct vmreq_spec spec = engine_spec(VMREQ_CPU_ANY_QUEUE, (uint32_t)(uintptr_t)ctx, log_callee, &ran);
+        struct vmreq_spec spec =
+                engine_spec(VMREQ_CPU_ANY_QUEUE, (uint32_t)(uintptr_t)ctx, log_callee, &ran);
         vmreq_handle handle;
         int r;
 
@@ -218,15 +220,16 @@ static void test_no_nest(void **state)
 }
 
 /* The general form: refused to wait is not refused, so the handle is the caller's. */
-static int32_t call_no_nest(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t call_no_nest(void *ctx, const uint64_t *args, uint32_t argc,
+                            struct vmreq_reply *reply)
 {
         vmreq_handle *handle = ctx;
 
         (void)args;
         (void)argc;
         (void)reply;
-        return vmreq_call(id, VMREQ_CPU_ANY_QUEUE, handle, VMREQ_FOREVER, VMREQ_NO_NEST | VMREQ_VOID,
-                          (vmreq_fn)vmreq_now, 0);
+        return vmreq_call(id, VMREQ_CPU_ANY_QUEUE, handle, VMREQ_FOREVER,
+                          VMREQ_NO_NEST | VMREQ_VOID, (vmreq_fn)vmreq_now, 0);
 }
 
 static void test_no_nest_general_form(void **state)
@@ -239,7 +242,8 @@ static void test_no_nest_general_form(void **state)
         assert_int_equal(engine_finish(inner).fate, VMREQ_FATE_DONE);
 }
 
-static int32_t wait_done_no_nest(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t wait_done_no_nest(void *ctx, const uint64_t *args, uint32_t argc,
+                                 struct vmreq_reply *reply)
 {
         (void)args;
         (void)argc;
@@ -264,7 +268,8 @@ static struct {
         vmreq_handle refused;
 } nest;
 
-static int32_t nest_deeper(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t nest_deeper(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
 {
         struct vmreq_spec spec = engine_spec(VMREQ_CPU_ANY_QUEUE, 0, nest_deeper, NULL);
         vmreq_handle handle;
@@ -309,7 +314,8 @@ struct mutual {
         uint32_t other;
 };
 
-static int32_t mutual_callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t mutual_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                             struct vmreq_reply *reply)
 {
         struct mutual *mutual = ctx;
         struct vmreq_spec spec = engine_spec(mutual->other, 0, log_callee, &ran);
@@ -374,7 +380,8 @@ static void test_serves_meanwhile(void **state)
         waiter = engine_submit(id, &spec);
         UNTIL(word_of(held) & REQ_F_EMT_WAITS);
         for (int i = 0; i < 20; i++) {
-                spec = engine_spec(i % 2 ? 1 : VMREQ_CPU_ANY, i % 3 ? 0 : VMREQ_PRIORITY, log_callee, &ran);
+                spec = engine_spec(i % 2 ? 1 : VMREQ_CPU_ANY, i % 3 ? 0 : VMREQ_PRIORITY,
+                                   log_callee, &ran);
                 assert_int_equal(engine_finish(engine_submit(id, &spec)).cpu, 1);
         }
         assert_int_equal(engine_state(waiter), VMREQ_REQ_RUNNING);
@@ -414,7 +421,8 @@ struct leaver {
         struct gate gate;
 };
 
-static int32_t wait_then_block(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+static int32_t wait_then_block(void *ctx, const uint64_t *args, uint32_t argc,
+                               struct vmreq_reply *reply)
 {
         struct leaver *leaver = ctx;
 
@@ -427,8 +435,9 @@ static int32_t wait_then_block(void *ctx, const uint64_t *args, uint32_t argc, s
 }
 
 /*
- * EMT 0 sleeps in a wait; a request on ANY wakes it, and only it (one wakes one).  At that moment its wait is over,
- * so it goes on with its callee instead, which blocks.  EMT 1 sleeps: the wake-up must have been passed on.
+ * EMT 0 sleeps in a wait; a request on ANY wakes it, and only it (one wakes one).  At that moment
+ * its wait is over, so it goes on with its callee instead, which blocks.  EMT 1 sleeps: the wake-up
+ * must have been passed on.
  */
 static void test_wake_is_passed_on(void **state)
 {
@@ -464,7 +473,8 @@ static void test_wake_is_passed_on(void **state)
         assert_int_equal(vmreq_free(leaver.handle), 0);
 }
 
-/* The VM stops while an EMT waits for another that takes its time: nothing is lost, nobody hangs. */
+/* The VM stops while an EMT waits for another that takes its time: nothing is lost, nobody hangs.
+ */
 static void *stop_it(void *arg)
 {
         (void)arg;
