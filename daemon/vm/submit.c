@@ -305,6 +305,8 @@ static int submit_when_room(struct vm *vm, const struct vmreq_spec *spec, struct
 
         if (emt_self_of(vm) && (spec->flags & VMREQ_NO_NEST))
                 return VMREQ_E_DEADLOCK;
+        if (submit_is_broadcast(spec->cpu) && vm->slab_size <= vm->cpus)
+                return VMREQ_E_BUSY; /* there never will be */
         /* seq_cst: pairs with room_made: announced, then looked; freed, then looked whether
          * announced. */
         atomic_fetch_add_explicit(&vm->room_waiters, 1, memory_order_seq_cst);
