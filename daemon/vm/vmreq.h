@@ -424,7 +424,8 @@ struct vmreq_spec {
  * A caller that is the right EMT runs the request inline: it is complete on return.
  * Errors: INVALID, HANDLE (no such VM), CLOSED, BUSY.  With WAIT_ROOM it blocks instead of BUSY (an
  * EMT serves meanwhile, as in vmreq_wait; DEADLOCK where that may not wait), until the request's
- * deadline: then TIMEOUT, and nothing was accepted.
+ * deadline: then TIMEOUT, and nothing was accepted; or, where the deadline met one of its tries, it is
+ * accepted and has expired.
  */
 VMREQ_API int vmreq_submit(vmreq_vm vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle);
 
