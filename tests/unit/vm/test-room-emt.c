@@ -8,9 +8,6 @@
 static vmreq_vm id;
 static struct log ran;
 
-/* Times that a callee could not wait, because too many others did on the same EMT. */
-static _Atomic uint32_t deadlocks;
-
 static void create(uint32_t cpus, uint32_t slab, uint32_t lane)
 {
         struct vmreq_config config = VMREQ_CONFIG_INIT;
