@@ -586,8 +586,10 @@ void rpc_calls_kill(struct rpc_server *server)
 {
         struct rpc_call *call, *next;
 
+        /* A broadcast answers with its rows: closing the VM has made them final, and if an EMT is
+         * just about to say so, its answer comes with the next turn. */
         TAILQ_FOREACH_SAFE (call, &server->calls, server_link, next)
-                if (!call->finished)
+                if (!call->finished && !call->n_rows)
                         rpc_call_fail(call, PROTO_KILLED, PROTO_RAN_MAYBE,
                                       "%s: the daemon goes down while it runs",
                                       call->symbol->def->name);

@@ -14,7 +14,7 @@
 #include "rpc/server-internal.h"
 #include "unit/rpc/wire.h"
 
-#define HARNESS_ALARM_S 50u
+#define HARNESS_ALARM_S 110u
 
 struct harness_options {
         uint32_t cpus, slab, lane;

@@ -54,9 +54,11 @@ static void test_frames_split_anywhere(void **state)
 
         (void)state;
         proto_builder_init(&bytes, MIB);
-        wire_put(&bytes, "[0, 1, 't.add', [70000, -70000]]");
+        wire_put(&bytes, "[0, 1, 'vmreq.call', ['t.add', [70000, -70000], {'cpu': 0}]]");
         wire_put(&bytes, "[2, 't.mark', [4294967296]]");
-        wire_put(&bytes, "[0, 4294967295, 't.echo', [{'key': ['value', nil, true, 2.5]}]]");
+        wire_put(&bytes,
+                 "[0, 4294967295, 'vmreq.call', ['t.echo', [{'key': ['value', nil, true, 2.5]}], "
+                 "{'cpu': 0}]]");
         for (size_t cut = 0; cut <= bytes.len; cut++) {
                 client_send_raw(&c, bytes.data, cut);
                 client_sync(&d);
@@ -144,7 +146,8 @@ static void test_largest_frames(void **state)
         (void)state;
         assert_non_null(bytes);
         for (int64_t i = 0; i < 2; i++) {
-                client_put(&c, "[0, %d, 't.size', [%b]]", i, bytes, len);
+                client_put(&c, "[0, %d, 'vmreq.call', ['t.size', [%b], {'cpu': 0}]]", i, bytes,
+                           len);
                 client_flush(&c);
         }
         client_expect(&c, "[1,0,nil,8388544]");
