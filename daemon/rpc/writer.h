@@ -26,8 +26,8 @@ struct rpc_writer {
         struct vmreq_writer base;
         struct proto_builder value;
         struct rpc_failure *failure; /* allocated when something failed and said so */
-        uint64_t held;               /* call.c: how much of it counts as a result on its way */
-        bool refused; /* call.c: the function was not run, too many results were on their way */
+        uint64_t held;               /* how much of it counts as a result on its way */
+        bool refused; /* the function was not run, too many results were on their way */
 };
 
 void rpc_writer_init(struct rpc_writer *writer, size_t bytes_max);

@@ -445,6 +445,27 @@ void client_expect(struct client *client, const char *shown)
         assert_string_equal(text, shown);
 }
 
+uint64_t client_receive_uint(struct client *client, uint32_t msgid)
+{
+        const struct proto_value *root = client_receive(client);
+
+        assert_non_null(root);
+        assert_int_equal(root->items[1].u, msgid);
+        assert_int_equal(root->items[2].type, PROTO_NIL);
+        assert_int_equal(root->items[3].type, PROTO_UINT);
+        return root->items[3].u;
+}
+
+uint64_t client_submit(struct client *client, const char *symbol, const char *options)
+{
+        char text[256];
+
+        (void)snprintf(text, sizeof(text), "[0, 900, 'vmreq.submit', ['%s', [], %s]]", symbol,
+                       options);
+        client_send(client, text);
+        return client_receive_uint(client, 900);
+}
+
 void client_expect_error(struct client *client, uint32_t msgid, const char *name, const char *ran,
                          const char *part)
 {

@@ -139,6 +139,10 @@ void client_send_raw(struct client *client, const void *data, size_t len);
 const struct proto_value *client_receive(struct client *client);
 /* The next frame must look like this. */
 void client_expect(struct client *client, const char *shown);
+/* The next frame is the answer to msgid, an unsigned integer: this. */
+uint64_t client_receive_uint(struct client *client, uint32_t msgid);
+/* Submits a call without arguments, and receives its id. */
+uint64_t client_submit(struct client *client, const char *symbol, const char *options);
 /* The next frame is the answer to msgid, an error in text style of that name and `ran`, its text
  * having `part`. */
 void client_expect_error(struct client *client, uint32_t msgid, const char *name, const char *ran,

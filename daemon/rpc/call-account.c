@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a call is charged for, to whom, and the lists that it stands in.  Loop thread.
+ *
+ * It is charged to its connection's account, and moves to the uid's when it outlives the connection
+ * or was never its own (NO_WAIT).  Whatever was charged goes back in rpc_call_delist.
+ */
+#include "rpc/call-internal.h"
+
+#include "rpc/busy.h"
+#include "rpc/peer.h"
+
+static uint64_t bytes_of(const struct rpc_call *call)
+{
+        return sizeof(*call) + call->args.n_bytes + call->n_rows * sizeof(*call->rows) +
+               (call->n_writers > 1 ? call->n_writers * sizeof(*call->writers) : 0);
+}
+
+bool rpc_call_charge(struct rpc_call *call, struct rpc_error *error)
+{
+        const struct rpc_account *over;
+
+        if (!rpc_account_charge(call->account, RPC_CALLS, 1, &over)) {
+                rpc_busy_account(error, RPC_CALLS, over);
+                return false;
+        }
+        call->bytes = bytes_of(call);
+        if (!rpc_account_charge(call->account, RPC_BYTES, call->bytes, &over)) {
+                rpc_busy_account(error, RPC_BYTES, over);
+                rpc_account_release(call->account, RPC_CALLS, 1);
+                return false;
+        }
+        return true;
+}
+
+static void uncharge(struct rpc_call *call)
+{
+        rpc_account_release(call->account, RPC_CALLS, 1);
+        rpc_account_release(call->account, RPC_BYTES, call->bytes);
+        if (call->account_is_uid)
+                rpc_quota_uid_drop(&call->server->quota, call->account);
+}
+
+/* Nobody needs the peer for this one: it belongs to the uid's account. */
+void rpc_call_move_to_uid(struct rpc_call *call)
+{
+        struct rpc_account *uid;
+
+        if (call->account_is_uid)
+                return;
+        uid = rpc_quota_uid_hold(call->account);
+        rpc_account_release(call->account, RPC_CALLS, 1);
+        rpc_account_release(call->account, RPC_BYTES, call->bytes);
+        rpc_account_force(uid, RPC_CALLS, 1);
+        rpc_account_force(uid, RPC_BYTES, call->bytes);
+        call->account = uid;
+        call->account_is_uid = true;
+}
+
+void rpc_call_enlist(struct rpc_call *call, struct rpc_peer *peer)
+{
+        struct rpc_server *server = call->server;
+
+        TAILQ_INSERT_TAIL(&server->calls, call, server_link);
+        LIST_INSERT_HEAD(&server->by_id[call->id % RPC_ID_BUCKETS], call, id_link);
+        server->n_calls++;
+        server->n_open++;
+        sym_symbol_pin(call->symbol);
+        if (call->kind == RPC_CALL_NO_WAIT) {
+                rpc_call_move_to_uid(call);
+                return;
+        }
+        call->peer = peer;
+        TAILQ_INSERT_TAIL(&peer->calls, call, peer_link);
+        if (call->kind == RPC_CALL_REQUEST)
+                peer->n_unanswered++;
+}
+
+void rpc_call_leave_peer(struct rpc_call *call)
+{
+        if (!call->peer)
+                return;
+        TAILQ_REMOVE(&call->peer->calls, call, peer_link);
+        if (call->kind == RPC_CALL_REQUEST && !call->answered)
+                call->peer->n_unanswered--;
+        call->peer = NULL;
+}
+
+void rpc_call_delist(struct rpc_call *call)
+{
+        struct rpc_peer *peer = call->peer;
+
+        rpc_call_leave_peer(call);
+        TAILQ_REMOVE(&call->server->calls, call, server_link);
+        LIST_REMOVE(call, id_link);
+        call->server->n_calls--;
+        sym_symbol_unpin(call->symbol);
+        uncharge(call);
+        if (peer && peer->paused)
+                rpc_peer_touch(peer); /* it may be read from again */
+        if (peer && peer->state != RPC_PEER_CLOSING && !peer->is_dirty)
+                rpc_peer_settle(peer);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How calls end, on the loop thread: by their result, an error that comes first, a cancel, the end
+ * of their connection, the end of the daemon.
+ *
+ * Each call is answered once: `answered` is set by whoever answers first - the result, the passed
+ * deadline (`overdue`), the end of a drain - and looked at by all.  It is destroyed when the engine
+ * has released its request, or, if its result is kept, when nobody may ask for that any more.
+ */
+#include "rpc/call-internal.h"
+
+#include <stdio.h>
+
+#include "rpc/peer.h"
+#include "rpc/reply.h"
+#include "rpc/waiter.h"
+
+void rpc_call_overdue_error(const struct rpc_call *call, struct rpc_error *ret_error)
+{
+        rpc_error_set(ret_error, PROTO_TIMEOUT, PROTO_RAN_YES,
+                      "%s: its time limit of %llu ms passed while it runs; %s",
+                      call->symbol->def->name, (unsigned long long)call->options.timeout_ms,
+                      call->kind == RPC_CALL_SUBMIT ? "it goes on, and its result is kept"
+                                                    : "it goes on, its result is dropped");
+        rpc_error_add_word(ret_error, "scope", "request");
+        rpc_error_add_word(ret_error, "state", "running");
+}
+
+static void answer(struct rpc_call *call)
+{
+        rpc_waiters_answer(call, NULL);
+        if (call->kind != RPC_CALL_REQUEST || call->answered)
+                return;
+        call->answered = true;
+        if (!call->peer)
+                return;
+        call->peer->n_unanswered--;
+        rpc_reply_call(call->peer, call->msgid, call);
+}
+
+static void settle(struct rpc_call *call)
+{
+        /* Acquire: pairs with post. */
+        uint32_t events = atomic_load_explicit(&call->events, memory_order_acquire);
+
+        if (!(events & RPC_CALL_RELEASED) || (events & RPC_CALL_PUSHED))
+                return;
+        if (rpc_call_is_kept(call)) {
+                rpc_call_drop_leftovers(call);
+                return;
+        }
+        rpc_call_delist(call);
+        rpc_call_free(call);
+}
+
+void rpc_calls_drain(struct rpc_server *server)
+{
+        struct rpc_call *call = rpc_bridge_take(&server->bridge), *next;
+
+        for (; call; call = next) {
+                uint32_t events;
+
+                next = call->bridge_next;
+                /* acq_rel: pairs with post; a bit that comes later pushes the call again. */
+                events = atomic_fetch_and_explicit(&call->events, ~RPC_CALL_PUSHED,
+                                                   memory_order_acq_rel);
+                if ((events & RPC_CALL_DONE) && !call->finished) {
+                        call->finished = true;
+                        server->n_open--;
+                        answer(call);
+                        rpc_call_keep_result(call);
+                        if (call->peer && call->peer->paused)
+                                rpc_peer_touch(call->peer); /* it may be read from again */
+                }
+                if (events & RPC_CALL_RELEASED)
+                        settle(call);
+        }
+}
+
+void rpc_call_fail(struct rpc_call *call, enum proto_code code, enum proto_ran ran,
+                   const char *format, ...)
+{
+        struct rpc_error error;
+        va_list args;
+
+        va_start(args, format);
+        rpc_error_vset(&error, code, ran, format, args);
+        va_end(args);
+        rpc_waiters_answer(call, &error);
+        if (call->kind != RPC_CALL_REQUEST || call->answered)
+                return;
+        call->answered = true;
+        if (call->peer) {
+                call->peer->n_unanswered--;
+                rpc_reply_error_full(call->peer, call->msgid, &error);
+        }
+}
+
+void rpc_calls_doom(struct rpc_server *server)
+{
+        struct rpc_call *call;
+
+        TAILQ_FOREACH (call, &server->calls, server_link)
+                call->killed = !call->finished;
+}
+
+void rpc_calls_kill(struct rpc_server *server)
+{
+        struct rpc_call *call, *next;
+
+        /* A broadcast answers with its rows: closing the VM has made them final, and if an EMT is
+         * just about to say so, its answer comes with the next turn. */
+        TAILQ_FOREACH_SAFE (call, &server->calls, server_link, next)
+                if (!call->finished && !call->n_rows)
+                        rpc_call_fail(call, PROTO_KILLED, PROTO_RAN_MAYBE,
+                                      "%s: the daemon goes down while it runs",
+                                      call->symbol->def->name);
+}
+
+/* What is queued first, then what runs: a callee that ends early must not give way to a call of the
+ * same peer. */
+static void cancel_calls(struct rpc_peer *peer)
+{
+        struct rpc_call *call;
+
+        for (int pass = 0; pass < 2; pass++) {
+                TAILQ_FOREACH (call, &peer->calls, peer_link) {
+                        enum vmreq_req_state state = VMREQ_REQ_FREE;
+
+                        if (call->finished)
+                                continue;
+                        (void)snprintf(call->cancelled_by, sizeof(call->cancelled_by),
+                                       "the end of its connection");
+                        if (pass == 0)
+                                (void)vmreq_status(call->handle, &state, NULL);
+                        if (pass == 1 || state == VMREQ_REQ_QUEUED)
+                                (void)vmreq_cancel(call->handle);
+                }
+        }
+}
+
+void rpc_calls_abandon(struct rpc_peer *peer)
+{
+        struct rpc_call *call, *next;
+
+        rpc_waiters_forget(peer);
+        cancel_calls(peer);
+        TAILQ_FOREACH_SAFE (call, &peer->calls, peer_link, next) {
+                rpc_call_leave_peer(call);
+                rpc_call_move_to_uid(call);
+                settle(call);
+        }
+}
+
+struct rpc_call *rpc_call_find(struct rpc_server *server, uint64_t id)
+{
+        struct rpc_call *call;
+
+        LIST_FOREACH(call, &server->by_id[id % RPC_ID_BUCKETS], id_link)
+        if (call->id == id)
+                return call;
+        return NULL;
+}
+
+struct rpc_call *rpc_call_find_msgid(struct rpc_peer *peer, uint32_t msgid)
+{
+        struct rpc_call *call;
+
+        TAILQ_FOREACH_REVERSE (call, &peer->calls, rpc_call_list, peer_link)
+                if (call->kind == RPC_CALL_REQUEST && call->msgid == msgid && !call->answered)
+                        return call;
+        return NULL;
+}
+
+const char *rpc_call_cancel(struct rpc_call *call, const char *by)
+{
+        if (call->finished)
+                return "finished";
+        (void)snprintf(call->cancelled_by, sizeof(call->cancelled_by), "%s", by);
+        switch (vmreq_cancel(call->handle)) {
+        case VMREQ_VERDICT_REMOVED:
+                return "removed";
+        case VMREQ_VERDICT_RUNNING:
+                return call->symbol->def->flags & VMREQ_SYM_CANCELLABLE ? "asked" : "running";
+        default:
+                return "finished";
+        }
+}
+
+void rpc_call_release(struct rpc_call *call)
+{
+        call->abandoned = true;
+        settle(call);
+}

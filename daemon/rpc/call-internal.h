@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* A call's insides, for the files call*.c.  Loop thread, unless said otherwise. */
+
+#include "rpc/call.h"
+#include "rpc/server-internal.h"
+
+/* ---- call-account.c ---- */
+
+/* Charges one call and its bytes to call->account.  False: `error` names the bound. */
+bool rpc_call_charge(struct rpc_call *call, struct rpc_error *error);
+/* From its connection's account to its uid's.  Twice is fine. */
+void rpc_call_move_to_uid(struct rpc_call *call);
+/* Into the server's lists and the peer's; pins the symbol's module. */
+void rpc_call_enlist(struct rpc_call *call, struct rpc_peer *peer);
+/* Out of the peer's list: nobody there waits for it any more. */
+void rpc_call_leave_peer(struct rpc_call *call);
+/* Out of all lists; unpins, and gives back all charges.  The peer may close by it. */
+void rpc_call_delist(struct rpc_call *call);
+
+/* ---- call-result.c ---- */
+
+/* Where its function will write.  False: no memory. */
+bool rpc_call_new_writers(struct rpc_call *call);
+/* Frees a call that stands in no list, with all it holds. */
+void rpc_call_free(struct rpc_call *call);
+/* A SUBMIT's result is kept until it is released or its connection ends. */
+bool rpc_call_is_kept(const struct rpc_call *call);
+/* Finished, and whoever waited has been answered: charges a result that is kept, drops any other.
+ */
+void rpc_call_keep_result(struct rpc_call *call);
+/* A kept call's request is over: its arguments go, and what was written after its rows were final.
+ */
+void rpc_call_drop_leftovers(struct rpc_call *call);
+
+/* ---- call-run.c ---- */
+
+/* Hands it to the engine, with the hooks.  0, or the engine's error. */
+int rpc_call_submit(struct rpc_call *call);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory of a call's results: the writers that its function fills, from before submission until
+ * the answer is written or, for a submitted call, until the result is released.
+ *
+ * A large result counts in server->results_held from the EMT that wrote it until the loop has
+ * charged or dropped it, so that results on their way are bounded without the loop.
+ */
+#include "rpc/call-internal.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "rpc/peer.h"
+
+/* It is no result on its way any more: charged, or dropped. */
+static void unhold(struct rpc_call *call, struct rpc_writer *writer)
+{
+        if (!writer->held)
+                return;
+        /* Relaxed: as in run_function. */
+        atomic_fetch_sub_explicit(&call->server->results_held, writer->held, memory_order_relaxed);
+        writer->held = 0;
+}
+
+static void drop_value(struct rpc_call *call, struct rpc_writer *writer)
+{
+        proto_builder_deinit(&writer->value);
+        unhold(call, writer);
+}
+
+static void writers_free(struct rpc_call *call)
+{
+        for (uint32_t i = 0; i < call->n_writers; i++) {
+                drop_value(call, &call->writers[i]);
+                rpc_writer_deinit(&call->writers[i]);
+        }
+        if (call->writers != &call->one_writer)
+                free(call->writers);
+        call->n_writers = 0;
+}
+
+void rpc_call_free(struct rpc_call *call)
+{
+        CHECK(!call->waiters);
+        writers_free(call);
+        free(call->rows);
+        rpc_args_deinit(&call->args);
+        free(call);
+}
+
+static bool is_broadcast(uint32_t cpu)
+{
+        return cpu == VMREQ_CPU_ALL || cpu == VMREQ_CPU_ALL_REVERSE;
+}
+
+bool rpc_call_new_writers(struct rpc_call *call)
+{
+        size_t max = call->server->config.limits.frame_bytes;
+        uint32_t cpus = vmreq_vm_cpus(call->server->config.vm);
+
+        if (is_broadcast(call->options.cpu)) {
+                call->rows = calloc(cpus, sizeof(*call->rows));
+                if (!call->rows)
+                        return false;
+                call->n_rows = cpus;
+        }
+        if (call->symbol->words)
+                return true;
+        call->writers = call->n_rows > 1 ? calloc(cpus, sizeof(*call->writers)) : &call->one_writer;
+        if (!call->writers)
+                return false;
+        call->n_writers = call->n_rows > 1 ? cpus : 1;
+        for (uint32_t i = 0; i < call->n_writers; i++)
+                rpc_writer_init(&call->writers[i], max);
+        return true;
+}
+
+/* A SUBMIT's result is kept until it is released or its connection ends. */
+bool rpc_call_is_kept(const struct rpc_call *call)
+{
+        return call->kind == RPC_CALL_SUBMIT && !call->abandoned && call->peer;
+}
+
+/* Has the vCPU's part ended, so that its writer is not written to any more? */
+static bool is_written(const struct rpc_call *call, uint32_t i)
+{
+        return call->n_rows == 0 || call->rows[i].fate != VMREQ_FATE_RUNNING;
+}
+
+static void drop_results(struct rpc_call *call)
+{
+        for (uint32_t i = 0; i < call->n_writers; i++)
+                if (is_written(call, i))
+                        drop_value(call, &call->writers[i]);
+}
+
+/* Finished, and whoever waited has been answered.  A kept result counts against its connection's
+ * share; what does not fit is dropped, and said so to who asks.  Nobody asks for the others. */
+void rpc_call_keep_result(struct rpc_call *call)
+{
+        const struct rpc_account *over;
+        uint64_t n = 0, texts = 0;
+
+        for (uint32_t i = 0; i < call->n_writers; i++) {
+                if (!is_written(call, i))
+                        continue;
+                n += call->writers[i].value.cap;
+                texts += call->writers[i].failure ? sizeof(*call->writers[i].failure) : 0;
+        }
+        if (!rpc_call_is_kept(call)) {
+                drop_results(call);
+                return;
+        }
+        if (call->account->used[RPC_BYTES] + n > call->server->config.limits.bytes_per_connection ||
+            !rpc_account_charge(call->account, RPC_BYTES, n, &over)) {
+                drop_results(call);
+                call->dropped = true;
+                n = 0;
+        }
+        for (uint32_t i = 0; i < call->n_writers; i++)
+                if (is_written(call, i))
+                        unhold(call, &call->writers[i]);
+        rpc_account_force(call->account, RPC_BYTES, texts);
+        call->bytes += n + texts;
+}
+
+/* A kept call's request is over: its arguments go, and what was written after its rows were final.
+ */
+void rpc_call_drop_leftovers(struct rpc_call *call)
+{
+        for (uint32_t i = 0; i < call->n_writers; i++)
+                if (!is_written(call, i))
+                        drop_value(call, &call->writers[i]);
+        rpc_account_release(call->account, RPC_BYTES, call->args.n_bytes);
+        call->bytes -= call->args.n_bytes;
+        call->args.n_bytes = 0;
+        rpc_args_deinit(&call->args);
+}
