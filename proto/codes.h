@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The wire's error vocabulary: one list, from which enum, names and meanings are derived.  errno
- * values and engine statuses never cross the wire; daemon/rpc/reply.c owns the translation.
+ * values and engine statuses never cross the wire; daemon/rpc/outcome.c owns the translation.
  */
 
 /* X(name, number, one-line meaning) */

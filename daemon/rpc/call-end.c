@@ -35,7 +35,7 @@ static void answer(struct rpc_call *call)
         if (!call->peer)
                 return;
         call->peer->n_unanswered--;
-        rpc_reply_call(call->peer, call->msgid, call);
+        rpc_reply_call(&(struct rpc_addressee){.peer = call->peer, .msgid = call->msgid}, call);
 }
 
 static void settle(struct rpc_call *call)

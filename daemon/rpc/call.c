@@ -29,10 +29,8 @@ static void refuse_submission(struct rpc_error *error, struct rpc_call *call, in
                 rpc_error_set(error, PROTO_KILLED, PROTO_RAN_NO, "the daemon is going down");
                 break;
         default:
-                rpc_error_set(error, PROTO_INTERNAL, PROTO_RAN_NO, "%s: the engine refused it: %s",
-                              call->symbol->def->name, vmreq_error_name(r));
-                log_line(LOG_L_ERROR, "%s: the engine refused it: %s", call->symbol->def->name,
-                         vmreq_error_name(r));
+                rpc_error_fault(error, call->server, PROTO_RAN_NO, "%s: the engine refused it: %s",
+                                call->symbol->def->name, vmreq_error_name(r));
                 break;
         }
 }
@@ -75,13 +73,16 @@ static bool prepare(struct rpc_peer *peer, const struct rpc_call_spec *spec, str
                 code = rpc_marshal_args(call->symbol, spec->args, spec->frame, spec->frame_len,
                                         spec->args_offset, &call->args, text, sizeof(text));
         if (code != PROTO_OK) {
-                rpc_error_set(error, code, PROTO_RAN_NO, "%s", text);
+                if (code == PROTO_INTERNAL)
+                        rpc_error_fault(error, server, PROTO_RAN_NO, "%s", text);
+                else
+                        rpc_error_set(error, code, PROTO_RAN_NO, "%s", text);
                 return false;
         }
         if (call->options.no_wait)
                 call->kind = RPC_CALL_NO_WAIT;
         if (!rpc_call_new_writers(call)) {
-                rpc_error_set(error, PROTO_INTERNAL, PROTO_RAN_NO, "out of memory");
+                rpc_error_fault(error, server, PROTO_RAN_NO, "out of memory");
                 return false;
         }
         return rpc_call_charge(call, error);
@@ -129,7 +130,7 @@ bool rpc_call_begin(struct rpc_peer *peer, const struct rpc_call_spec *spec, uin
         }
         call = calloc(1, sizeof(*call));
         if (!call) {
-                rpc_error_set(&error, PROTO_INTERNAL, PROTO_RAN_NO, "out of memory");
+                rpc_error_fault(&error, server, PROTO_RAN_NO, "out of memory");
                 refuse(peer, spec, &error);
                 return false;
         }

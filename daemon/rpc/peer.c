@@ -447,6 +447,15 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
         return used;
 }
 
+static void reject_for_memory(struct rpc_peer *peer, uint32_t msgid)
+{
+        struct rpc_error error;
+
+        rpc_error_fault(&error, peer->server, PROTO_RAN_NO,
+                        "out of memory; the connection is closed");
+        rpc_reply_error_full(peer, msgid, &error);
+}
+
 /* Its bytes cannot be kept: `over` names the account that is full, NULL means memory. */
 static void reject_unkept(struct rpc_peer *peer, const struct rpc_account *over)
 {
@@ -458,8 +467,7 @@ static void reject_unkept(struct rpc_peer *peer, const struct rpc_account *over)
                                 over->what, (unsigned long long)over->used[RPC_BYTES],
                                 (unsigned long long)over->max[RPC_BYTES]);
         else if (frame->has_msgid && frame->has_type && frame->type == PROTO_REQUEST)
-                rpc_reply_error(peer, (uint32_t)frame->msgid, PROTO_INTERNAL, PROTO_RAN_NO,
-                                "out of memory; the connection is closed");
+                reject_for_memory(peer, (uint32_t)frame->msgid);
         end(peer);
 }
 

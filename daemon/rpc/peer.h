@@ -9,6 +9,7 @@
 
 #include "proto/builder.h"
 #include "proto/frame.h"
+#include "rpc/error.h"
 #include "rpc/identity.h"
 #include "rpc/server-internal.h"
 
@@ -17,12 +18,6 @@ enum rpc_peer_state {
         RPC_PEER_HALF,    /* the client has shut its sending side: finish, answer, close */
         RPC_PEER_ENDING,  /* a fatal error was written: flush, then close */
         RPC_PEER_CLOSING, /* the descriptor is going */
-};
-
-enum rpc_style {
-        RPC_STYLE_TEXT, /* "NAME: text (ran: no)" */
-        RPC_STYLE_PAIR, /* [0|1, the same]: Neovim's clients */
-        RPC_STYLE_MAP,  /* {name, code, message, ran, data} */
 };
 
 struct rpc_peer {

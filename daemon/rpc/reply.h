@@ -1,41 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Outcomes → wire: the only translation of the engine's statuses into the protocol's errors, and
- * the three styles in which an error can be written. */
+/* Answers → the output of a connection.  Loop thread. */
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proto/codes.h"
-#include "vm/vmreq.h"
+#include "rpc/error.h"
 
 struct rpc_peer;
 struct rpc_call;
-struct proto_builder;
 
-#define RPC_ERROR_TEXT_MAX 2048
-#define RPC_ERROR_DATA_MAX 8
-
-/* An error as the protocol knows it.  Keys and strings in `data` are borrowed. */
-struct rpc_error {
-        enum proto_code code;
-        enum proto_ran ran;
-        char text[RPC_ERROR_TEXT_MAX];
-        uint32_t n_data;
-        struct {
-                const char *key;
-                const char *word; /* NULL: `number` */
-                int64_t number;
-        } data[RPC_ERROR_DATA_MAX];
+/* Who is told what became of a call, and how. */
+struct rpc_addressee {
+        struct rpc_peer *peer;
+        bool completed; /* vmreq.completed [id, error, result]; else a response to msgid */
+        uint32_t msgid;
+        uint64_t id;
 };
-
-void rpc_error_set(struct rpc_error *error, enum proto_code code, enum proto_ran ran,
-                   const char *format, ...) __attribute__((format(printf, 4, 5)));
-void rpc_error_vset(struct rpc_error *error, enum proto_code code, enum proto_ran ran,
-                    const char *format, va_list args) __attribute__((format(printf, 4, 0)));
-void rpc_error_add_word(struct rpc_error *error, const char *key, const char *word);
-void rpc_error_add_number(struct rpc_error *error, const char *key, int64_t number);
 
 /* One response with that error.  The peer may be closing; then nothing happens. */
 void rpc_reply_error_full(struct rpc_peer *peer, uint32_t msgid, const struct rpc_error *error);
@@ -51,5 +32,13 @@ void rpc_reply_error(struct rpc_peer *peer, uint32_t msgid, enum proto_code code
 struct proto_builder *rpc_reply_begin(struct rpc_peer *peer, uint32_t msgid, size_t *ret_mark);
 void rpc_reply_end(struct rpc_peer *peer, uint32_t msgid, size_t mark, enum proto_ran ran);
 
-/* What a finished call says: its result, its rows, or its error, to `peer` under `msgid`. */
-void rpc_reply_call(struct rpc_peer *peer, uint32_t msgid, struct rpc_call *call);
+/* What a finished call says: its result, its rows, or its error. */
+void rpc_reply_call(const struct rpc_addressee *to, struct rpc_call *call);
+
+/*
+ * A notification, [2, method, [...]]: begin, put the parameters as one array into the returned
+ * builder, end.  False: it was rolled back, because it is larger than a frame may be, or this peer
+ * may not have more bytes held for it (*ret_full, NULL allowed).
+ */
+struct proto_builder *rpc_notify_begin(struct rpc_peer *peer, const char *method, size_t *ret_mark);
+bool rpc_notify_end(struct rpc_peer *peer, size_t mark, bool *ret_full);

@@ -51,7 +51,9 @@ void rpc_waiters_answer(struct rpc_call *call, const struct rpc_error *error)
                 if (error)
                         rpc_reply_error_full(waiter->peer, waiter->msgid, error);
                 else
-                        rpc_reply_call(waiter->peer, waiter->msgid, call);
+                        rpc_reply_call(&(struct rpc_addressee){.peer = waiter->peer,
+                                                               .msgid = waiter->msgid},
+                                       call);
                 waiter_unlink(waiter);
         }
 }
@@ -76,7 +78,7 @@ void rpc_waiter_add(struct rpc_call *call, struct rpc_peer *peer, uint32_t msgid
         struct rpc_error error;
 
         if (call->finished) {
-                rpc_reply_call(peer, msgid, call);
+                rpc_reply_call(&(struct rpc_addressee){.peer = peer, .msgid = msgid}, call);
                 return;
         }
         if (call->overdue) {
@@ -94,7 +96,8 @@ void rpc_waiter_add(struct rpc_call *call, struct rpc_peer *peer, uint32_t msgid
         waiter = calloc(1, sizeof(*waiter));
         if (!waiter) {
                 rpc_account_release(&peer->account, RPC_CALLS, 1);
-                rpc_reply_error(peer, msgid, PROTO_INTERNAL, PROTO_RAN_MAYBE, "out of memory");
+                rpc_error_fault(&error, peer->server, PROTO_RAN_MAYBE, "out of memory");
+                rpc_reply_error_full(peer, msgid, &error);
                 return;
         }
         waiter->call = call;
