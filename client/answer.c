@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One response, made independent of the input buffer: what the caller takes.
+ * One response or notification, made independent of the input buffer: what the caller takes.
  *
- * From client.c, when a frame is complete.  A result stays encoded; an error is read in whichever
- * of the three styles the server uses (protocol: text, pair, map), because a greeting asks for the
- * map but the greeting itself, and servers that are not vmreqd, are answered before or without
- * that.  An error of any other shape is still an error: it is never taken for success, and what it
- * says about `ran` is "maybe".
+ * From receive.c and notice.c, when a frame is complete.  A result stays encoded; an error is read
+ * in whichever of the three styles the server uses (protocol: text, pair, map), because a greeting
+ * asks for the map but the greeting itself, and servers that are not vmreqd, are answered before or
+ * without that.  An error of any other shape is still an error: it is never taken for success, and
+ * what it says about `ran` is "maybe".
  */
 
 #include <errno.h>
@@ -167,32 +167,85 @@ static int fill_error(struct vmreq_client_answer *answer, const struct reading *
         return r;
 }
 
+int client_answer_of(struct vmreq_client_answer *answer, struct proto_arena *arena,
+                     const struct proto_frame *frame, const uint8_t *data,
+                     const struct client_parts *parts)
+{
+        static const struct text none = {"", 0};
+        const struct text name = {parts->name ? parts->name : "", parts->name_len};
+        const struct proto_value *root;
+        struct reading reading;
+        int r;
+
+        if (parts->error == 0 || data[parts->error] == MSGPACK_NIL)
+                return fill(answer, name, none, data + parts->value,
+                            parts->value_end - parts->value);
+        if (proto_value_decode(arena, data, frame->pos, frame->values, &root) != PROTO_VALUE_OK)
+                return -ENOMEM; /* the only way to fail for a frame that was scanned */
+        read_error(&reading, parts->inside ? &root->items[2].items[1] : &root->items[2]);
+        r = fill_error(answer, &reading, frame->pos);
+        if (r < 0)
+                return r;
+        answer->failed = 1;
+        answer->code = reading.code;
+        answer->ran = reading.ran;
+        return 0;
+}
+
 int client_answer_init(struct vmreq_client_answer *ret_answer, struct proto_arena *arena,
                        const struct proto_frame *frame, const uint8_t *data)
 {
         struct vmreq_client_answer answer = {.kind = VMREQ_CLIENT_REPLY};
-        const struct proto_value *root;
-        struct reading reading;
-        size_t result = frame->start[3];
+        const struct client_parts parts = {
+                .error = frame->start[2],
+                .value = frame->start[3],
+                .value_end = frame->pos,
+        };
         int r;
 
         answer.msgid = (uint32_t)frame->msgid;
-        if (data[frame->start[2]] == MSGPACK_NIL) {
-                r = fill(&answer, (struct text){"", 0}, (struct text){"", 0}, data + result,
-                         frame->pos - result);
-        } else {
-                if (proto_value_decode(arena, data, frame->pos, frame->values, &root) !=
-                    PROTO_VALUE_OK)
-                        return -ENOMEM; /* the only way to fail for a frame that was scanned */
-                read_error(&reading, &root->items[2]);
-                answer.failed = 1;
-                answer.code = reading.code;
-                answer.ran = reading.ran;
-                r = fill_error(&answer, &reading, frame->pos);
-        }
+        r = client_answer_of(&answer, arena, frame, data, &parts);
         if (r < 0)
                 return r;
         *ret_answer = answer;
+        return 0;
+}
+
+int client_answer_lost(struct vmreq_client_answer *ret_answer, uint32_t msgid, uint32_t ran)
+{
+        static const uint8_t nil = MSGPACK_NIL;
+        struct vmreq_client_answer answer = {
+                .kind = VMREQ_CLIENT_REPLY, .msgid = msgid, .failed = 1, .ran = ran};
+        int r;
+
+        r = fill(&answer, (struct text){"LOST", 4},
+                 (struct text){"the connection was lost before the answer", 41}, &nil, 1);
+        if (r < 0)
+                return r;
+        *ret_answer = answer;
+        return 0;
+}
+
+bool client_read_uint(const uint8_t *data, size_t len, uint64_t *ret_value)
+{
+        uint64_t value = 0;
+
+        if (len == 1 && data[0] < 0x80) {
+                *ret_value = data[0];
+                return true;
+        }
+        if (len < 2 || data[0] < 0xcc || data[0] > 0xcf || len != 1 + ((size_t)1 << (data[0] & 3)))
+                return false;
+        for (size_t i = 1; i < len; i++)
+                value = value << 8 | data[i];
+        *ret_value = value;
+        return true;
+}
+
+int vmreq_client_answer_uint(const struct vmreq_client_answer *answer, uint64_t *ret_value)
+{
+        if (answer->failed || !client_read_uint(answer->value, answer->value_len, ret_value))
+                return -EINVAL;
         return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What a client is.  For client.c, receive.c and connect.c only. */
+/* What a client is.  For the files of the library only. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,7 +19,10 @@ struct vmreq_client {
         struct client_link link;
         struct client_table table;
         struct proto_arena arena; /* scratch, for errors */
-        size_t answer_bytes_max;
+
+        /* For a new connection: checked, defaults in place, the texts our own copies. */
+        struct vmreq_client_config config;
+        char *path; /* NULL: adopted */
 
         uint64_t strays;
         int outcome; /* why it is of no use any more: LOST or PROTOCOL; 0 while it is */
@@ -29,3 +32,13 @@ struct vmreq_client {
 
 /* True when answers must be taken before more is read. */
 bool client_is_full(const struct vmreq_client *client);
+
+/* True for one who may be sent something without a call in flight. */
+static inline bool client_takes_messages(const struct vmreq_client *client)
+{
+        return client->config.flags & (VMREQ_CLIENT_TAKE_COMPLETED | VMREQ_CLIENT_TAKE_EVENTS);
+}
+
+/* Ends the connection; answers that have arrived stay.  Returns `outcome`. */
+int client_end(struct vmreq_client *client, int outcome, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));

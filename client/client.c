@@ -119,7 +119,7 @@ int vmreq_client_submit(vmreq_client *client, const char *method, const void *pa
         if (r != 0)
                 return r;
 
-        client_table_start(&client->table);
+        client_table_start(&client->table, client->link.sent + client_link_unsent(&client->link));
         *ret_msgid = msgid;
         return 0;
 }
@@ -194,14 +194,14 @@ int vmreq_client_next(vmreq_client *client, uint64_t wait_ns,
         int r;
 
         for (;;) {
-                r = client->table.done_first == CLIENT_SLOT_NONE ? vmreq_client_process(client) : 0;
-                if (client->table.done_first != CLIENT_SLOT_NONE) {
-                        client_table_take(&client->table, client->table.done_first, ret_answer);
+                r = client->table.first ? 0 : vmreq_client_process(client);
+                if (client->table.first) {
+                        client_table_take(&client->table, client->table.first, ret_answer);
                         return 0;
                 }
                 if (r != 0)
                         return r;
-                if (client->table.n_pending == 0)
+                if (client->table.n_pending == 0 && !client_takes_messages(client))
                         return VMREQ_CLIENT_E_NOTHING;
                 r = wait_turn(client, deadline_ns);
                 if (r != 0)
@@ -214,16 +214,16 @@ int vmreq_client_wait(vmreq_client *client, uint32_t msgid, uint64_t wait_ns,
 {
         uint64_t deadline_ns = client_deadline(wait_ns);
         uint32_t index = client_table_find(&client->table, msgid);
+        struct client_slot *slot;
         int r;
 
         if (index == CLIENT_SLOT_NONE || client->table.slots[index].state == CLIENT_SLOT_FORGOTTEN)
                 return VMREQ_CLIENT_E_UNKNOWN;
+        slot = &client->table.slots[index];
         for (;;) {
-                r = client->table.slots[index].state == CLIENT_SLOT_DONE
-                            ? 0
-                            : vmreq_client_process(client);
-                if (client->table.slots[index].state == CLIENT_SLOT_DONE) {
-                        client_table_take(&client->table, index, ret_answer);
+                r = slot->state == CLIENT_SLOT_DONE ? 0 : vmreq_client_process(client);
+                if (slot->state == CLIENT_SLOT_DONE) {
+                        client_table_take(&client->table, &slot->item, ret_answer);
                         return 0;
                 }
                 if (r != 0)
@@ -236,20 +236,44 @@ int vmreq_client_wait(vmreq_client *client, uint32_t msgid, uint64_t wait_ns,
         }
 }
 
-int vmreq_client_forget(vmreq_client *client, uint32_t msgid)
+/* What has arrived of a call and nobody will take. */
+static void drop_items(struct vmreq_client *client, uint32_t msgid)
 {
         struct vmreq_client_answer answer;
+        struct client_item *next;
+
+        for (struct client_item *item = client->table.first; item; item = next) {
+                next = item->next;
+                if (item->answer.msgid != msgid || (item->answer.kind != VMREQ_CLIENT_REPLY &&
+                                                    item->answer.kind != VMREQ_CLIENT_CHUNK &&
+                                                    item->answer.kind != VMREQ_CLIENT_ROW))
+                        continue;
+                client_table_take(&client->table, item, &answer);
+                vmreq_client_answer_deinit(&answer);
+        }
+}
+
+int vmreq_client_forget(vmreq_client *client, uint32_t msgid)
+{
         uint32_t index = client_table_find(&client->table, msgid);
 
         if (index == CLIENT_SLOT_NONE || client->table.slots[index].state == CLIENT_SLOT_FORGOTTEN)
                 return VMREQ_CLIENT_E_UNKNOWN;
-        if (client->table.slots[index].state == CLIENT_SLOT_DONE) {
-                client_table_take(&client->table, index, &answer);
-                vmreq_client_answer_deinit(&answer);
-        } else {
+        if (client->table.slots[index].state == CLIENT_SLOT_PENDING)
                 client_table_forget(&client->table, index);
-        }
+        drop_items(client, msgid); /* the reply among them frees the slot */
         return 0;
+}
+
+int vmreq_client_finish(vmreq_client *client, uint32_t msgid, uint64_t wait_ns,
+                        struct vmreq_client_answer *ret_answer)
+{
+        int r;
+
+        r = vmreq_client_wait(client, msgid, wait_ns, ret_answer);
+        if (r != 0)
+                (void)vmreq_client_forget(client, msgid); /* UNKNOWN is what r says already */
+        return r;
 }
 
 int vmreq_client_call(vmreq_client *client, const char *method, const void *params,
@@ -259,12 +283,7 @@ int vmreq_client_call(vmreq_client *client, const char *method, const void *para
         int r;
 
         r = vmreq_client_submit(client, method, params, params_len, &msgid);
-        if (r != 0)
-                return r;
-        r = vmreq_client_wait(client, msgid, wait_ns, ret_answer);
-        if (r != 0)
-                (void)vmreq_client_forget(client, msgid); /* it is in the table */
-        return r;
+        return r == 0 ? vmreq_client_finish(client, msgid, wait_ns, ret_answer) : r;
 }
 
 /* ---- looking --------------------------------------------------------------------------------- */

@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "client/ctl.h"
-#include "client/link.h"
 #include "client/render.h"
 #include "client/report.h"
 #include "client/sockets.h"
@@ -22,6 +22,23 @@
 #define NS_PER_MS    UINT64_C(1000000)
 #define FRAME_ROOM   1024 /* beyond its params */
 #define ARRAY_OF_ONE 0x91
+
+uint64_t ctl_now(void)
+{
+        struct timespec now = {0, 0};
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail on Linux */
+        return (uint64_t)now.tv_sec * 1000 * NS_PER_MS + (uint64_t)now.tv_nsec;
+}
+
+uint64_t ctl_left(const struct ctl *ctl)
+{
+        uint64_t now = ctl_now();
+
+        if (ctl->deadline_ns == UINT64_MAX)
+                return VMREQ_CLIENT_FOREVER;
+        return now >= ctl->deadline_ns ? 0 : ctl->deadline_ns - now;
+}
 
 void ctl_set_patience(struct ctl *ctl, uint64_t limit_ms)
 {
@@ -33,7 +50,7 @@ void ctl_set_patience(struct ctl *ctl, uint64_t limit_ms)
                 return;
         }
         ctl->patience_ms = limit_ms + GRACE_MS;
-        ctl->deadline_ns = client_deadline(ctl->patience_ms * NS_PER_MS);
+        ctl->deadline_ns = ctl_now() + ctl->patience_ms * NS_PER_MS;
 }
 
 int ctl_connect(struct ctl *ctl)
@@ -54,7 +71,7 @@ int ctl_connect(struct ctl *ctl)
         }
         config.name = "vmreqctl";
         config.version = VMREQ_VERSION;
-        config.connect_ns = client_left(ctl->deadline_ns);
+        config.connect_ns = ctl_left(ctl);
         if (config.connect_ns == 0)
                 config.connect_ns = 1; /* 0 would mean the library's default */
         config.frame_bytes_max = CTL_PARAMS_MAX + FRAME_ROOM;
@@ -107,7 +124,7 @@ int ctl_wait(struct ctl *ctl, uint32_t msgid, struct ctl_value *ret_value)
         struct ctl_value value = CTL_VALUE_NULL;
         int r;
 
-        r = vmreq_client_wait(ctl->client, msgid, client_left(ctl->deadline_ns), &value.answer);
+        r = vmreq_client_wait(ctl->client, msgid, ctl_left(ctl), &value.answer);
         if (r != 0)
                 return report_client(ctl, r);
         if (decode(&value) < 0) {

@@ -44,7 +44,7 @@ struct ctl_value {
 
 #define CTL_VALUE_NULL                                                                             \
         {                                                                                          \
-                {0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL}, NULL, {0}, NULL                     \
+                {0}, NULL, {0}, NULL                                                               \
         }
 
 /* The longest request that vmreqctl sends, in bytes. */
@@ -55,6 +55,10 @@ struct ctl_value {
  * --timeout 0.  Where --timeout was given it stands in for limit_ms.
  */
 void ctl_set_patience(struct ctl *ctl, uint64_t limit_ms);
+
+/* Nanoseconds on CLOCK_MONOTONIC; what is left until it is time to give up. */
+uint64_t ctl_now(void);
+uint64_t ctl_left(const struct ctl *ctl);
 
 /* The functions below report their failures on stderr and return an enum ctl_exit. */
 

@@ -173,6 +173,7 @@ void client_link_write(struct client_link *link)
 
                 if (n >= 0) {
                         link->out_sent += (size_t)n;
+                        link->sent += (uint64_t)n;
                 } else if (errno == EAGAIN) {
                         return;
                 } else if (errno != EINTR) {

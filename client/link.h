@@ -24,6 +24,7 @@ struct client_link {
 
         struct proto_builder out;
         size_t out_sent; /* bytes at its front that are written */
+        uint64_t sent;   /* bytes written since the connection began */
         bool out_broken; /* the peer takes no more */
 };
 

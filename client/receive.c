@@ -11,9 +11,9 @@
  *   2. A message is told by what the scanner noted in passing; only an error is ever decoded.
  *   3. Once the connection has ended it stays ended, with one reason; answers that had arrived can
  *      be taken.
- *   4. Notifications and requests from the peer are counted and dropped: nothing has been opted in
- *      to.  What later can be (chunks, rows, events) becomes further kinds of answer on the same
- *      list.
+ *   4. Notifications that were opted in to (notice.c reads them) go on the same list as replies, in
+ *      the order of arrival; others, and requests from the peer, are counted and dropped.  A chunk
+ *      that is out of order means that one is lost, which ends the connection.
  *   5. When memory is short the frame stays in the input, and the next call tries again.
  */
 
@@ -25,15 +25,14 @@
 
 #include "client/answer.h"
 #include "client/client-internal.h"
+#include "client/notice.h"
 #include "proto/frame.h"
 #include "proto/message.h"
 
 #define READS_PER_TURN   16
 #define ARENA_NODES_KEPT 1024
 
-/* Ends the connection; answers that have arrived stay.  Returns `outcome`. */
-__attribute__((format(printf, 3, 4))) static int client_end(struct vmreq_client *client,
-                                                            int outcome, const char *format, ...)
+int client_end(struct vmreq_client *client, int outcome, const char *format, ...)
 {
         va_list args;
 
@@ -72,14 +71,61 @@ static int take_response(struct vmreq_client *client, const uint8_t *data)
         return 0;
 }
 
+/* Whether a chunk or row is of a call that is waited for; false to drop it.  Counts chunks. */
+static bool is_wanted(struct vmreq_client *client, const struct vmreq_client_answer *answer,
+                      bool *ret_gap)
+{
+        uint32_t index;
+
+        if (answer->kind != VMREQ_CLIENT_CHUNK && answer->kind != VMREQ_CLIENT_ROW)
+                return true;
+        index = client_table_find(&client->table, answer->msgid);
+        if (index == CLIENT_SLOT_NONE || client->table.slots[index].state != CLIENT_SLOT_PENDING)
+                return false;
+        if (answer->kind == VMREQ_CLIENT_CHUNK)
+                *ret_gap = answer->id != client->table.slots[index].n_chunks++;
+        return true;
+}
+
+static int take_notice(struct vmreq_client *client, const uint8_t *data)
+{
+        struct vmreq_client_answer answer;
+        bool gap = false, wanted;
+        int r;
+
+        r = client_notice_init(&answer, &client->arena, &client->link.frame, data,
+                               client->config.flags);
+        proto_arena_trim(&client->arena, ARENA_NODES_KEPT);
+        if (r <= 0) {
+                client->strays += r == 0;
+                return r;
+        }
+        wanted = is_wanted(client, &answer, &gap);
+        if (wanted && !gap) {
+                r = client_table_add(&client->table, &answer, client->link.frame.pos);
+                if (r < 0 && answer.kind == VMREQ_CLIENT_CHUNK) /* the frame comes again */
+                        client->table.slots[answer.msgid & 0xffff].n_chunks--;
+                if (r == 0)
+                        return 0;
+        } else {
+                r = 0;
+                client->strays++;
+        }
+        vmreq_client_answer_deinit(&answer);
+        return gap ? client_end(client, VMREQ_CLIENT_E_PROTOCOL,
+                                "the server left out a piece of a result")
+                   : r;
+}
+
 static int take_frame(struct vmreq_client *client, const uint8_t *data)
 {
         const struct proto_frame *frame = &client->link.frame;
 
         if (frame->has_type && frame->type == PROTO_RESPONSE)
                 return take_response(client, data);
-        if (frame->has_type && ((frame->type == PROTO_NOTIFY && frame->n_elements == 3) ||
-                                (frame->type == PROTO_REQUEST && frame->n_elements == 4))) {
+        if (frame->has_type && frame->type == PROTO_NOTIFY && frame->n_elements == 3)
+                return take_notice(client, data);
+        if (frame->has_type && frame->type == PROTO_REQUEST && frame->n_elements == 4) {
                 client->strays++;
                 return 0;
         }
@@ -109,7 +155,7 @@ static int end_bad_frame(struct vmreq_client *client, enum proto_frame_result re
 
 bool client_is_full(const struct vmreq_client *client)
 {
-        return client->table.held_bytes >= client->answer_bytes_max;
+        return client->table.held_bytes >= client->config.answer_bytes_max;
 }
 
 /* All complete frames of the input, as long as there is room for answers. */

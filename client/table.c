@@ -8,8 +8,10 @@
  *      the same slot).
  *   2. A forgotten call keeps its slot until its answer comes: its id must not name another call
  *      before.
- *   3. Free slots are a stack, so that few calls at a time touch few slots; answers are a queue,
- *      with links both ways because one may be taken from its middle.
+ *   3. Free slots are a stack, so that few calls at a time touch few slots; what has arrived is a
+ *      queue, with links both ways because a reply may be taken from its middle.
+ *   4. A message that is no reply is charged with what it costs to hold, so that a flood of small
+ *      ones meets the same bound as a large one.
  */
 
 #include <errno.h>
@@ -43,12 +45,14 @@ void client_table_release(struct client_table *table, uint32_t index)
         table->free_first = index;
 }
 
-void client_table_start(struct client_table *table)
+void client_table_start(struct client_table *table, uint64_t sent_at)
 {
         struct client_slot *slot = &table->slots[table->free_first];
 
         table->free_first = slot->next;
         slot->state = CLIENT_SLOT_PENDING;
+        slot->n_chunks = 0;
+        slot->sent_at = sent_at;
         table->n_pending++;
 }
 
@@ -58,42 +62,64 @@ void client_table_forget(struct client_table *table, uint32_t index)
         table->n_pending--;
 }
 
+static void append(struct client_table *table, struct client_item *item)
+{
+        item->next = NULL;
+        item->prev = table->last;
+        if (table->last)
+                table->last->next = item;
+        else
+                table->first = item;
+        table->last = item;
+        table->held_bytes += item->held;
+}
+
 void client_table_complete(struct client_table *table, uint32_t index,
                            const struct vmreq_client_answer *answer, size_t bytes)
 {
         struct client_slot *slot = &table->slots[index];
 
         slot->state = CLIENT_SLOT_DONE;
-        slot->held = bytes;
-        slot->answer = *answer;
-        slot->next = CLIENT_SLOT_NONE;
-        slot->prev = table->done_last;
-        if (table->done_last == CLIENT_SLOT_NONE)
-                table->done_first = index;
-        else
-                table->slots[table->done_last].next = index;
-        table->done_last = index;
+        slot->item = (struct client_item){.slot = index, .held = bytes, .answer = *answer};
+        append(table, &slot->item);
         table->n_pending--;
-        table->held_bytes += bytes;
 }
 
-void client_table_take(struct client_table *table, uint32_t index,
+int client_table_add(struct client_table *table, const struct vmreq_client_answer *answer,
+                     size_t bytes)
+{
+        struct client_item *item = malloc(sizeof(*item));
+
+        if (!item)
+                return -ENOMEM;
+        *item = (struct client_item){
+                .slot = CLIENT_SLOT_NONE,
+                .held = bytes + sizeof(*item),
+                .answer = *answer,
+        };
+        append(table, item);
+        return 0;
+}
+
+void client_table_take(struct client_table *table, struct client_item *item,
                        struct vmreq_client_answer *ret_answer)
 {
-        struct client_slot *slot = &table->slots[index];
-
-        if (slot->prev == CLIENT_SLOT_NONE)
-                table->done_first = slot->next;
+        if (item->prev)
+                item->prev->next = item->next;
         else
-                table->slots[slot->prev].next = slot->next;
-        if (slot->next == CLIENT_SLOT_NONE)
-                table->done_last = slot->prev;
+                table->first = item->next;
+        if (item->next)
+                item->next->prev = item->prev;
         else
-                table->slots[slot->next].prev = slot->prev;
-        table->held_bytes -= slot->held;
-        *ret_answer = slot->answer;
-        memset(&slot->answer, 0, sizeof(slot->answer));
-        client_table_release(table, index);
+                table->last = item->prev;
+        table->held_bytes -= item->held;
+        *ret_answer = item->answer;
+        if (item->slot == CLIENT_SLOT_NONE) {
+                free(item);
+                return;
+        }
+        memset(&item->answer, 0, sizeof(item->answer));
+        client_table_release(table, item->slot);
 }
 
 int client_table_init(struct client_table *table, uint32_t n_slots)
@@ -101,8 +127,6 @@ int client_table_init(struct client_table *table, uint32_t n_slots)
         *table = (struct client_table){
                 .n_slots = n_slots,
                 .free_first = CLIENT_SLOT_NONE,
-                .done_first = CLIENT_SLOT_NONE,
-                .done_last = CLIENT_SLOT_NONE,
         };
         table->slots = calloc(n_slots, sizeof(*table->slots));
         if (!table->slots) {
@@ -116,9 +140,11 @@ int client_table_init(struct client_table *table, uint32_t n_slots)
 
 void client_table_deinit(struct client_table *table)
 {
-        for (uint32_t i = 0; i < table->n_slots; i++) {
-                if (table->slots[i].state == CLIENT_SLOT_DONE)
-                        vmreq_client_answer_deinit(&table->slots[i].answer);
+        struct vmreq_client_answer answer;
+
+        while (table->first) {
+                client_table_take(table, table->first, &answer);
+                vmreq_client_answer_deinit(&answer);
         }
         free(table->slots);
         table->slots = NULL;

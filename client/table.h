@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The calls of one client: message id → slot.  A slot is free, in flight, or holds an answer;
- * answers that nobody has taken are a list in the order of their arrival.  For this room and its
- * unit tests.
+ * The calls of one client: message id → slot.  A slot is free, in flight, or holds a reply.  All
+ * that has arrived and that nobody has taken, replies and messages of their own, is one list in the
+ * order of arrival.  For this room and its unit tests.
  */
 
 #include <stddef.h>
@@ -21,21 +21,30 @@ enum client_slot_state {
         CLIENT_SLOT_DONE,
 };
 
+/* Something that has arrived. */
+struct client_item {
+        struct client_item *next, *prev;
+        uint32_t slot; /* whose reply it is; CLIENT_SLOT_NONE: a message, on the heap */
+        size_t held;   /* bytes that it is charged with */
+        struct vmreq_client_answer answer;
+};
+
 struct client_slot {
-        uint32_t next, prev; /* FREE: the next free one.  DONE: neighbours on the list of answers */
+        uint32_t next; /* FREE: the next free one */
         uint16_t generation;
-        uint8_t state;                     /* enum client_slot_state */
-        size_t held;                       /* DONE: bytes that its answer is charged with */
-        struct vmreq_client_answer answer; /* DONE */
+        uint8_t state;     /* enum client_slot_state */
+        uint64_t n_chunks; /* in flight: those that came */
+        uint64_t sent_at;  /* in flight: where its frame ends in all that this connection sends */
+        struct client_item item; /* DONE */
 };
 
 struct client_table {
         struct client_slot *slots;
         uint32_t n_slots;
-        uint32_t free_first;            /* CLIENT_SLOT_NONE: the table is full */
-        uint32_t done_first, done_last; /* CLIENT_SLOT_NONE: no answer is there */
-        uint32_t n_pending;             /* FORGOTTEN ones not counted */
-        size_t held_bytes;              /* of all answers */
+        uint32_t free_first;              /* CLIENT_SLOT_NONE: the table is full */
+        struct client_item *first, *last; /* what has arrived; NULL: nothing */
+        uint32_t n_pending;               /* FORGOTTEN ones not counted */
+        size_t held_bytes;                /* of all that has arrived */
 };
 
 /* `n_slots` in 1..CLIENT_SLOTS_MAX.  0 or -ENOMEM. */
@@ -49,14 +58,17 @@ uint32_t client_table_msgid(const struct client_table *table, uint32_t index);
 uint32_t client_table_find(const struct client_table *table, uint32_t msgid);
 
 /* free_first → PENDING; it must be there. */
-void client_table_start(struct client_table *table);
+void client_table_start(struct client_table *table, uint64_t sent_at);
 /* PENDING → FORGOTTEN. */
 void client_table_forget(struct client_table *table, uint32_t index);
 /* PENDING → DONE; the answer is moved into it and charged with `bytes`. */
 void client_table_complete(struct client_table *table, uint32_t index,
                            const struct vmreq_client_answer *answer, size_t bytes);
-/* DONE → FREE; the answer is moved out. */
-void client_table_take(struct client_table *table, uint32_t index,
+/* A message that is no reply; the answer is moved, unless -ENOMEM. */
+int client_table_add(struct client_table *table, const struct vmreq_client_answer *answer,
+                     size_t bytes);
+/* Takes an item off the list, and its answer out; DONE → FREE. */
+void client_table_take(struct client_table *table, struct client_item *item,
                        struct vmreq_client_answer *ret_answer);
 /* FORGOTTEN → FREE. */
 void client_table_release(struct client_table *table, uint32_t index);

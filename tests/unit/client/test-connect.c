@@ -217,7 +217,7 @@ static void test_config(void **state)
                 {.size = sizeof(struct vmreq_client_config), .output_bytes_max = 1024},
                 {.size = sizeof(struct vmreq_client_config), .answer_bytes_max = 1},
                 {.size = sizeof(struct vmreq_client_config), .calls_max = 65536},
-                {.size = sizeof(struct vmreq_client_config), .flags = 2},
+                {.size = sizeof(struct vmreq_client_config), .flags = 0x10},
         };
         vmreq_client *client = NULL;
         char text[64];
@@ -237,12 +237,149 @@ static void test_config(void **state)
         }
 }
 
+/* What the greeting asks for beside maps. */
+static void test_greeting_asks(void **state)
+{
+        struct vmreq_client_config config = VMREQ_CLIENT_CONFIG_INIT;
+        vmreq_client *client = NULL;
+        struct server server;
+
+        (void)state;
+        server_start(&server, "\xc0\x80", 2);
+        config.flags = VMREQ_CLIENT_TAKE_COMPLETED;
+        assert_int_equal(vmreq_client_connect(server.path, &config, &client, NULL, 0), 0);
+        vmreq_client_free(client);
+        server_join(&server);
+        assert_non_null(memmem(server.seen, server.seen_len,
+                               "\xa9"
+                               "completed\xc3",
+                               11));
+}
+
+/* ---- a new connection ---- */
+
+static void expect_lost(vmreq_client *client, uint32_t msgid, uint32_t ran)
+{
+        struct vmreq_client_answer answer;
+
+        assert_int_equal(vmreq_client_next(client, 0, &answer), 0);
+        assert_int_equal(answer.kind, VMREQ_CLIENT_REPLY);
+        assert_int_equal(answer.msgid, msgid);
+        assert_int_equal(answer.failed, 1);
+        assert_string_equal(answer.name, "LOST");
+        assert_int_equal(answer.ran, ran);
+        vmreq_client_answer_deinit(&answer);
+}
+
+/*
+ * Calls in flight are answered as lost, those that never left as not run; replies that had come
+ * stay; forgotten ones make no noise; the new connection works, and its ids are new ones.
+ */
+static void test_reconnect(void **state)
+{
+        struct vmreq_client_answer answer;
+        uint32_t done, sent, unsent, forgotten;
+        vmreq_client *client;
+        int fd, fds[2];
+
+        (void)state;
+        client = peer_client(NULL, &fd);
+        done = peer_submit(client);
+        sent = peer_submit(client);
+        forgotten = peer_submit(client);
+        peer_reply(fd, done, 1);
+        assert_int_equal(vmreq_client_process(client), 0);
+        assert_int_equal(vmreq_client_forget(client, forgotten), 0);
+        unsent = peer_submit(client);
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        assert_int_equal(vmreq_client_reconnect(client, fds[0], NULL, 0), 0);
+        assert_int_equal(vmreq_client_fd(client), fds[0]);
+        close(fd);
+        assert_int_equal(vmreq_client_next(client, 0, &answer), 0);
+        peer_expect(&answer, done, 1);
+        vmreq_client_answer_deinit(&answer);
+        expect_lost(client, sent, VMREQ_CLIENT_RAN_MAYBE);
+        expect_lost(client, unsent, VMREQ_CLIENT_RAN_NO);
+        assert_int_equal(vmreq_client_next(client, 0, &answer), VMREQ_CLIENT_E_NOTHING);
+
+        sent = peer_submit(client);
+        peer_reply(fds[1], sent, 5);
+        assert_int_equal(vmreq_client_wait(client, sent, PATIENCE, &answer), 0);
+        peer_expect(&answer, sent, 5);
+        vmreq_client_answer_deinit(&answer);
+        vmreq_client_free(client);
+        close(fds[1]);
+}
+
+/* A path is remembered, and so is who greets; a failure leaves a lost client that can try again. */
+static void test_reconnect_path(void **state)
+{
+        struct vmreq_client_config config = VMREQ_CLIENT_CONFIG_INIT;
+        char name[] = "tester", text[128];
+        vmreq_client *client = NULL;
+        struct server server;
+        uint32_t msgid;
+
+        (void)state;
+        server_start(&server, "\xc0\x80", 2);
+        config.name = name;
+        assert_int_equal(vmreq_client_connect(server.path, &config, &client, NULL, 0), 0);
+        memset(name, 'x', sizeof(name) - 1);
+        assert_int_equal(vmreq_client_submit(client, "x.y", "\x90", 1, &msgid), 0);
+        shutdown(vmreq_client_fd(client), SHUT_RDWR);
+        assert_int_equal(pthread_join(server.thread, NULL), 0);
+
+        assert_int_equal(pthread_create(&server.thread, NULL, serve, &server), 0);
+        server.reply = NULL; /* hangs up on the first */
+        assert_int_equal(vmreq_client_reconnect(client, -1, text, sizeof(text)),
+                         VMREQ_CLIENT_E_LOST);
+        assert_non_null(strstr(text, "closed"));
+        assert_int_equal(pthread_join(server.thread, NULL), 0);
+        assert_int_equal(vmreq_client_submit(client, "x.y", "\x90", 1, &msgid),
+                         VMREQ_CLIENT_E_LOST);
+        expect_lost(client, msgid, VMREQ_CLIENT_RAN_NO);
+        vmreq_client_free(client);
+        server_close(&server);
+}
+
+/* Full of what nobody has taken: said so, the descriptor closed, and possible once it is taken. */
+static void test_reconnect_busy(void **state)
+{
+        struct vmreq_client_config config = VMREQ_CLIENT_CONFIG_INIT;
+        char text[128];
+        vmreq_client *client;
+        uint32_t msgid;
+        int fd, fds[2];
+
+        (void)state;
+        config.calls_max = 1;
+        client = peer_client(&config, &fd);
+        msgid = peer_submit(client);
+        close(fd);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        assert_int_equal(vmreq_client_reconnect(client, fds[0], text, sizeof(text)),
+                         VMREQ_CLIENT_E_BUSY);
+        assert_non_null(strstr(text, "taken"));
+        assert_int_equal(send(fds[1], "x", 1, MSG_NOSIGNAL), -1);
+        close(fds[1]);
+        expect_lost(client, msgid, VMREQ_CLIENT_RAN_NO);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        assert_int_equal(vmreq_client_reconnect(client, fds[0], text, sizeof(text)), 0);
+        assert_int_equal(vmreq_client_reconnect(client, -1, text, sizeof(text)), -EINVAL);
+        (void)peer_submit(client);
+        vmreq_client_free(client);
+        close(fds[1]);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_greeting), cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_hung_up),  cmocka_unit_test(test_silent),
-                cmocka_unit_test(test_nowhere),  cmocka_unit_test(test_config),
+                cmocka_unit_test(test_greeting),       cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_hung_up),        cmocka_unit_test(test_silent),
+                cmocka_unit_test(test_nowhere),        cmocka_unit_test(test_config),
+                cmocka_unit_test(test_greeting_asks),  cmocka_unit_test(test_reconnect),
+                cmocka_unit_test(test_reconnect_path), cmocka_unit_test(test_reconnect_busy),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -255,14 +255,184 @@ static void test_large_answer(void **state)
         free(frame);
 }
 
+/* [2, "vmreq.chunk", [0x10000, seq, seq]] */
+static void send_chunk(int fd, uint8_t seq)
+{
+        char frame[] = "\x93\x02\xabvmreq.chunk\x93\xce\x00\x01\x00\x00\x00\x00";
+
+        frame[sizeof(frame) - 3] = (char)seq;
+        frame[sizeof(frame) - 2] = (char)seq;
+        peer_send(fd, frame, sizeof(frame) - 1);
+}
+
+static vmreq_client *streaming_client(int *ret_fd)
+{
+        struct vmreq_client_config config = VMREQ_CLIENT_CONFIG_INIT;
+
+        config.flags = VMREQ_CLIENT_TAKE_STREAMS;
+        return peer_client(&config, ret_fd);
+}
+
+/* Chunks come before their reply, in order, beside the replies of other calls. */
+static void test_stream(void **state)
+{
+        struct vmreq_client_answer answer;
+        vmreq_client *client;
+        uint32_t a, b;
+        int fd;
+
+        (void)state;
+        client = streaming_client(&fd);
+        a = peer_submit(client);
+        b = peer_submit(client);
+        send_chunk(fd, 0);
+        peer_reply(fd, b, 7);
+        send_chunk(fd, 1);
+        peer_reply(fd, a, 2);
+        for (uint8_t i = 0; i < 4; i++) {
+                assert_int_equal(vmreq_client_next(client, PATIENCE, &answer), 0);
+                if (i == 1) {
+                        peer_expect(&answer, b, 7);
+                } else if (i == 3) {
+                        peer_expect(&answer, a, 2);
+                } else {
+                        assert_int_equal(answer.kind, VMREQ_CLIENT_CHUNK);
+                        assert_int_equal(answer.msgid, a);
+                        assert_int_equal(answer.id, i / 2);
+                        assert_int_equal(answer.value[0], i / 2);
+                }
+                vmreq_client_answer_deinit(&answer);
+        }
+        assert_int_equal(vmreq_client_strays(client), 0);
+        vmreq_client_free(client);
+        close(fd);
+}
+
+/* A chunk that is missing, or comes twice, is not passed over. */
+static void test_stream_gap(void **state)
+{
+        static const uint8_t sequences[2][2] = {{0, 2}, {0, 0}};
+
+        (void)state;
+        for (int i = 0; i < 2; i++) {
+                struct vmreq_client_answer answer;
+                vmreq_client *client;
+                int fd;
+
+                client = streaming_client(&fd);
+                (void)peer_submit(client);
+                send_chunk(fd, sequences[i][0]);
+                send_chunk(fd, sequences[i][1]);
+                assert_int_equal(vmreq_client_next(client, PATIENCE, &answer), 0);
+                vmreq_client_answer_deinit(&answer);
+                assert_int_equal(vmreq_client_next(client, PATIENCE, &answer),
+                                 VMREQ_CLIENT_E_PROTOCOL);
+                assert_non_null(strstr(vmreq_client_reason(client), "left out"));
+                vmreq_client_free(client);
+                close(fd);
+        }
+}
+
+/* Nobody waits for them: chunks of no call, of a forgotten one, or behind the reply. */
+static void test_stream_unwanted(void **state)
+{
+        struct vmreq_client_answer answer;
+        vmreq_client *client;
+        uint32_t a;
+        int fd;
+
+        (void)state;
+        client = streaming_client(&fd);
+        send_chunk(fd, 0);
+        assert_int_equal(vmreq_client_process(client), 0);
+        assert_int_equal(vmreq_client_strays(client), 1);
+        a = peer_submit(client);
+        send_chunk(fd, 0);
+        assert_int_equal(vmreq_client_process(client), 0);
+        assert_int_equal(vmreq_client_forget(client, a), 0);
+        send_chunk(fd, 1);
+        assert_int_equal(vmreq_client_next(client, 0, &answer), VMREQ_CLIENT_E_NOTHING);
+        assert_int_equal(vmreq_client_strays(client), 2);
+        peer_reply(fd, a, 1);
+        send_chunk(fd, 2);
+        assert_int_equal(vmreq_client_next(client, 0, &answer), VMREQ_CLIENT_E_NOTHING);
+        assert_int_equal(vmreq_client_strays(client), 3);
+        vmreq_client_free(client);
+        close(fd);
+}
+
+/* Waiting for the reply of a call leaves its chunks where they are, for next. */
+static void test_stream_waited(void **state)
+{
+        struct vmreq_client_answer answer;
+        vmreq_client *client;
+        uint32_t a;
+        int fd;
+
+        (void)state;
+        client = streaming_client(&fd);
+        a = peer_submit(client);
+        send_chunk(fd, 0);
+        peer_reply(fd, a, 1);
+        assert_int_equal(vmreq_client_wait(client, a, PATIENCE, &answer), 0);
+        peer_expect(&answer, a, 1);
+        vmreq_client_answer_deinit(&answer);
+        assert_int_equal(vmreq_client_next(client, PATIENCE, &answer), 0);
+        assert_int_equal(answer.kind, VMREQ_CLIENT_CHUNK);
+        vmreq_client_answer_deinit(&answer);
+        vmreq_client_free(client);
+        close(fd);
+}
+
+/*
+ * Events are waited for without a call in flight, and a flood of them stops at the bound: what is
+ * held is counted with what holding costs.
+ */
+static void test_events_bounded(void **state)
+{
+        static const char event[] = "\x93\x02\xabvmreq.event\x92\xa1x\x01";
+        static char flood[1000 * (sizeof(event) - 1)];
+        struct vmreq_client_config config = VMREQ_CLIENT_CONFIG_INIT;
+        struct vmreq_client_answer answer;
+        vmreq_client *client;
+        size_t n = 0;
+        int fd;
+
+        (void)state;
+        config.flags = VMREQ_CLIENT_TAKE_EVENTS;
+        config.answer_bytes_max = 65536;
+        client = peer_client(&config, &fd);
+        assert_int_equal(vmreq_client_next(client, 0, &answer), VMREQ_CLIENT_E_TIMEOUT);
+        for (size_t i = 0; i < 1000; i++)
+                memcpy(flood + i * (sizeof(event) - 1), event, sizeof(event) - 1);
+        peer_send(fd, flood, sizeof(flood));
+        assert_int_equal(vmreq_client_process(client), 0);
+        assert_int_equal(vmreq_client_events(client), 0);
+        while (vmreq_client_events(client) == 0) {
+                assert_int_equal(vmreq_client_next(client, 0, &answer), 0);
+                assert_int_equal(answer.kind, VMREQ_CLIENT_EVENT);
+                assert_string_equal(answer.name, "x");
+                vmreq_client_answer_deinit(&answer);
+                n++;
+        }
+        assert_true(n > 0 && n < 1000);
+        for (; vmreq_client_next(client, 0, &answer) == 0; n++)
+                vmreq_client_answer_deinit(&answer);
+        assert_int_equal(n, 1000);
+        vmreq_client_free(client);
+        close(fd);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_byte_by_byte), cmocka_unit_test(test_torn),
-                cmocka_unit_test(test_lost),         cmocka_unit_test(test_last_words),
-                cmocka_unit_test(test_hostile),      cmocka_unit_test(test_answered_twice),
-                cmocka_unit_test(test_strays),       cmocka_unit_test(test_flood),
-                cmocka_unit_test(test_large_answer),
+                cmocka_unit_test(test_byte_by_byte),  cmocka_unit_test(test_torn),
+                cmocka_unit_test(test_lost),          cmocka_unit_test(test_last_words),
+                cmocka_unit_test(test_hostile),       cmocka_unit_test(test_answered_twice),
+                cmocka_unit_test(test_strays),        cmocka_unit_test(test_flood),
+                cmocka_unit_test(test_large_answer),  cmocka_unit_test(test_stream),
+                cmocka_unit_test(test_stream_gap),    cmocka_unit_test(test_stream_unwanted),
+                cmocka_unit_test(test_stream_waited), cmocka_unit_test(test_events_bounded),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@ static uint32_t start(struct client_table *table)
         uint32_t index = table->free_first;
 
         assert_int_not_equal(index, CLIENT_SLOT_NONE);
-        client_table_start(table);
+        client_table_start(table, 0);
         return index;
 }
 
@@ -71,20 +71,44 @@ static void test_orders(void **state)
                         complete(&table, slots[orders[o / 6][i]]);
                 assert_int_equal(table.n_pending, 0);
                 assert_int_equal(table.held_bytes, 30);
-                assert_int_equal(table.done_first, slots[orders[o / 6][0]]);
-                assert_int_equal(table.done_last, slots[orders[o / 6][2]]);
+                assert_ptr_equal(table.first, &table.slots[slots[orders[o / 6][0]]].item);
+                assert_ptr_equal(table.last, &table.slots[slots[orders[o / 6][2]]].item);
                 for (int i = 0; i < SLOTS; i++) {
                         uint32_t index = slots[orders[o % 6][i]];
                         uint32_t msgid = client_table_msgid(&table, index);
 
-                        client_table_take(&table, index, &answer);
+                        client_table_take(&table, &table.slots[index].item, &answer);
                         assert_int_equal(answer.msgid, msgid);
                 }
-                assert_int_equal(table.done_first, CLIENT_SLOT_NONE);
-                assert_int_equal(table.done_last, CLIENT_SLOT_NONE);
+                assert_null(table.first);
+                assert_null(table.last);
                 assert_int_equal(table.held_bytes, 0);
         }
         client_table_deinit(&table);
+}
+
+/* Messages and replies are one queue; a message is charged with more than its bytes. */
+static void test_messages(void **state)
+{
+        struct vmreq_client_answer answer = {.kind = VMREQ_CLIENT_EVENT};
+        struct client_table table;
+        uint32_t index;
+
+        (void)state;
+        assert_int_equal(client_table_init(&table, SLOTS), 0);
+        index = start(&table);
+        assert_int_equal(client_table_add(&table, &answer, 100), 0);
+        complete(&table, index);
+        assert_int_equal(client_table_add(&table, &answer, 0), 0);
+        assert_true(table.held_bytes >= 110 + 2 * sizeof(struct client_item));
+        assert_int_equal(table.free_first == index, 0);
+
+        client_table_take(&table, &table.slots[index].item, &answer);
+        assert_int_equal(answer.kind, 0);
+        client_table_take(&table, table.first, &answer);
+        assert_int_equal(answer.kind, VMREQ_CLIENT_EVENT);
+        assert_ptr_equal(table.first, table.last);
+        client_table_deinit(&table); /* with one message in it */
 }
 
 int main(void)
@@ -92,6 +116,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_ids),
                 cmocka_unit_test(test_orders),
+                cmocka_unit_test(test_messages),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,11 +18,11 @@ PAGE = os.path.join(ROOT, "daemon", "vm", "vmreq.3")
 STRICT = ("-fsyntax-only", "-Wall", "-Wextra", "-Wundef", "-Wconversion", "-pedantic-errors", "-Werror")
 
 
-def prototypes(text):
-  """name → list of [return type, parameters …] as words, of all that is marked VMREQ_API."""
+def prototypes(text, mark="VMREQ_API"):
+  """name → list of [return type, parameters …] as words, of all that is marked."""
   found = {}
   text = re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
-  for match in re.finditer(r"^VMREQ_API\s+([^;()]*?)\b(vmreq_\w+)\s*\(([^;]*)\);", text, re.MULTILINE):
+  for match in re.finditer(mark + r"\s+([^;()]*?)\b(vmreq_\w+)\s*\(([^;]*)\);", text, re.MULTILINE):
     found[match[2]] = [words(match[1])] + [words(p) for p in split(match[3])]
   return found
 
