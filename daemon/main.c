@@ -15,8 +15,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log-ids.h"
 #include "base/log.h"
+#include "base/macros.h"
 #include "config.h"
+#include "journal.h"
 #include "modules/modules.h"
 #include "options.h"
 #include "rpc/server.h"
@@ -27,6 +30,9 @@
 
 /* What EMTs get to come out of a callee after every call has been answered. */
 #define STOP_NS (500 * CLOCK_NS_PER_MS)
+
+/* What the log's reader gets to take the last records. */
+#define LOG_FLUSH_NS CLOCK_NS_PER_S
 
 struct daemon {
         struct config config;
@@ -45,16 +51,30 @@ static bool report(const char *what, const char *text)
 
 static void on_module_log(void *ctx, int level, const char *module, const char *text)
 {
+        const struct log_meta meta = {.level = level, LOG_FIELDS(LOG_WORD("VMREQ_MODULE", module))};
+
         (void)ctx;
-        log_line(level, "module %s: %s", module, text);
+        log_write(&meta, "module %s: %s", module, text);
 }
 
 static void on_state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to,
                              const char *reason)
 {
+        const struct log_field fields[] = {
+                LOG_WORD("VMREQ_STATE", vmreq_vm_state_name(to)),
+                LOG_WORD("VMREQ_STATE_BEFORE", vmreq_vm_state_name(from)),
+                LOG_WORD("VMREQ_REASON", reason)};
+        const struct log_meta meta = {
+                .level = LOG_L_NOTICE,
+                .kind = LOG_AUDIT,
+                .id = LOG_ID_STATE,
+                .fields = fields,
+                .n_fields = reason ? ARRAY_SIZE(fields) : ARRAY_SIZE(fields) - 1,
+        };
+
         (void)ctx;
-        log_line(LOG_L_NOTICE, "VM state %s -> %s%s%s", vmreq_vm_state_name(from),
-                 vmreq_vm_state_name(to), reason ? ": " : "", reason ? reason : "");
+        log_write(&meta, "VM state %s -> %s%s%s", vmreq_vm_state_name(from),
+                  vmreq_vm_state_name(to), reason ? ": " : "", reason ? reason : "");
 }
 
 static void on_ready(void *ctx)
@@ -64,7 +84,8 @@ static void on_ready(void *ctx)
 
         (void)snprintf(status, sizeof(status), "VM %s, %u EMTs, serving %.120s",
                        daemon->config.name, daemon->config.cpus, daemon->listening.path);
-        log_line(LOG_L_NOTICE, "ready: %s", status);
+        log_write(&(struct log_meta){.level = LOG_L_NOTICE, .id = LOG_ID_READY}, "ready: %s",
+                  status);
         manager_tell_ready(status);
 }
 
@@ -171,6 +192,19 @@ static bool take_down(struct daemon *daemon)
         return true;
 }
 
+/* From here on nothing that logs waits for who reads the log. */
+static void start_log(void)
+{
+        int r;
+
+        log_init(STDERR_FILENO, LOG_L_INFO);
+        if (journal_is_at(STDERR_FILENO))
+                log_set_sink(journal_write, NULL);
+        r = log_start();
+        if (r)
+                log_line(LOG_L_WARNING, "the log has no thread of its own: %s", strerror(-r));
+}
+
 int main(int argc, char **argv)
 {
         static struct daemon daemon = {.listening = {.fd = -1, .lock_fd = -1}};
@@ -182,8 +216,8 @@ int main(int argc, char **argv)
                 config_deinit(&daemon.config);
                 return status;
         }
-        log_init(STDERR_FILENO, LOG_L_INFO, manager_has_journal());
         (void)signal(SIGPIPE, SIG_IGN);
+        start_log();
 
         ok = open_socket(&daemon) && start_vm(&daemon) && load_modules(&daemon) &&
              start_server(&daemon);
@@ -191,9 +225,12 @@ int main(int argc, char **argv)
                 rpc_server_run(daemon.server);
         if (!take_down(&daemon)) {
                 log_line(LOG_L_WARNING, "leaving with an EMT stuck");
+                (void)log_stop(LOG_FLUSH_NS);
                 _exit(ok ? EXIT_SUCCESS : EXIT_FAILURE);
         }
         if (ok)
                 log_line(LOG_L_NOTICE, "stopped");
+        if (!log_stop(LOG_FLUSH_NS))
+                _exit(ok ? EXIT_SUCCESS : EXIT_FAILURE); /* its thread is stuck in a write */
         return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

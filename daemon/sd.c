@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sd.h"
 
-#include <stdlib.h>
+#include <stddef.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
@@ -31,9 +31,4 @@ void manager_tell_ready(const char *status)
 void manager_tell_stopping(void)
 {
         (void)sd_notify(0, "STOPPING=1\nSTATUS=Draining");
-}
-
-int manager_has_journal(void)
-{
-        return getenv("JOURNAL_STREAM") != NULL;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The service manager's door: the only file that knows libsystemd.  Without one, all of this does
- * nothing. */
+/* The service manager's door.  Without one, all of this does nothing. */
 
 /*
  * The listening socket that the service manager passed: its descriptor, -1 if it passed none, -2 if
@@ -11,6 +10,3 @@ int manager_socket(const char **ret_error);
 
 void manager_tell_ready(const char *status);
 void manager_tell_stopping(void);
-
-/* Does standard error go to the journal (lines then carry a level prefix)? */
-int manager_has_journal(void);

@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 
+#include "rpc/audit.h"
 #include "rpc/peer.h"
 #include "rpc/reply.h"
 #include "rpc/waiter.h"
@@ -67,6 +68,7 @@ void rpc_calls_drain(struct rpc_server *server)
                 if ((events & RPC_CALL_DONE) && !call->finished) {
                         call->finished = true;
                         server->n_open--;
+                        rpc_audit_end(call);
                         answer(call);
                         rpc_call_keep_result(call);
                         if (call->peer && call->peer->paused)

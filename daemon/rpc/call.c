@@ -13,10 +13,12 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "proto/names.h"
+#include "rpc/audit.h"
 #include "rpc/busy.h"
 #include "rpc/call-internal.h"
 #include "rpc/peer.h"
 #include "rpc/reply.h"
+#include "rpc/session.h"
 
 static void refuse_submission(struct rpc_error *error, struct rpc_call *call, int r)
 {
@@ -46,6 +48,8 @@ static const struct sym_symbol *resolve(struct rpc_peer *peer, const struct rpc_
                                            spec->name_len);
         if (symbol && rpc_policy_may_call(peer->rights, symbol))
                 return symbol;
+        if (symbol || rpc_control_find(spec->name, spec->name_len, ~0u))
+                rpc_audit_denied(peer, spec->name, spec->name_len);
         rpc_error_set(error, PROTO_NOT_FOUND, PROTO_RAN_NO,
                       "there is no symbol \"%.*s\" that you may call",
                       (int)MIN(spec->name_len, (size_t)PROTO_NAME_BYTES_MAX), spec->name);
@@ -92,9 +96,7 @@ static void note_caller(struct rpc_call *call, const struct rpc_peer *peer)
 {
         call->caller_pid = peer->identity.pid;
         call->caller_uid = peer->identity.uid;
-        if (call->symbol->def->flags & VMREQ_SYM_CHANGES_STATE)
-                log_line(LOG_L_NOTICE, "%s called by uid %u, pid %d", call->symbol->def->name,
-                         (unsigned)call->caller_uid, (int)call->caller_pid);
+        rpc_audit_begin(call);
 }
 
 static void refuse(struct rpc_peer *peer, const struct rpc_call_spec *spec,

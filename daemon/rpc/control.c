@@ -4,10 +4,12 @@
  * EMT is stuck and every account is full.  Every method is a row of one table, with the right that
  * it needs.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/macros.h"
 #include "proto/message.h"
+#include "rpc/audit.h"
 #include "rpc/call.h"
 #include "rpc/describe.h"
 #include "rpc/peer.h"
@@ -293,10 +295,24 @@ static bool may_cancel(const struct rpc_peer *peer, const struct rpc_call *call)
                (call->kind == RPC_CALL_NO_WAIT && call->caller_uid == peer->identity.uid);
 }
 
+/* Who cancels, in words; another's cancel is recorded. */
+static const char *canceller(const struct rpc_peer *peer, const struct rpc_call *call, char *text,
+                             size_t size)
+{
+        if (call->peer == peer)
+                return "its caller";
+        if (!call->finished)
+                rpc_audit_cancel(call, peer);
+        (void)snprintf(text, size, "uid %u, pid %d", (unsigned)peer->identity.uid,
+                       (int)peer->identity.pid);
+        return text;
+}
+
 static void method_cancel(const struct rpc_request *request)
 {
         const struct proto_value *what = param(request, 0), *msgid = NULL;
         struct rpc_call *call = NULL;
+        char by[48];
 
         if (what && what->type == PROTO_MAP)
                 msgid = proto_value_map_get(what, "msgid");
@@ -308,12 +324,11 @@ static void method_cancel(const struct rpc_request *request)
                 invalid(request, "vmreq.cancel [id] or vmreq.cancel [{\"msgid\": n}]");
                 return;
         }
-        if (!call || !may_cancel(request->peer, call))
+        if (!call || !may_cancel(request->peer, call)) {
                 reply_text(request, "unknown");
-        else
-                reply_text(request,
-                           rpc_call_cancel(call, call->peer == request->peer ? "its caller"
-                                                                             : "another client"));
+                return;
+        }
+        reply_text(request, rpc_call_cancel(call, canceller(request->peer, call, by, sizeof(by))));
 }
 
 /* ---- the table ---- */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log-ids.h"
 #include "base/macros.h"
 #include "rpc/server-internal.h"
 
@@ -70,8 +71,11 @@ void rpc_error_fault(struct rpc_error *error, struct rpc_server *server, enum pr
         rpc_error_vset(error, PROTO_INTERNAL, ran, format, args);
         va_end(args);
         if (log_limit_pass(&server->fault_log, 10, clock_now_ns(), &missed))
-                log_line(LOG_L_ERROR, "fault %llu: %s (%llu more were not logged)",
-                         (unsigned long long)fault, error->text, (unsigned long long)missed);
+                log_write(&(struct log_meta){.level = LOG_L_ERROR,
+                                             .id = LOG_ID_FAULT,
+                                             LOG_FIELDS(LOG_NUMBER("VMREQ_FAULT", fault))},
+                          "fault %llu: %s (%llu more were not logged)", (unsigned long long)fault,
+                          error->text, (unsigned long long)missed);
         len = strlen(error->text);
         (void)snprintf(error->text + len, sizeof(error->text) - len, "; fault %llu of the log",
                        (unsigned long long)fault);

@@ -72,6 +72,7 @@ struct rpc_server {
         uint8_t *scratch;         /* RPC_READ_BYTES, shared by all peers whose input is whole */
         struct log_limit refused_log,
                 fault_log; /* at most so many lines a second: clients can cause them */
+        struct log_limit denied_log[64]; /* by uid; others share one only by chance */
         uint64_t n_faults; /* of ours, each with its number in the log */
         uint64_t refused_notifications;
 

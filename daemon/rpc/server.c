@@ -20,6 +20,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/macros.h"
+#include "rpc/audit.h"
 #include "rpc/call.h"
 #include "rpc/peer.h"
 
@@ -279,10 +280,7 @@ static void name_stuck(const struct rpc_server *server)
         const struct rpc_call *call;
 
         TAILQ_FOREACH (call, &server->calls, server_link)
-                log_line(LOG_L_WARNING,
-                         "still running at exit: %s, request %llu, called by uid %u, pid %d",
-                         call->symbol->def->name, (unsigned long long)call->id,
-                         (unsigned)call->caller_uid, (int)call->caller_pid);
+                rpc_audit_left(call);
 }
 
 void rpc_server_run(struct rpc_server *server)

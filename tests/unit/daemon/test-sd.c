@@ -30,7 +30,6 @@ static int start(void **state)
         (void)unsetenv("LISTEN_PID");
         (void)unsetenv("LISTEN_FDS");
         (void)unsetenv("NOTIFY_SOCKET");
-        (void)unsetenv("JOURNAL_STREAM");
         return 0;
 }
 
@@ -185,14 +184,6 @@ static void test_nobody_to_tell(void **state)
         manager_tell_stopping();
 }
 
-static void test_journal(void **state)
-{
-        (void)state;
-        assert_false(manager_has_journal());
-        assert_int_equal(setenv("JOURNAL_STREAM", "8:1234", 1), 0);
-        (void)manager_has_journal(); /* says what it likes of a stream that is not ours */
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -202,7 +193,6 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_more_than_one, start, end),
                 cmocka_unit_test_setup_teardown(test_notifications, start, end),
                 cmocka_unit_test_setup_teardown(test_nobody_to_tell, start, end),
-                cmocka_unit_test_setup_teardown(test_journal, start, end),
         };
 
         (void)alarm(50);

@@ -95,7 +95,7 @@ void harness_start(struct harness *harness, const struct harness_options *option
         struct rpc_config config;
 
         memset(harness, 0, sizeof(*harness));
-        log_init(getenv("VMREQ_TEST_LOG") ? STDERR_FILENO : -1, LOG_L_INFO, 0);
+        log_init(getenv("VMREQ_TEST_LOG") ? STDERR_FILENO : -1, LOG_L_INFO);
         test_module_reset();
         listen_at(harness);
         new_vm(harness, options);

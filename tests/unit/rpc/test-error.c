@@ -13,7 +13,7 @@ static struct proto_builder out;
 static int start(void **state)
 {
         (void)state;
-        log_init(-1, LOG_L_ERROR, 0);
+        log_init(-1, LOG_L_ERROR);
         proto_builder_init(&out, 65536);
         return 0;
 }
@@ -131,9 +131,9 @@ static void test_faults_are_numbered_and_logged(void **state)
         (void)state;
         assert_non_null(server);
         assert_int_equal(pipe(pipe_fds), 0);
-        log_init(pipe_fds[1], LOG_L_ERROR, 0);
+        log_init(pipe_fds[1], LOG_L_ERROR);
         rpc_error_fault(&error, server, PROTO_RAN_YES, "m.f: %s", "odd");
-        log_init(-1, LOG_L_ERROR, 0);
+        log_init(-1, LOG_L_ERROR);
         n = read(pipe_fds[0], line, sizeof(line) - 1);
         assert_true(n > 0);
         line[n] = '\0';

@@ -23,7 +23,7 @@ static enum rpc_style style;
 static int start(void **state)
 {
         (void)state;
-        log_init(-1, LOG_L_ERROR, 0);
+        log_init(-1, LOG_L_ERROR);
         memset(&server, 0, sizeof(server));
         memset(&call, 0, sizeof(call));
         def = (struct vmreq_symbol){.name = "m.f", .result = VMREQ_T_ANY};

@@ -30,7 +30,7 @@ static int start(void **state)
         const struct rpc_account *over;
 
         (void)state;
-        log_init(-1, LOG_L_ERROR, 0);
+        log_init(-1, LOG_L_ERROR);
         memset(&server, 0, sizeof(server));
         server.config.limits = limits;
         server.config.limits.frame_bytes = 4096;

@@ -275,7 +275,7 @@ static void test_every_allocation_fails_once(void **state)
         size_t left = 0, n;
 
         (void)state;
-        log_init(-1, LOG_L_ERROR, 0);
+        log_init(-1, LOG_L_ERROR);
         for (n = 1; left == 0; n++) {
                 struct client c, after;
 
