@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Records for the journal, at three places of a call's walk: where the policy says no (step 6),
+ * where a call that changes state has been accepted (9), and where its fate is known (13).  All of
+ * it goes to the log's ring of audit records, which other records cannot push out; what a stranger
+ * can cause by himself, denials, is limited for each uid, so that he cannot either.
+ */
 #include "rpc/audit.h"
 
 #include <string.h>

@@ -13,9 +13,9 @@ import lintlib
 DOORS = (
   ("msgpack-c", ("msgpack.h", "msgpack/*", "msgpack.hpp"), r"\bmsgpack_[a-z]\w*\s*\(", ("proto/*.c",)),
   ("libuv", ("uv.h", "uv/*"), None, ("daemon/rpc/*.c", "daemon/rpc/*.h")),
-  ("libsystemd", ("systemd/*",), None, ("daemon/sd.c", "daemon/journal.c")),
   ("the service manager", ("systemd/sd-daemon.h",), r"\bsd_(notify|listen|is)\w*\s*\(", ("daemon/sd.c",)),
   ("the journal", ("systemd/sd-journal.h",), r"\bsd_journal\w*\s*\(", ("daemon/journal.c",)),
+  ("the rest of libsystemd", ("systemd/sd-[!dj]*", "systemd/_*"), None, ("nowhere",)),
   ("KVM", ("linux/kvm.h", "asm/kvm.h"), r"\bKVM_[A-Z]+_[A-Z_]+\b", ("daemon/machine/*",)),
   ("futex", ("linux/futex.h",), r"\b(__NR|SYS)_futex\b", ("daemon/vm/futex.c", "daemon/vm/futex.h")),
   ("dlopen", ("dlfcn.h",), r"\b(dlopen|dlmopen|dlsym|dlclose)\s*\(", ("daemon/symbols/plugin.c",)),
