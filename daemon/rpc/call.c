@@ -37,22 +37,32 @@ static void refuse_submission(struct rpc_error *error, struct rpc_call *call, in
         }
 }
 
-static const struct sym_symbol *resolve(struct rpc_peer *peer, const struct rpc_call_spec *spec,
-                                        struct rpc_error *error)
+/* What the caller may not call is reported, and recorded, exactly like what does not exist: else
+ * the time that it takes would tell which. */
+static void no_such_symbol(struct rpc_peer *peer, const struct rpc_call_spec *spec,
+                           struct rpc_error *error)
 {
-        const struct sym_symbol *symbol = NULL;
-
-        /* What the caller may not call is reported exactly like what does not exist. */
-        if (proto_symbol_name_valid(spec->name, spec->name_len))
-                symbol = sym_registry_find(peer->server->config.registry, spec->name,
-                                           spec->name_len);
-        if (symbol && rpc_policy_may_call(peer->rights, symbol))
-                return symbol;
-        if (symbol || rpc_control_find(spec->name, spec->name_len, ~0u))
+        if (!(rpc_rights_defaults(peer->rights) & RPC_RIGHT_ALL))
                 rpc_audit_denied(peer, spec->name, spec->name_len);
         rpc_error_set(error, PROTO_NOT_FOUND, PROTO_RAN_NO,
                       "there is no symbol \"%.*s\" that you may call",
                       (int)MIN(spec->name_len, (size_t)PROTO_NAME_BYTES_MAX), spec->name);
+}
+
+static const struct sym_symbol *resolve(struct rpc_peer *peer, const struct rpc_call_spec *spec,
+                                        enum rpc_verdict *ret_verdict, struct rpc_error *error)
+{
+        const struct sym_symbol *symbol = NULL;
+
+        *ret_verdict = RPC_VERDICT_DENY;
+        if (proto_symbol_name_valid(spec->name, spec->name_len))
+                symbol = sym_registry_find(peer->server->config.registry, spec->name,
+                                           spec->name_len);
+        if (symbol)
+                *ret_verdict = rpc_policy_verdict(peer->rights, symbol);
+        if (*ret_verdict != RPC_VERDICT_DENY)
+                return symbol;
+        no_such_symbol(peer, spec, error);
         return NULL;
 }
 
@@ -64,15 +74,22 @@ static bool prepare(struct rpc_peer *peer, const struct rpc_call_spec *spec, str
         struct rpc_server *server = peer->server;
         uint64_t timeout_ms =
                 peer->timeout_set ? peer->timeout_ms : server->config.limits.timeout_ms;
-        char text[1024];
+        enum rpc_verdict verdict;
         enum proto_code code;
+        char text[1024];
 
-        call->symbol = resolve(peer, spec, error);
+        call->symbol = resolve(peer, spec, &verdict, error);
         if (!call->symbol)
                 return false;
         rpc_options_init(&call->options, call->symbol->def, timeout_ms);
         code = rpc_options_read(&call->options, spec->options, vmreq_vm_cpus(server->config.vm),
                                 spec->kind == RPC_CALL_SUBMIT, text, sizeof(text));
+        if (code == PROTO_OK && verdict == RPC_VERDICT_LOOK &&
+            !rpc_policy_may_call_so(peer->rights, call->symbol, call->options.cpu,
+                                    call->options.flags)) {
+                no_such_symbol(peer, spec, error);
+                return false;
+        }
         if (code == PROTO_OK)
                 code = rpc_marshal_args(call->symbol, spec->args, spec->frame, spec->frame_len,
                                         spec->args_offset, &call->args, text, sizeof(text));

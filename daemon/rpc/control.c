@@ -4,6 +4,7 @@
  * EMT is stuck and every account is full.  Every method is a row of one table, with the right that
  * it needs.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -90,6 +91,19 @@ static const char *read_wishes(struct rpc_peer *peer, const struct proto_value *
         return NULL;
 }
 
+static const struct {
+        uint32_t right;
+        const char *word;
+} right_words[] = {
+        {RPC_RIGHT_CONNECTED, "connected"},
+        {RPC_RIGHT_OBSERVE, "observe"},
+        {RPC_RIGHT_CONTROL, "control"},
+        {RPC_RIGHT_READ, "read"},
+        {RPC_RIGHT_ALL, "all"},
+};
+
+static uint32_t whole_classes(struct rpc_rights *rights);
+
 static void put_limit(struct proto_builder *out, const char *name, uint64_t value)
 {
         proto_put_text(out, name);
@@ -118,17 +132,9 @@ static void put_limits(struct proto_builder *out, const struct rpc_limits *limit
 
 static void put_identity(struct proto_builder *out, const struct rpc_peer *peer)
 {
-        static const struct {
-                uint32_t right;
-                const char *word;
-        } rights[] = {
-                {RPC_RIGHT_CONNECTED, "connected"},
-                {RPC_RIGHT_OBSERVE, "observe"},
-                {RPC_RIGHT_CONTROL, "control"},
-                {RPC_RIGHT_READ, "read"},
-                {RPC_RIGHT_ALL, "all"},
-        };
-        uint32_t n = 0;
+        uint32_t rights = whole_classes(peer->rights) |
+                          (rpc_rights_defaults(peer->rights) & (RPC_RIGHT_READ | RPC_RIGHT_ALL)),
+                 n = 0;
 
         proto_put_text(out, "you");
         proto_put_map(out, 5);
@@ -139,13 +145,13 @@ static void put_identity(struct proto_builder *out, const struct rpc_peer *peer)
         proto_put_array(out, peer->identity.n_groups);
         for (uint32_t i = 0; i < peer->identity.n_groups; i++)
                 proto_put_uint(out, peer->identity.groups[i]);
-        for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
-                n += (peer->rights & rights[i].right) != 0;
+        for (size_t i = 0; i < ARRAY_SIZE(right_words); i++)
+                n += (rights & right_words[i].right) != 0;
         proto_put_text(out, "rights");
         proto_put_array(out, n);
-        for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
-                if (peer->rights & rights[i].right)
-                        proto_put_text(out, rights[i].word);
+        for (size_t i = 0; i < ARRAY_SIZE(right_words); i++)
+                if (rights & right_words[i].right)
+                        proto_put_text(out, right_words[i].word);
 }
 
 static void method_hello(const struct rpc_request *request)
@@ -291,7 +297,7 @@ static void method_release(const struct rpc_request *request)
  * others'.  A call that nobody collects belongs to its uid. */
 static bool may_cancel(const struct rpc_peer *peer, const struct rpc_call *call)
 {
-        return call->peer == peer || (peer->rights & RPC_RIGHT_CONTROL) ||
+        return call->peer == peer || (rpc_control_may(peer->rights, "vmreq.cancel.others")) ||
                (call->kind == RPC_CALL_NO_WAIT && call->caller_uid == peer->identity.uid);
 }
 
@@ -333,6 +339,8 @@ static void method_cancel(const struct rpc_request *request)
 
 /* ---- the table ---- */
 
+/* What a policy can name, and who has it by default.  Without a function: a part of a method that
+ * is allowed by itself. */
 static const struct {
         const char *name;
         uint32_t right;
@@ -345,19 +353,62 @@ static const struct {
         {"vmreq.wait", RPC_RIGHT_CONNECTED, method_wait},
         {"vmreq.release", RPC_RIGHT_CONNECTED, method_release},
         {"vmreq.cancel", RPC_RIGHT_CONNECTED, method_cancel},
+        {"vmreq.cancel.others", RPC_RIGHT_CONTROL, NULL},
         {"vmreq.symbols", RPC_RIGHT_CONNECTED, rpc_method_symbols},
         {"vmreq.describe", RPC_RIGHT_CONNECTED, rpc_method_describe},
         {"nvim_get_api_info", RPC_RIGHT_CONNECTED, rpc_method_api_info},
         {"vmreq.status", RPC_RIGHT_OBSERVE, rpc_method_status},
 };
 
-rpc_method rpc_control_find(const char *name, size_t len, uint32_t rights)
+static_assert(ARRAY_SIZE(methods) <= RPC_METHODS_MAX, "each has its bit in an identity's rights");
+
+/* The row of that name; ARRAY_SIZE(methods) if there is none. */
+static unsigned find_row(const char *name, size_t len)
 {
+        unsigned i = 0;
+
         /* Most calls are of symbols: two letters tell. */
         if (len < 5 || (name[0] != 'v' && name[0] != 'n'))
-                return NULL;
-        for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
-                if (strlen(methods[i].name) == len && memcmp(methods[i].name, name, len) == 0)
-                        return rights & methods[i].right ? methods[i].method : NULL;
-        return NULL;
+                return ARRAY_SIZE(methods);
+        while (i < ARRAY_SIZE(methods) &&
+               (strlen(methods[i].name) != len || memcmp(methods[i].name, name, len) != 0))
+                i++;
+        return i;
+}
+
+static bool may_use_row(struct rpc_rights *rights, unsigned row)
+{
+        return rpc_policy_may_use(rights, row, methods[row].name, methods[row].right);
+}
+
+rpc_method rpc_control_find(const char *name, size_t len, struct rpc_rights *rights)
+{
+        unsigned row = find_row(name, len);
+
+        return row < ARRAY_SIZE(methods) && may_use_row(rights, row) ? methods[row].method : NULL;
+}
+
+bool rpc_control_may(struct rpc_rights *rights, const char *name)
+{
+        unsigned row = find_row(name, strlen(name));
+
+        return row < ARRAY_SIZE(methods) && may_use_row(rights, row);
+}
+
+uint32_t rpc_control_class(const char *name)
+{
+        unsigned row = find_row(name, strlen(name));
+
+        return row < ARRAY_SIZE(methods) ? methods[row].right : 0;
+}
+
+/* The classes of which they may use everything. */
+static uint32_t whole_classes(struct rpc_rights *rights)
+{
+        uint32_t whole = RPC_RIGHT_CONNECTED | RPC_RIGHT_OBSERVE | RPC_RIGHT_CONTROL;
+
+        for (unsigned row = 0; row < ARRAY_SIZE(methods); row++)
+                if (!may_use_row(rights, row))
+                        whole &= ~methods[row].right;
+        return whole;
 }

@@ -9,6 +9,13 @@
 #define SO_PEERGROUPS 59
 #endif
 
+static int compare_groups(const void *a, const void *b)
+{
+        const gid_t *x = a, *y = b;
+
+        return (*x > *y) - (*x < *y);
+}
+
 /* The length is not known before: asking with too little room tells it. */
 static int read_groups(int fd, struct rpc_identity *identity)
 {
@@ -32,6 +39,7 @@ static int read_groups(int fd, struct rpc_identity *identity)
                         return -E2BIG;
         }
         identity->n_groups = (uint32_t)(len / sizeof(gid_t));
+        qsort(identity->groups, identity->n_groups, sizeof(gid_t), compare_groups);
         return 0;
 }
 
@@ -67,8 +75,6 @@ bool rpc_identity_in_group(const struct rpc_identity *identity, gid_t gid)
 {
         if (identity->gid == gid)
                 return true;
-        for (uint32_t i = 0; i < identity->n_groups; i++)
-                if (identity->groups[i] == gid)
-                        return true;
-        return false;
+        return identity->n_groups && bsearch(&gid, identity->groups, identity->n_groups,
+                                             sizeof(gid), compare_groups) != NULL;
 }

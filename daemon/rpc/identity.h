@@ -14,7 +14,7 @@ struct rpc_identity {
         uid_t uid;
         gid_t gid;
         pid_t pid;
-        gid_t *groups; /* supplementary; owned */
+        gid_t *groups; /* supplementary, ascending; owned */
         uint32_t n_groups;
 };
 

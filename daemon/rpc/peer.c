@@ -96,6 +96,13 @@ struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd)
                 free(peer);
                 return NULL;
         }
+        peer->rights = rpc_rights_get(&server->policy, &peer->identity);
+        if (!peer->rights) {
+                refuse(server, fd, "out of memory");
+                rpc_identity_deinit(&peer->identity);
+                free(peer);
+                return NULL;
+        }
         if (!rpc_quota_open(&server->quota, peer->identity.uid, &peer->account, &over)) {
                 refuse(server, fd,
                        over ? "too many connections" : "too many connections of its uid");
@@ -108,7 +115,6 @@ struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd)
         }
         peer->poll.data = peer;
         peer->number = ++server->next_id;
-        peer->rights = rpc_policy_rights(&server->policy, &peer->identity);
         proto_builder_init(&peer->out, server->config.limits.bytes_per_connection +
                                                2 * server->config.limits.frame_bytes);
         proto_frame_init(&peer->frame, server->config.limits.frame_bytes);
@@ -118,7 +124,7 @@ struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd)
         set_events(peer);
         return peer;
 fail:
-        rpc_identity_deinit(&peer->identity);
+        rpc_rights_put(peer->rights);
         free(peer);
         return NULL;
 }
@@ -175,7 +181,7 @@ void rpc_peer_close(struct rpc_peer *peer)
         recharge_output(peer);
         drop_input(peer);
         rpc_quota_close(&peer->server->quota, &peer->account);
-        rpc_identity_deinit(&peer->identity);
+        rpc_rights_put(peer->rights);
         /* In this order: libuv takes the descriptor out of its set once more, and another thread
          * may have the number by then. */
         uv_close((uv_handle_t *)&peer->poll, on_closed);

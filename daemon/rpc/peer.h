@@ -30,8 +30,8 @@ struct rpc_peer {
         int poll_events; /* what is asked for now */
         uint64_t number; /* of the connection, for logs and for nvim's channel id */
 
-        struct rpc_identity identity;
-        uint32_t rights;
+        struct rpc_identity identity; /* its groups belong to the rights */
+        struct rpc_rights *rights;
         struct rpc_account account;
 
         /* input */

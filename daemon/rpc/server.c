@@ -244,6 +244,7 @@ static int init_handles(struct rpc_server *server)
 int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_server)
 {
         struct rpc_server *server = calloc(1, sizeof(*server));
+        struct rpc_policy_host host;
         int r;
 
         if (!server)
@@ -256,7 +257,9 @@ int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_serv
         TAILQ_INIT(&server->ready);
         TAILQ_INIT(&server->calls);
         server->arena = PROTO_ARENA_NULL;
-        rpc_policy_init(&server->policy);
+        rpc_policy_host_read(&host);
+        rpc_policy_init(&server->policy, &host, config->vm_name, vmreq_vm_cpus(config->vm),
+                        config->registry);
         rpc_quota_init(&server->quota, &server->config.limits);
         server->scratch = malloc(RPC_READ_BYTES);
         r = server->scratch ? uv_loop_init(&server->loop) : -ENOMEM;
@@ -323,6 +326,7 @@ struct rpc_server *rpc_server_free(struct rpc_server *server)
         CHECK(TAILQ_EMPTY(&server->peers) && TAILQ_EMPTY(&server->calls));
         CHECK(atomic_load_explicit(&server->results_held, memory_order_relaxed) == 0);
         rpc_quota_deinit(&server->quota);
+        rpc_policy_deinit(&server->policy);
         proto_arena_deinit(&server->arena);
         free(server->scratch);
         free(server);

@@ -30,5 +30,12 @@ struct rpc_request {
 
 typedef void (*rpc_method)(const struct rpc_request *request);
 
+struct rpc_rights;
+
 /* control.c: the method of that name that somebody with these rights may use; NULL. */
-rpc_method rpc_control_find(const char *name, size_t len, uint32_t rights);
+rpc_method rpc_control_find(const char *name, size_t len, struct rpc_rights *rights);
+/* control.c: may they use what the policy calls `name`: a method, or a part of one such as
+ * "vmreq.cancel.others"? */
+bool rpc_control_may(struct rpc_rights *rights, const char *name);
+/* control.c: the class that `name` has by default, one of RPC_RIGHT_*; 0: there is no such name. */
+uint32_t rpc_control_class(const char *name);

@@ -48,6 +48,7 @@ struct sym_registry {
         size_t n_entries; /* of all modules, draining ones included */
         const struct sym_symbol **list;
         size_t n_list;
+        uint64_t generation;                         /* of the list */
         struct sym_module *modules[SYM_MODULES_MAX]; /* in order of loading */
         size_t n_modules;
 };
@@ -164,6 +165,15 @@ static int compare_symbols(const void *a, const void *b)
         return strcmp((*x)->def->name, (*y)->def->name);
 }
 
+/* The list has changed: the places in it do too. */
+static void list_number(struct sym_registry *registry)
+{
+        registry->generation++;
+        for (size_t i = 0; i < registry->n_list; i++)
+                registry_find(registry, registry->list[i]->def->name, registry->list[i]->name_len)
+                        ->symbol.index = (uint32_t)i;
+}
+
 /* Adds a module's symbols.  False: no memory, and nothing has changed. */
 static bool list_add(struct sym_registry *registry, const struct sym_module *module)
 {
@@ -178,6 +188,7 @@ static bool list_add(struct sym_registry *registry, const struct sym_module *mod
         for (const struct sym_entry *entry = module->entries; entry; entry = entry->next)
                 list[registry->n_list++] = &entry->symbol;
         qsort(list, registry->n_list, sizeof(*list), compare_symbols);
+        list_number(registry);
         return true;
 }
 
@@ -190,6 +201,7 @@ static void list_remove(struct sym_registry *registry, const struct sym_module *
                 if (registry->list[i]->module != module)
                         registry->list[n++] = registry->list[i];
         registry->n_list = n;
+        list_number(registry);
 }
 
 /* ---- modules --------------------------------------------------------------------------------- */
@@ -401,6 +413,11 @@ const struct sym_symbol *const *sym_registry_list(const struct sym_registry *reg
 {
         *ret_n = registry->n_list;
         return registry->list;
+}
+
+uint64_t sym_registry_generation(const struct sym_registry *registry)
+{
+        return registry->generation;
 }
 
 void sym_symbol_pin(const struct sym_symbol *symbol)

@@ -23,6 +23,7 @@ struct sym_symbol {
         bool words;           /* a word function: may go to the engine as words */
         enum vmreq_kind kind; /* words: by result type */
         uint32_t n_required;  /* params without OPTIONAL, all of which come first */
+        uint32_t index;       /* its place in sym_registry_list, for tables beside it */
 };
 
 /* What the table tells its owner (the daemon logs it).  `level` as VMREQ_LOG_*.  Any thread: a
@@ -45,6 +46,8 @@ const struct sym_symbol *sym_registry_find(const struct sym_registry *registry, 
 /* All symbols, ordered by name, borrowed; the array is valid until the next load or unload. */
 const struct sym_symbol *const *sym_registry_list(const struct sym_registry *registry,
                                                   size_t *ret_n);
+/* Grows whenever symbols come or go, and with them the indices of those that stay. */
+uint64_t sym_registry_generation(const struct sym_registry *registry);
 
 /* While pinned, a symbol's module is not unloaded.  Owner thread. */
 void sym_symbol_pin(const struct sym_symbol *symbol);

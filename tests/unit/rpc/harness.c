@@ -228,6 +228,29 @@ void harness_until(struct harness *harness, bool (*condition)(struct rpc_server 
         }
 }
 
+static void become_job(struct rpc_server *server, void *ctx)
+{
+        static const struct rpc_identity identities[] = {
+                [HARNESS_ROOT] = {.uid = 0},
+                [HARNESS_MEMBER] = {.uid = 12345, .gid = 4242},
+                [HARNESS_STRANGER] = {.uid = 12345, .gid = 1},
+        };
+        struct rpc_identity identity = identities[*(enum harness_who *)ctx];
+        struct rpc_peer *peer = TAILQ_FIRST(&server->peers);
+
+        server->policy.host.has_group = true;
+        server->policy.host.vmreq_group = 4242;
+        rpc_rights_put(peer->rights);
+        peer->rights = rpc_rights_get(&server->policy, &identity);
+        CHECK(peer->rights);
+        peer->identity.n_groups = 0; /* they were the other rights' */
+}
+
+void harness_become(struct harness *harness, enum harness_who who)
+{
+        harness_on_loop(harness, become_job, &who);
+}
+
 static void figures_job(struct rpc_server *server, void *ctx)
 {
         *(struct harness_figures *)ctx = (struct harness_figures){

@@ -64,6 +64,11 @@ void harness_loop_go(void);
 void harness_until(struct harness *harness, bool (*condition)(struct rpc_server *, void *),
                    void *ctx);
 
+/* As far as rights go, the one connection that there is becomes root, a member of the group, or
+ * nobody in particular. */
+enum harness_who { HARNESS_ROOT, HARNESS_MEMBER, HARNESS_STRANGER };
+void harness_become(struct harness *harness, enum harness_who who);
+
 /* What the loop thread sees. */
 struct harness_figures {
         uint32_t n_peers, n_calls, n_open;

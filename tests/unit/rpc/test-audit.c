@@ -61,16 +61,6 @@ static int end(void **state)
         return 0;
 }
 
-static void rights_job(struct rpc_server *server, void *ctx)
-{
-        TAILQ_FIRST(&server->peers)->rights = *(uint32_t *)ctx;
-}
-
-static void become(uint32_t rights)
-{
-        harness_on_loop(&h, rights_job, &rights);
-}
-
 static const struct seen *record_of(const char *id, const char *part)
 {
         for (unsigned i = 0; i < atomic_load(&n_seen); i++)
@@ -153,10 +143,15 @@ static void test_denials(void **state)
         char name[160], text[200];
 
         (void)state;
-        become(RPC_RIGHT_CONNECTED);
-        client_send(&c, "[0, 1, 't.none', []]"); /* there is none: nothing was denied */
+        harness_become(&h, HARNESS_ROOT);
+        client_send(&c, "[0, 1, 't.none', []]"); /* nothing is denied to root */
         client_expect_error(&c, 1, "NOT_FOUND", "no", "");
         assert_int_equal(count_of(LOG_ID_DENIED), 0);
+        /* For others what is not there and what is not theirs are one, in time as well. */
+        harness_become(&h, HARNESS_STRANGER);
+        client_send(&c, "[0, 1, 't.none', []]");
+        client_expect_error(&c, 1, "NOT_FOUND", "no", "");
+        expect_field(record_of(LOG_ID_DENIED, "t.none denied"), "VMREQ_SYMBOL", "t.none");
         client_send(&c, "[0, 2, 't.add', [1, 2]]");
         client_expect_error(&c, 2, "NOT_FOUND", "no", "");
         expect_field(record_of(LOG_ID_DENIED, "t.add denied"), "VMREQ_SYMBOL", "t.add");
@@ -176,7 +171,7 @@ static void test_denials(void **state)
 static void test_denials_are_limited(void **state)
 {
         (void)state;
-        become(RPC_RIGHT_CONNECTED);
+        harness_become(&h, HARNESS_STRANGER);
         for (unsigned i = 0; i < 100; i++)
                 client_put(&c, "[0, %u, 't.add', [1, 2]]", i);
         client_flush(&c);

@@ -2,6 +2,7 @@
 /* The broker's own methods, but for describe and status: what they take, and who may use them. */
 #include "unit/rpc/harness.h"
 
+#include "base/check.h"
 #include "rpc/peer.h"
 #include "rpc/session.h"
 
@@ -28,19 +29,6 @@ static int end(void **state)
         harness_end(&h);
         return 0;
 }
-
-static void rights_job(struct rpc_server *server, void *ctx)
-{
-        TAILQ_FIRST(&server->peers)->rights = *(uint32_t *)ctx;
-}
-
-/* The one connection becomes somebody else. */
-static void become(uint32_t rights)
-{
-        harness_on_loop(&h, rights_job, &rights);
-}
-
-#define GROUP (RPC_RIGHT_CONNECTED | RPC_RIGHT_OBSERVE | RPC_RIGHT_READ)
 
 static void test_ping(void **state)
 {
@@ -97,7 +85,7 @@ static void test_hello(void **state)
         assert_int_equal(get(you, "gid")->u, getegid());
         assert_int_equal(get(you, "pid")->u, getpid());
         assert_int_equal(get(you, "rights")->count, 5);
-        become(RPC_RIGHT_CONNECTED);
+        harness_become(&h, HARNESS_STRANGER);
         client_send(&c, "[0, 2, 'vmreq.hello', []]");
         you = get(&client_receive(&c)->items[3], "you");
         assert_int_equal(get(you, "rights")->count, 1);
@@ -202,7 +190,7 @@ static void test_malformed_calls(void **state)
 static void test_rights(void **state)
 {
         (void)state;
-        become(RPC_RIGHT_CONNECTED);
+        harness_become(&h, HARNESS_STRANGER);
         client_send(&c, "[0, 1, 'vmreq.status', []]"); /* like one that does not exist */
         client_expect_error(&c, 1, "NOT_FOUND", "no", "vmreq.status");
         client_send(&c, "[0, 2, 't.open', []]");
@@ -212,7 +200,7 @@ static void test_rights(void **state)
         client_send(&c, "[0, 4, 'vmreq.symbols', []]");
         client_expect(&c, "[1,4,nil,[]]");
         client_sync(&c);
-        become(GROUP);
+        harness_become(&h, HARNESS_MEMBER);
         client_send(&c, "[0, 5, 't.open', [{'level': 9}]]");
         client_expect(&c, "[1,5,nil,9]");
         client_send(&c, "[0, 6, 't.secret', []]");
@@ -228,9 +216,21 @@ static void test_rights(void **state)
         client_send(&c, "[2, 't.mark', [1]]");
         client_sync(&c);
         assert_int_equal(harness_figures(&h).refused_notifications, 1);
-        become(GROUP | RPC_RIGHT_ALL);
+        harness_become(&h, HARNESS_ROOT);
         client_send(&c, "[0, 11, 't.change', []]");
         client_expect(&c, "[1,11,nil,nil]");
+}
+
+/* A rule lets everybody call the module's functions, and do nothing else. */
+static void allow_job(struct rpc_server *server, void *ctx)
+{
+        struct rpc_rules *rules = rpc_rules_new();
+
+        (void)ctx;
+        CHECK(rules && rpc_rules_begin_file(rules, "a.conf") && !rpc_rules_add(rules, "all", 1) &&
+              !rpc_rules_add_symbol(rules, "t.*"));
+        rpc_rules_set_action(rules, true);
+        rpc_policy_replace(&server->policy, &server->policy.host, rules);
 }
 
 /* The id of a call that nobody collects still belongs to who made it. */
@@ -239,7 +239,8 @@ static void test_cancel_of_no_wait(void **state)
         uint64_t id;
 
         (void)state;
-        become(RPC_RIGHT_CONNECTED | RPC_RIGHT_ALL); /* without the right to others' */
+        harness_on_loop(&h, allow_job, NULL);
+        harness_become(&h, HARNESS_STRANGER); /* without the right to others' */
         client_send(&c, "[0, 1, 'vmreq.call', ['t.gate', [], {'cpu': 0}]]");
         gate_wait();
         client_send(&c, "[0, 2, 'vmreq.submit', ['t.mark', [1], {'cpu': 0, 'no_wait': true}]]");
@@ -252,18 +253,37 @@ static void test_cancel_of_no_wait(void **state)
         assert_int_equal(atomic_load(&n_marks), 0);
 }
 
+static void table_job(struct rpc_server *server, void *ctx)
+{
+        struct rpc_identity root = {.uid = 0}, stranger = {.uid = 1, .gid = 1};
+        struct rpc_rights *all = rpc_rights_get(&server->policy, &root),
+                          *few = rpc_rights_get(&server->policy, &stranger);
+
+        *(bool *)ctx = !rpc_control_find("", 0, all) && !rpc_control_find("vmreq", 5, all) &&
+                       !rpc_control_find("vmreq.pingx", 11, all) &&
+                       !rpc_control_find("t.add", 5, all) &&
+                       rpc_control_find("vmreq.ping", 10, few) &&
+                       !rpc_control_find("vmreq.status", 12, few) &&
+                       rpc_control_find("vmreq.status", 12, all) &&
+                       rpc_control_find("nvim_get_api_info", 17, few) &&
+                       /* a right of its own, but no method */
+                       !rpc_control_find("vmreq.cancel.others", 19, all) &&
+                       rpc_control_may(all, "vmreq.cancel.others") &&
+                       !rpc_control_may(few, "vmreq.cancel.others") &&
+                       !rpc_control_may(all, "vmreq.nothing") &&
+                       rpc_control_class("vmreq.cancel.others") == RPC_RIGHT_CONTROL &&
+                       rpc_control_class("t.add") == 0;
+        rpc_rights_put(all);
+        rpc_rights_put(few);
+}
+
 static void test_table(void **state)
 {
+        bool good = false;
+
         (void)state;
-        assert_null(rpc_control_find("", 0, ~0u));
-        assert_null(rpc_control_find("vmreq", 5, ~0u));
-        assert_null(rpc_control_find("vmreq.pingx", 11, ~0u));
-        assert_null(rpc_control_find("t.add", 5, ~0u));
-        assert_null(rpc_control_find("vmreq.ping", 10, 0));
-        assert_non_null(rpc_control_find("vmreq.ping", 10, RPC_RIGHT_CONNECTED));
-        assert_non_null(rpc_control_find("nvim_get_api_info", 17, RPC_RIGHT_CONNECTED));
-        assert_null(rpc_control_find("vmreq.status", 12, RPC_RIGHT_CONNECTED));
-        assert_non_null(rpc_control_find("vmreq.status", 12, RPC_RIGHT_OBSERVE));
+        harness_on_loop(&h, table_job, &good);
+        assert_true(good);
 }
 
 int main(void)
@@ -277,7 +297,7 @@ int main(void)
                 TEST(test_malformed_calls),
                 TEST(test_rights),
                 TEST(test_cancel_of_no_wait),
-                cmocka_unit_test(test_table),
+                TEST(test_table),
         };
 
         return HARNESS_RUN("control", tests);

@@ -133,6 +133,7 @@ static void finds_and_lists(void **state)
         struct sym_registry *registry = new_registry();
         const struct sym_symbol *const *list;
         const struct sym_symbol *symbol;
+        uint64_t generation;
         size_t n;
 
         (void)state;
@@ -140,7 +141,9 @@ static void finds_and_lists(void **state)
         of_b[0].n_params = 2;
         of_b[0].result = VMREQ_T_U32;
         assert_int_equal(add(registry, &mod_b, of_b, 2), SYM_LOAD_OK);
+        generation = sym_registry_generation(registry);
         assert_int_equal(add(registry, &mod_a, of_a, 3), SYM_LOAD_OK);
+        assert_true(sym_registry_generation(registry) > generation);
 
         list = sym_registry_list(registry, &n);
         assert_int_equal(n, 5);
@@ -148,6 +151,7 @@ static void finds_and_lists(void **state)
                 assert_string_equal(list[i]->def->name, in_order[i]);
                 assert_ptr_equal(list[i], find(registry, in_order[i]));
                 assert_int_equal(list[i]->name_len, 3);
+                assert_int_equal(list[i]->index, i);
         }
         symbol = find(registry, "b.z");
         assert_true(symbol->words);
