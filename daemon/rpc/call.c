@@ -178,6 +178,7 @@ bool rpc_call_begin(struct rpc_peer *peer, const struct rpc_call_spec *spec, uin
                 rpc_call_free(call);
                 return false;
         }
+        server->counted.calls++;
         if (ret_id)
                 *ret_id = call->id;
         return true;

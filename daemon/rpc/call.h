@@ -52,6 +52,7 @@ struct rpc_call {
         bool overdue;   /* its time limit passed while it runs */
         bool killed;    /* the drain is over: what fails now fails because of that */
         uint64_t id;
+        uint64_t submitted_ns, deadline_ns; /* deadline_ns 0: none */
         pid_t caller_pid;
         uid_t caller_uid;
         const struct sym_symbol *symbol; /* pinned */

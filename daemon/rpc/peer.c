@@ -57,6 +57,7 @@ static void refuse(struct rpc_server *server, int fd, const char *why)
 {
         uint64_t missed;
 
+        server->counted.peers_refused++;
         if (log_limit_pass(&server->refused_log, 10, vmreq_now(), &missed))
                 log_line(LOG_L_WARNING, "connection refused: %s", why);
         (void)close(fd);
@@ -121,6 +122,7 @@ struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd)
         TAILQ_INIT(&peer->calls);
         TAILQ_INSERT_TAIL(&server->peers, peer, link);
         server->n_peers++;
+        server->counted.peers++;
         set_events(peer);
         return peer;
 fail:

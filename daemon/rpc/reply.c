@@ -45,6 +45,7 @@ static void say_error(const struct rpc_addressee *to, const struct rpc_error *er
 
         if (peer->state == RPC_PEER_CLOSING)
                 return;
+        peer->server->counted.errors[error->code]++;
         put_head(to);
         rpc_error_put(out, error, peer->style);
         proto_put_nil(out);

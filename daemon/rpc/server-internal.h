@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "proto/builder.h"
+#include "proto/codes.h"
 #include "proto/value.h"
 #include "rpc/bridge.h"
 #include "rpc/list.h"
@@ -73,8 +74,13 @@ struct rpc_server {
         struct log_limit refused_log,
                 fault_log; /* at most so many lines a second: clients can cause them */
         struct log_limit denied_log[64]; /* by uid; others share one only by chance */
-        uint64_t n_faults; /* of ours, each with its number in the log */
+        uint64_t n_faults;               /* of ours, each with its number in the log */
         uint64_t refused_notifications;
+        struct {
+                uint64_t peers, peers_refused; /* connections ever taken; turned away at the door */
+                uint64_t calls;                /* accepted */
+                uint64_t errors[_PROTO_CODE_N]; /* answers that were errors */
+        } counted;                              /* for vmreq.stats */
 
         /* Bytes of large results that EMTs have written and the loop has neither charged nor
          * dropped.  Over limits.bytes, functions are refused instead of run. */

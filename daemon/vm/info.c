@@ -125,6 +125,10 @@ int vmreq_emt_stats(vmreq_vm id, uint32_t cpu, struct vmreq_emt_stats *ret_stats
                 for (unsigned i = 0; i < LANE_LEVELS; i++)
                         lane_stats(vm, cpu < vm->cpus ? &vm->emts[cpu].lanes[i] : &vm->any[i],
                                    &ret_stats->lanes[i]);
+                if (cpu < vm->cpus) {
+                        ret_stats->queued_sum_ns = peek(&vm->emts[cpu].queued_sum_ns);
+                        ret_stats->run_sum_ns = peek(&vm->emts[cpu].run_sum_ns);
+                }
                 for (unsigned i = 0; i < VMREQ_HISTOGRAM_N && cpu < vm->cpus; i++) {
                         ret_stats->queued[i] = peek(&vm->emts[cpu].queued_histogram[i]);
                         ret_stats->run[i] = peek(&vm->emts[cpu].run_histogram[i]);

@@ -11,18 +11,24 @@
 #include "vm/step.h"
 
 /* Counters written by one EMT and read by snapshots: relaxed, no read-modify-write needed. */
-static void count(_Atomic uint64_t *counter)
+static void count_by(_Atomic uint64_t *counter, uint64_t n)
 {
-        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
                               memory_order_relaxed);
 }
 
+static void count(_Atomic uint64_t *counter)
+{
+        count_by(counter, 1);
+}
+
 /* Bucket i: 2^i up to 2^(i+1) ns. */
-static void count_time(_Atomic uint64_t *histogram, uint64_t ns)
+static void count_time(_Atomic uint64_t *histogram, _Atomic uint64_t *sum, uint64_t ns)
 {
         unsigned bucket = ns ? 63u - (unsigned)__builtin_clzll(ns) : 0;
 
         count(&histogram[MIN(bucket, VMREQ_HISTOGRAM_N - 1)]);
+        count_by(sum, ns);
 }
 
 /* Takes the oldest live request of a lane and claims it: QUEUED → RUNNING, with a reference of the
@@ -142,9 +148,9 @@ void emt_run(struct emt *emt, struct req *req, uint64_t word)
 
         end = clock_now_ns();
         atomic_store_explicit(&req->end_ns, end, memory_order_relaxed);
-        count_time(emt->queued_histogram,
+        count_time(emt->queued_histogram, &emt->queued_sum_ns,
                    now - MIN(now, atomic_load_explicit(&req->queued_ns, memory_order_relaxed)));
-        count_time(emt->run_histogram, end - now);
+        count_time(emt->run_histogram, &emt->run_sum_ns, end - now);
         emt->current = outer;
         publish_current(emt, outer, outer ? req_load(outer) : 0,
                         outer ? atomic_load_explicit(&outer->start_ns, memory_order_relaxed) : 0);

@@ -52,6 +52,7 @@ struct emt {
         _Atomic uint64_t current_generation;         /* 0: none */
         _Atomic uint64_t current_tag, current_since_ns;
         _Atomic uint64_t done, skipped, sleeps, spins_paid, batches, exits;
+        _Atomic uint64_t queued_sum_ns, run_sum_ns; /* of all that the histograms count */
         _Atomic uint64_t queued_histogram[VMREQ_HISTOGRAM_N], run_histogram[VMREQ_HISTOGRAM_N];
         _Atomic uint32_t ended; /* futex: 1 when the thread is about to return */
 

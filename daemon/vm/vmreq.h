@@ -642,6 +642,7 @@ struct vmreq_emt_stats {
         struct vmreq_lane_stats lanes[2];   /* normal, priority */
         uint64_t queued[VMREQ_HISTOGRAM_N]; /* time queued of the requests that it ran */
         uint64_t run[VMREQ_HISTOGRAM_N];    /* time that they ran */
+        uint64_t queued_sum_ns, run_sum_ns; /* of all that the two count */
 };
 
 VMREQ_API int vmreq_emt_stats(vmreq_vm vm, uint32_t cpu, struct vmreq_emt_stats *ret_stats);

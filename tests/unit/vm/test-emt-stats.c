@@ -146,6 +146,8 @@ static void test_buckets(void **state)
                 after = stats_of(1);
                 assert_int_equal(after.run[bucket_of(row.run_ns)],
                                  before.run[bucket_of(row.run_ns)] + 1);
+                assert_int_equal(after.queued_sum_ns, before.queued_sum_ns + row.queued_ns);
+                assert_int_equal(after.run_sum_ns, before.run_sum_ns + row.run_ns);
                 assert_int_equal(after.queued[bucket_of(row.queued_ns)],
                                  before.queued[bucket_of(row.queued_ns)] + 1);
         }
