@@ -23,26 +23,31 @@
  *   - whoever acts with a handle acts on its generation only;
  *   - a waiter returns only if the request is complete or late, and nobody is left waiting.
  *
+ * Good:   -DLIVES=1 -DWAIT -DEXPIRE
+ * Good:   -DLIVES=1 -DWAIT -DCANCEL -DFULL
+ * Good:   -DLIVES=1 -DCANCEL -DEXPIRE
+ * Good:   -DLIVES=1 -DCLOSE -DEXPIRE
+ * Good:   -DLIVES=1 -DTWICE -DEXPIRE
+ * Good:   -DLIVES=1 -DCANCEL -DCLOSE
  * Good:   -DCANCEL -DFULL
  * Good:   -DEXPIRE -DFULL
  * Good:   -DCLOSE -DFULL
  * Good:   -DWAIT -DFULL
  * Good:   -DTWICE -DFULL
- * Good:   -DCANCEL -DCLOSE
- * Good:   -DLIVES=1 -DCANCEL -DEXPIRE
- * Good:   -DLIVES=1 -DCLOSE -DEXPIRE
- * Good:   -DLIVES=1 -DWAIT -DEXPIRE
- * Good:   -DLIVES=1 -DTWICE -DEXPIRE
- * Good:   -DLIVES=1 -DWAIT -DCANCEL -DFULL
- * Broken: -DCANCEL -DBROKEN_CANCEL
- * Broken: -DCANCEL -DBROKEN_CLAIM
- * Broken: -DCANCEL -DBROKEN_PLACE
- * Broken: -DCANCEL -DBROKEN_GENERATION
- * Broken: -DEXPIRE -DBROKEN_NOTIFYING
- * Broken: -DLIVES=1 -DEXPIRE -DCANCEL -DBROKEN_DUE
- * Broken: -DCLOSE -DFULL -DBROKEN_BACK
- * Broken: -DWAIT -DFULL -DBROKEN_BACK_SILENT
- * Broken: -DWAIT -DBROKEN_BLIND_WAIT
+ * Broken: -DCANCEL -DBROKEN_CANCEL: own life
+ * Broken: -DCANCEL -DBROKEN_GENERATION: place
+ * Broken: -DCANCEL -DBROKEN_CLAIM: run
+ * Broken: -DCANCEL -DBROKEN_PLACE: place
+ * Broken: -DLIVES=1 -DCANCEL -DBROKEN_END_RUNNING: memory
+ * Broken: -DEXPIRE -DBROKEN_NOTIFYING: one completion
+ * Broken: -DLIVES=1 -DEXPIRE -DBROKEN_HOOKS: hooks apart
+ * Broken: -DLIVES=1 -DEXPIRE -DCANCEL -DBROKEN_DUE: nothing left
+ * Broken: -DCLOSE -DFULL -DBROKEN_BACK: answered
+ * Broken: -DWAIT -DFULL -DBROKEN_BACK_SILENT: nobody waits
+ * Broken: -DWAIT -DBROKEN_BLIND_WAIT: nobody waits
+ * Broken: -DLIVES=1 -DWAIT -DBROKEN_WAIT_REF: kept
+ * Broken: -DTWICE -DBROKEN_TWICE: references
+ * Broken: -DBROKEN_PUT_FIRST: fresh
  */
 #ifndef LIVES
 #define LIVES 2
@@ -68,7 +73,15 @@
 #define REF 256
 #define REFS(w) (((w) >> 8) & 15)
 #define GEN(w) ((w) >> 12)
+#ifndef BROKEN_GENERATION
 #define NEXT_LIFE(w) ((GEN(w) + 1) << 12)
+#define LIFE_OF(w) GEN(w)
+#define SAME(w, n) (GEN(w) == n)
+#else /* the generation stands still: only the checker knows which life it is */
+#define NEXT_LIFE(w) 0
+#define LIFE_OF(w) lives
+#define SAME(w, n) true
+#endif
 
 /* kinds of actor */
 #define OWNER 0
@@ -85,6 +98,7 @@
 #define BY_TAKE_CLOSED 2
 #define BY_SERVICE 3
 #define BY_CLOSER 4
+#define BY_BACK 5 /* take_back, on its way through req_wake_waiters */
 
 /* the packet, and what stands beside it */
 int word;
@@ -96,9 +110,10 @@ bit parked_waiter;
 
 /* what only the checker sees, per life */
 byte completions[LIVES], releases[LIVES], runs[LIVES], recycled[LIVES], fate[LIVES];
-bit accepted[LIVES], refused[LIVES];
+bit accepted[LIVES];
 bit in_callee, in_hook, in_complete;
 byte ended; /* actors that are through */
+byte lives; /* that are over */
 byte places;
 
 #ifdef EXPIRE
@@ -128,8 +143,8 @@ own:
         atomic {
                 pooled -> pooled = 0;
                 w = word;
-                n = GEN(w);
-                assert(STATE(w) == FREE && REFS(w) == 0)
+                n = LIFE_OF(w);
+                assert(STATE(w) == FREE && REFS(w) == 0) /* claim: fresh */
         }
 s_new_place:
         place = 0;
@@ -138,7 +153,7 @@ s_new_word:
 own_ref: /* vmreq_queue's own reference: req_find, req_ref */
         atomic {
                 if
-                :: GEN(word) != n || STATE(word) != ALLOCATED -> goto own_next /* freed by somebody else */
+                :: !SAME(word, n) || STATE(word) != ALLOCATED -> goto own_next /* freed by somebody else */
                 :: else -> word = word + REF
                 fi
         }
@@ -147,7 +162,7 @@ own_queue:
 s_queue_swap:
         atomic {
                 if
-                :: STATE(w) != ALLOCATED -> assert(false)
+                :: STATE(w) != ALLOCATED -> assert(false) /* sanity */
                 :: STATE(w) == ALLOCATED && word == w -> word = WITH(w, QUEUED)
                 :: STATE(w) == ALLOCATED && word != w -> w = word; goto s_queue_swap
                 fi;
@@ -206,21 +221,17 @@ s_back_swap:
                 fi;
 #else
                 if
-                :: STATE(w) != QUEUED || GEN(w) != n -> goto own_unref
-                :: STATE(w) == QUEUED && GEN(w) == n && word == w -> word = WITH(w, ALLOCATED)
-                :: STATE(w) == QUEUED && GEN(w) == n && word != w -> w = word; goto s_back_swap
+                :: STATE(w) != QUEUED || !SAME(w, n) -> goto own_unref
+                :: STATE(w) == QUEUED && SAME(w, n) && word == w -> word = WITH(w, ALLOCATED)
+                :: STATE(w) == QUEUED && SAME(w, n) && word != w -> w = word; goto s_back_swap
                 fi;
 #endif
                 accepted[n] = 0;
-                refused[n] = 1
-        }
 #ifndef BROKEN_BACK_SILENT
-back_wake:
-        if
-        :: w & F_WAITED -> parked_waiter = 0
-        :: else
-        fi;
+                from = BY_BACK;
+                goto s_waiters_futex
 #endif
+        }
 own_unref:
         unrefs = 1;
         goto s_unref_load;
@@ -240,7 +251,7 @@ s_find_load:
         atomic {
                 w = word;
                 if
-                :: GEN(w) != n || STATE(w) == FREE ->
+                :: !SAME(w, n) || STATE(w) == FREE ->
                         if
                         :: kind == OWNER -> goto own_next
                         :: kind != OWNER -> goto end_through
@@ -262,13 +273,20 @@ s_find_load:
 s_disown_swap:
         atomic {
                 if
-                :: GEN(w) != n || !(w & F_OWNED) ->
+#ifdef BROKEN_TWICE
+                :: !SAME(w, n) ->
+#else
+                :: !SAME(w, n) || !(w & F_OWNED) ->
+#endif
                         if
                         :: kind == OWNER -> goto own_next
                         :: kind != OWNER -> goto end_through
                         fi
-                :: GEN(w) == n && (w & F_OWNED) && word != w -> w = word; goto s_disown_swap
-                :: GEN(w) == n && (w & F_OWNED) && word == w -> word = w & ~F_OWNED
+                :: else ->
+                        if
+                        :: word != w -> w = word; goto s_disown_swap
+                        :: word == w -> word = w & ~F_OWNED
+                        fi
                 fi;
                 unrefs = 1;
                 failed = 1; /* that is, done: what follows the unref */
@@ -280,17 +298,21 @@ s_cancel_again:
         atomic {
                 w = word;
 #ifdef BROKEN_CANCEL
-                n = GEN(w); /* whatever runs there now */
+                n = LIFE_OF(w); /* whatever runs there now */
 #endif
                 goto flag
         }
 
         /* req_flag_running, and what F stands for is told by the kind */
+#ifdef BROKEN_HOOKS
+#define F (kind == SERVICE -> F_LATE | F_CANCEL : F_CANCEL)
+#else
 #define F (kind == SERVICE -> F_LATE | F_CANCEL | F_NOTIFYING : F_CANCEL)
+#endif
 flag:
         atomic {
                 if
-                :: STATE(w) != RUNNING || GEN(w) != n || (w & F) == F ->
+                :: STATE(w) != RUNNING || !SAME(w, n) || (w & F) == F ->
                         if
                         :: kind == SERVICE -> goto end_service
                         :: else -> goto end_through
@@ -304,10 +326,10 @@ s_flag_swap:
                 :: word != w -> w = word; goto flag
                 :: word == w && kind != SERVICE ->
                         word = w | F;
-                        assert(kind == CLOSER || GEN(w) == life);
+                        assert(kind == CLOSER || LIFE_OF(w) == life); /* claim: own life */
                         goto end_through
                 :: word == w && kind == SERVICE ->
-                        assert(!(w & F_NOTIFYING));
+                        assert(!(w & F_NOTIFYING)); /* sanity */
                         word = (w | F) + REF;
                         w = word
                 fi
@@ -321,12 +343,12 @@ overdue_waiters:
         goto s_waiters_futex;
 s_overdue_hook:
         atomic {
-                assert(!in_complete && !releases[n]);
+                assert(!in_complete && !releases[n]); /* claim: hooks apart */
                 in_hook = 1
         }
 overdue_hook_ends:
         atomic {
-                assert(!in_complete && !releases[n]);
+                assert(!in_complete && !releases[n]); /* claim: hooks apart */
                 in_hook = 0
         }
 s_overdue_load:
@@ -341,37 +363,45 @@ s_overdue_swap:
                         state = 0
                 fi;
                 if
+#ifndef BROKEN_HOOKS
                 :: FINAL(w) -> unrefs = 2; goto finish
+#endif
                 :: else -> unrefs = 1; goto s_unref_load
                 fi
         }
 
         /* ---- req_end_queued: w → state, called by `from` ---- */
 end_queued:
-        n = GEN(w);
+        n = LIFE_OF(w);
         next = w; /* the callers' copy */
 s_end_queued_swap:
         atomic {
                 if
-                :: STATE(w) != QUEUED || GEN(w) != n ->
-                        if
-                        :: from == BY_CANCEL -> goto s_cancel_again
-                        :: from == BY_TAKE_DUE -> w = next; next = 0; goto s_take_closed
-                        :: from == BY_TAKE_CLOSED -> w = next; next = 0; goto s_take_claim
-                        :: from == BY_SERVICE -> next = 0; goto s_expire_again
-                        :: from == BY_CLOSER -> next = 0; goto close_again
-                        fi
-#ifdef BROKEN_CLAIM
-                :: STATE(w) == QUEUED && GEN(w) == n ->
-                        word = WITH(word, state) + REF;
+#ifdef BROKEN_END_RUNNING
+                :: (STATE(w) != QUEUED && STATE(w) != RUNNING) || !SAME(w, n) ->
 #else
-                :: STATE(w) == QUEUED && GEN(w) == n && word != w -> w = word; goto s_end_queued_swap
-                :: STATE(w) == QUEUED && GEN(w) == n && word == w ->
-                        word = WITH(w, state) + REF;
+                :: STATE(w) != QUEUED || !SAME(w, n) ->
 #endif
+                        if
+                        :: from == BY_CANCEL -> next = 0; state = 0; goto s_cancel_again
+                        :: from == BY_TAKE_DUE -> w = next; next = 0; from = 0; state = 0; goto s_take_closed
+                        :: from == BY_TAKE_CLOSED -> w = next; next = 0; from = 0; state = 0; goto s_take_claim
+                        :: from == BY_SERVICE -> next = 0; from = 0; state = 0; goto s_expire_again
+                        :: from == BY_CLOSER -> next = 0; from = 0; state = 0; goto close_again
+                        fi
+                :: else ->
+                        if
+#ifndef BROKEN_CLAIM
+                        :: word != w -> w = word; goto s_end_queued_swap
+                        :: word == w
+#else
+                        :: w = word
+#endif
+                        fi;
+                        word = WITH(w, state) + REF;
                         w = word;
                         next = 0;
-                        assert(from != BY_CANCEL || n == life);
+                        assert(from != BY_CANCEL || n == life); /* claim: own life */
                         unrefs = 1;
                         state = 0
                 fi
@@ -380,11 +410,14 @@ s_end_queued_swap:
         /* ---- req_finish: w is the final word, unrefs what to give back ---- */
 finish:
         atomic {
-                n = GEN(w);
-                assert(FINAL(w) && fate[n] == 0);
+                n = LIFE_OF(w);
+                assert(FINAL(w)); /* sanity */
+                assert(fate[n] == 0); /* claim: one completion */
                 fate[n] = STATE(w);
-                assert((runs[n] == 1) == (STATE(w) == COMPLETED) && !in_callee);
-                from = 255;
+#ifndef BROKEN_END_RUNNING
+                assert((runs[n] == 1) == (STATE(w) == COMPLETED) && !in_callee); /* claim: run */
+#endif
+                from = 0;
                 if
                 :: !HAS_DEADLINE -> goto s_waiters_futex
                 :: HAS_DEADLINE
@@ -409,39 +442,44 @@ s_waiters_futex:
                 fi;
                 if
                 :: kind == SERVICE && state == SERVICE -> goto s_overdue_hook
+                :: from == BY_BACK -> from = 0; goto own_unref
                 :: else
                 fi
         }
 s_hook_complete:
         atomic {
-                assert(!in_hook && !in_callee && !releases[n]);
+                assert(!in_hook && !releases[n]); /* claim: hooks apart */
                 completions[n]++;
-                assert(completions[n] == 1);
+                assert(completions[n] == 1); /* claim: one completion */
                 in_complete = 1
         }
 s_hook_release:
         atomic {
                 in_complete = 0;
-                assert(!in_hook && !in_callee && completions[n] == 1);
+                assert(!in_hook); /* claim: hooks apart */
                 releases[n]++;
-                assert(releases[n] == 1)
+                assert(releases[n] == 1) /* claim: one completion */
         }
 
         /* ---- req_unref, `unrefs` times ---- */
 s_unref_load:
         w = word;
+#ifdef BROKEN_PUT_FIRST
+        if
+        :: REFS(w) == 1 && (FINAL(w) || STATE(w) == ALLOCATED) -> pooled = 1
+        :: else
+        fi;
+#endif
 s_unref_swap:
         atomic {
-                assert(REFS(w) > 0 || word != w);
+                assert(REFS(w) > 0 || word != w); /* claim: references */
                 if
                 :: word != w -> w = word; goto s_unref_swap
                 :: word == w && REFS(w) == 1 && (FINAL(w) || STATE(w) == ALLOCATED) ->
-                        word = NEXT_LIFE(w);
-                        recycled[GEN(w)]++;
-                        assert(recycled[GEN(w)] == 1);
-#ifdef BROKEN_GENERATION
-                        word = GEN(w) << 12;
-#endif
+                        recycled[LIFE_OF(w)]++;
+                        assert(recycled[LIFE_OF(w)] == 1); /* sanity */
+                        lives++;
+                        word = NEXT_LIFE(w)
                 :: word == w && !(REFS(w) == 1 && (FINAL(w) || STATE(w) == ALLOCATED)) ->
                         word = w - REF;
                         goto unref_done
@@ -503,20 +541,23 @@ s_take_claim:
                 :: word != w -> w = word; goto s_take_place
                 :: word == w ->
                         word = WITH(w, RUNNING) + REF;
-                        assert(place == p); /* it was pushed, and here */
-                        n = GEN(w);
+                        assert(place == p); /* claim: place */
+                        n = LIFE_OF(w);
                         w = 0; p = 0
                 fi
         }
 callee:
         atomic {
-                assert(fate[n] == 0 && runs[n] == 0 && !releases[n] && accepted[n]);
+#ifndef BROKEN_END_RUNNING
+                assert(fate[n] == 0 && runs[n] == 0 && accepted[n]); /* claim: run */
+#endif
+                assert(!releases[n]); /* claim: memory */
                 runs[n]++;
                 in_callee = 1
         }
 callee_ends:
         atomic {
-                assert(!releases[n] && completions[n] == 0);
+                assert(!releases[n]); /* claim: memory */
                 in_callee = 0
         }
 s_end_running_load:
@@ -557,7 +598,7 @@ s_expire_due_again:
                 state = 0;
                 if
                 :: STATE(w) != RUNNING || due != d || (w & F_LATE) -> goto end_service
-                :: else -> n = GEN(w); goto flag
+                :: else -> n = LIFE_OF(w); goto flag
                 fi
         }
 
@@ -569,13 +610,13 @@ close_word:
                 w = word;
                 if
                 :: STATE(w) == QUEUED -> state = KILLED; from = BY_CLOSER; goto end_queued
-                :: else -> n = GEN(w); goto flag
+                :: else -> n = LIFE_OF(w); goto flag
                 fi
         }
 close_again:
         atomic {
                 w = word;
-                n = GEN(w);
+                n = LIFE_OF(w);
                 goto flag
         }
 
@@ -584,17 +625,20 @@ wait:
 s_ref_swap:
         atomic {
                 if
-                :: GEN(w) != n || STATE(w) == FREE -> goto end_through
-                :: !(GEN(w) != n || STATE(w) == FREE) && word != w -> w = word; goto s_ref_swap
-                :: !(GEN(w) != n || STATE(w) == FREE) && word == w -> word = w + REF
+                :: !SAME(w, n) || STATE(w) == FREE -> goto end_through
+                :: !(!SAME(w, n) || STATE(w) == FREE) && word != w -> w = word; goto s_ref_swap
+                :: !(!SAME(w, n) || STATE(w) == FREE) && word == w ->
+#ifndef BROKEN_WAIT_REF
+                        word = w + REF
+#endif
                 fi
         }
 wait_look:
         atomic {
                 w = word;
-                assert(GEN(w) == n);
+                assert(LIFE_OF(w) == n); /* claim: kept */
                 if
-                :: FINAL(w) || (w & F_LATE) -> assert(fate[n] || (w & F_LATE) || FINAL(w)); goto wait_end
+                :: FINAL(w) || (w & F_LATE) -> goto wait_end
 #ifndef BROKEN_BACK_SILENT
                 :: STATE(w) == ALLOCATED -> goto wait_end
 #endif
@@ -626,6 +670,9 @@ wait_sleep:
         !parked_waiter;
         goto wait_look;
 wait_end:
+#ifdef BROKEN_WAIT_REF
+        goto end_through;
+#endif
         unrefs = 1;
         goto s_unref_load;
 
@@ -687,14 +734,14 @@ init {
         }
         timeout;
         atomic {
-                assert(ended == 1 + N_CANCEL + N_CLOSE + N_WAIT + N_FREE);
+                assert(ended == 1 + N_CANCEL + N_CLOSE + N_WAIT + N_FREE); /* claim: nobody waits */
                 do
                 :: i < LIVES ->
-                        assert(completions[i] == accepted[i] && releases[i] == accepted[i]);
-                        assert(recycled[i] == 1 && runs[i] <= accepted[i]);
+                        assert(completions[i] == accepted[i] && releases[i] == accepted[i]); /* claim: answered */
+                        assert(recycled[i] == 1); /* claim: nothing left */
                         i++
                 :: else -> break
                 od;
-                assert(word == LIVES << 12 && pooled && !due)
+                assert(STATE(word) == FREE && REFS(word) == 0 && lives == LIVES && pooled && !due) /* claim: nothing left */
         }
 }

@@ -20,22 +20,25 @@
  * always given up on; without that bound tickets would grow for ever).  A weak swap's spurious failure is the same as
  * another turn of its loop and is left out.
  *
+ * Good:   -DITEMS0=1 -DITEMS=2 -DPOISONS=1 -DNO_PENDING
+ * Good:   -DPUSHERS=3 -DITEMS=1 -DTAKERS=1 -DPOISONS=1 -DNO_PENDING
+ * Good:   -DITEMS0=1 -DTAKERS=1 -DSTOP
  * Good:   -DITEMS=1 -DPOISONS=1
  * Good:   -DITEMS=1 -DPOISONS=1 -DSTOP -DNO_PENDING
- * Good:   -DITEMS0=1 -DITEMS=2 -DPOISONS=1 -DNO_PENDING
  * Good:   -DITEMS=1 -DSIZE=1 -DCAPACITY=1 -DPOISONS=1 -DNO_PENDING
- * Good:   -DITEMS0=1 -DTAKERS=1
- * Good:   -DITEMS0=1 -DTAKERS=1 -DSTOP
  * Good:   -DPUSHERS=1 -DITEMS=3
- * Good:   -DPUSHERS=3 -DITEMS=1 -DTAKERS=1 -DPOISONS=1 -DNO_PENDING
  * Good:   -DRESERVE -DITEMS0=1 -DTAKERS=1
  * Good:   -DRESERVE -DITEMS=1 -DPOISONS=1 -DNO_PENDING
- * Broken: -DITEMS0=1 -DTAKERS=1 -DBROKEN_LAP
- * Broken: -DITEMS=1 -DTAKERS=1 -DSTOP -DBROKEN_WAIT
- * Broken: -DITEMS=1 -DTAKERS=1 -DBROKEN_EMPTY
- * Broken: -DITEMS=1 -DTAKERS=1 -DSIZE=1 -DCAPACITY=1 -DBROKEN_ROOM
- * Broken: -DITEMS=1 -DTAKERS=1 -DBROKEN_FILL
- * Broken: -DITEMS=1 -DTAKERS=1 -DBROKEN_PLACE
+ * Broken: -DITEMS0=1 -DTAKERS=1 -DBROKEN_LAP: empty
+ * Broken: -DITEMS=1 -DTAKERS=1 -DBROKEN_EMPTY: empty
+ * Broken: -DITEMS=1 -DTAKERS=1 -DBROKEN_FILL: empty
+ * Broken: -DITEMS=1 -DTAKERS=1 -DSTOP -DBROKEN_WAIT: blocked at s_hole_look
+ * Broken: -DITEMS=1 -DTAKERS=1 -DSIZE=1 -DCAPACITY=1 -DBROKEN_ROOM: bounds
+ * Broken: -DITEMS=1 -DTAKERS=1 -DSIZE=1 -DCAPACITY=1 -DBROKEN_STALE: full
+ * Broken: -DITEMS=1 -DPOISONS=1 -DNO_PENDING -DBROKEN_SWAP: once
+ * Broken: -DITEMS=1 -DTAKERS=1 -DNO_PENDING -DBROKEN_PASS_BY: fifo
+ * Broken: -DITEMS=1 -DTAKERS=1 -DBROKEN_PLACE: place
+ * Broken: -DITEMS=1 -DTAKERS=1 -DRESERVE -DBROKEN_KEEP: nothing left
  */
 #ifndef PUSHERS
 #define PUSHERS 2
@@ -87,7 +90,7 @@ byte poisons, takers_over, stop_ticket;
 
 #define FULL_NOW (tail - head + reserved >= CAPACITY)
 #define ROOM(h) (w_tail >= h && w_tail - h + w_reserved < CAPACITY)
-#define BOUNDS assert(head <= tail && tail <= head + CAPACITY)
+#define BOUNDED (head <= tail && tail <= head + CAPACITY)
 
 proctype pusher(byte me)
 {
@@ -122,7 +125,11 @@ s_room_seen:
                 fi
         }
 s_room_head:
+#ifndef BROKEN_STALE
         h = head;
+#else
+        skip; /* an old head passes for the head */
+#endif
 s_room_store:
         atomic {
                 head_seen = h;
@@ -138,7 +145,7 @@ s_tail_again:
         atomic {
                 if
                 :: tail == w_tail && reserved == w_reserved ->
-                        assert(no_room);
+                        assert(no_room); /* claim: full */
                         refused = refused | BIT(item);
                         goto next
                 :: else ->
@@ -155,12 +162,16 @@ s_tail_swap:
                         reserved++;
                         if
                         :: goto s_tail_add
+#ifdef BROKEN_KEEP
+                        :: goto next /* refused elsewhere, and the place is not given back */
+#else
                         :: goto s_tail_unreserve /* the broadcast was refused elsewhere */
+#endif
                         fi
                 :: tail == w_tail && reserved == w_reserved && !reserving ->
                         ticket = tail;
                         tail++;
-                        BOUNDS;
+                        assert(BOUNDED); /* claim: bounds */
                         goto drawn
                 :: else ->
                         w_tail = tail;
@@ -175,7 +186,7 @@ s_tail_add:
         atomic {
                 ticket = tail;
                 tail++;
-                BOUNDS
+                assert(BOUNDED) /* claim: bounds */
         }
 
 drawn:
@@ -217,7 +228,7 @@ s_fill_swap:
                 :: entry[SLOT(ticket)] == old ->
 #endif
                         entry[SLOT(ticket)] = ENTRY(ticket, item + 1);
-                        assert(!(filled & BIT(item)));
+                        assert(!(filled & BIT(item))); /* sanity */
                         filled = filled | BIT(item);
                         completed++;
                         old = 0
@@ -267,6 +278,9 @@ proctype taker()
 {
         byte h, value;
         bit quit;
+#ifdef BROKEN_PASS_BY
+        byte behind;
+#endif
 
 next:
         quit = (over == PUSHERS);
@@ -279,7 +293,7 @@ s_pending_tail:
         atomic {
                 if
                 :: h == tail ->
-                        assert(completed == 0);
+                        assert(completed == 0); /* claim: empty */
                         if
                         :: quit -> goto finished
                         :: else -> h = 0; goto next
@@ -299,7 +313,7 @@ s_take_tail:
         atomic {
                 if
                 :: h == tail ->
-                        assert(completed == 0);
+                        assert(completed == 0); /* claim: empty */
                         h = 0;
                         if
                         :: quit -> goto finished
@@ -318,8 +332,24 @@ s_take_entry:
                 fi
         }
 #ifdef BROKEN_EMPTY
-        assert(completed == 0); /* a hole answered as EMPTY */
+        assert(completed == 0); /* claim: empty */
         goto next;
+#endif
+#ifdef BROKEN_PASS_BY
+        /* the hole is left standing, and what stands behind it taken */
+        atomic {
+                behind = entry[SLOT(h + 1)];
+                if
+                :: h + 1 < tail && ENTRY_CYCLE(behind) == CYCLE(h + 1) && ENTRY_WHAT(behind) != 0 ->
+                        assert((before[ENTRY_WHAT(behind) - 1] & taken) == before[ENTRY_WHAT(behind) - 1]); /* claim: fifo */
+                        taken = taken | BIT(ENTRY_WHAT(behind) - 1);
+                        completed--;
+                        entry[SLOT(h + 1)] = ENTRY(h + 1, 0);
+                        h = 0; value = 0; behind = 0;
+                        goto next
+                :: else -> behind = 0
+                fi
+        }
 #endif
 s_hole_look:
         atomic {
@@ -352,20 +382,23 @@ s_hole_poison:
         }
 s_take_swap:
         atomic {
+#ifdef BROKEN_SWAP
+                head = h; /* a store */
+#endif
                 if
                 :: head != h -> goto s_take_head
                 :: else
                 fi;
                 head++;
-                BOUNDS;
+                assert(BOUNDED); /* claim: bounds */
                 if
                 :: ENTRY_WHAT(value) == 0 -> goto s_take_head
                 :: else
                 fi;
-                assert(!(taken & BIT(ENTRY_WHAT(value) - 1)));
-                assert(filled & BIT(ENTRY_WHAT(value) - 1));
-                assert((before[ENTRY_WHAT(value) - 1] & taken) == before[ENTRY_WHAT(value) - 1]);
-                assert(place[ENTRY_WHAT(value) - 1] == h);
+                assert(!(taken & BIT(ENTRY_WHAT(value) - 1))); /* claim: once */
+                assert(filled & BIT(ENTRY_WHAT(value) - 1)); /* sanity */
+                assert((before[ENTRY_WHAT(value) - 1] & taken) == before[ENTRY_WHAT(value) - 1]); /* claim: fifo */
+                assert(place[ENTRY_WHAT(value) - 1] == h); /* claim: place */
                 taken = taken | BIT(ENTRY_WHAT(value) - 1);
                 completed--;
                 h = 0; value = 0;
@@ -392,5 +425,5 @@ init {
                 i = 0
         }
         (takers_over == TAKERS);
-        assert(completed == 0 && taken == filled && head == tail && reserved == 0)
+        assert(completed == 0 && taken == filled && head == tail && reserved == 0) /* claim: nothing left */
 }
