@@ -96,8 +96,8 @@ int submit_count(struct vm *vm, int result)
         return result;
 }
 
-/* Takes a packet that could not be queued back to ALLOCATED.  False: somebody has ended it already,
- * so it was accepted. */
+/* Takes a packet that could not be queued back to ALLOCATED; who has begun to wait for it meanwhile
+ * is told.  False: somebody has ended it already, so it was accepted. */
 static bool take_back(struct vm *vm, struct req *req)
 {
         VM_STEP(back_load);
@@ -112,6 +112,7 @@ static bool take_back(struct vm *vm, struct req *req)
                         return false;
                 VM_STEP(back_swap);
         } while (!req_swap(req, &word, req_with_state(word, VMREQ_REQ_ALLOCATED)));
+        req_wake_waiters(vm, req, word);
         return true;
 }
 

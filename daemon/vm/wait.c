@@ -19,14 +19,18 @@
 /* How long a foreign waiter looks before it sleeps, when spinning can pay at all. */
 #define WAIT_SPIN_NS 5000u
 
-/* Complete, or as good as: its deadline has passed while it runs. */
+/* Nothing to wait for: it is complete, or its deadline has passed while it runs, or it is not
+ * queued - any more, if there was no room for it. */
 static bool settled(uint64_t word)
 {
-        return req_state_is_final(REQ_STATE(word)) || (word & REQ_F_LATE);
+        return req_state_is_final(REQ_STATE(word)) || (word & REQ_F_LATE) ||
+               REQ_STATE(word) == VMREQ_REQ_ALLOCATED;
 }
 
 static int verdict_of(uint64_t word)
 {
+        if (REQ_STATE(word) == VMREQ_REQ_ALLOCATED)
+                return VMREQ_E_STATE;
         return req_state_is_final(REQ_STATE(word)) ? 0 : VMREQ_E_TIMEOUT;
 }
 
@@ -142,9 +146,7 @@ int vmreq_wait(vmreq_handle handle, uint64_t wait_ns)
         emt = emt_self_of(vm);
         until_ns = wait_ns == VMREQ_FOREVER ? UINT64_MAX : clock_add(clock_now_ns(), wait_ns);
         word = req_load(req);
-        if (REQ_STATE(word) == VMREQ_REQ_ALLOCATED)
-                r = VMREQ_E_STATE;
-        else if (settled(word) || wait_ns == 0)
+        if (settled(word) || wait_ns == 0)
                 r = verdict_of(word);
         else
                 r = emt ? wait_emt(vm, emt, req, until_ns) : wait_foreign(vm, req, until_ns);
