@@ -9,11 +9,13 @@
 #include "config.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/macros.h"
 #include "proto/limits.h"
@@ -29,7 +31,8 @@
 
 void config_init(struct config *config)
 {
-        *config = (struct config){.cpus = 1, .socket_mode = 0660, .limits = RPC_LIMITS_INIT};
+        *config = (struct config){
+                .cpus = 1, .socket_mode = 0660, .limits = RPC_LIMITS_INIT, .emt_stuck_ms = 30000};
         (void)snprintf(config->name, sizeof(config->name), "default");
         (void)snprintf(config->module_directory, sizeof(config->module_directory), "%s",
                        VMREQD_MODULE_DIR);
@@ -87,6 +90,8 @@ static const struct number_key {
         NUMBER("vm", "cpus", cpus, 1, VMREQ_CPUS_MAX),
         NUMBER("vm", "request_slab", slab, 16, VMREQ_SLAB_MAX),
         NUMBER("vm", "lane_capacity", lane_capacity, 1, VMREQ_LANE_MAX),
+        NUMBER("vm", "emt_stuck_ms", emt_stuck_ms, 1, 3600000),
+        NUMBER("vm", "exit_idle_ms", exit_idle_ms, 0, 1000000000),
         NUMBER("limits", "frame_bytes", limits.frame_bytes, 1024, PROTO_FRAME_BYTES_MAX),
         NUMBER("limits", "connections", limits.connections, 1, 1000000),
         NUMBER("limits", "connections_per_uid", limits.connections_per_uid, 1, 1000000),
@@ -118,6 +123,36 @@ static bool set_number(struct config *config, const struct number_key *number, c
         else
                 *(uint64_t *)((char *)config + number->offset) = n;
         return true;
+}
+
+/* Every key whose value is one of two words. */
+static const struct word_key {
+        const char *section, *key;
+        size_t offset; /* of a bool */
+        const char *no, *yes;
+} word_keys[] = {
+#define WORD(section, key, member, no, yes)                                                        \
+        {                                                                                          \
+                section, key, offsetof(struct config, member), no, yes                             \
+        }
+        WORD("vm", "power_on", power_on, "manual", "start"),
+        WORD("vm", "on_off", exit_on_off, "stay", "exit"),
+        WORD("vm", "on_failed", exit_on_failed, "stay", "exit"),
+        WORD("vm", "emt_stuck", restart_on_stuck, "event", "restart"),
+#undef WORD
+};
+
+static bool set_word(struct config *config, const struct word_key *word, const char *value,
+                     char *text, size_t size)
+{
+        bool *to = (bool *)((char *)config + word->offset);
+        char expected[80];
+
+        *to = strcmp(value, word->yes) == 0;
+        if (*to || strcmp(value, word->no) == 0)
+                return true;
+        (void)snprintf(expected, sizeof(expected), "%s or %s", word->no, word->yes);
+        return fail(text, size, word->key, expected, value);
 }
 
 static bool set_path(char *to, const char *key, const char *value, char *text, size_t size)
@@ -204,6 +239,10 @@ bool config_set(struct config *config, const char *section, const char *key, con
                 if (strcmp(section, number_keys[i].section) == 0 &&
                     strcmp(key, number_keys[i].key) == 0)
                         return set_number(config, &number_keys[i], value, text, size);
+        for (size_t i = 0; i < ARRAY_SIZE(word_keys); i++)
+                if (strcmp(section, word_keys[i].section) == 0 &&
+                    strcmp(key, word_keys[i].key) == 0)
+                        return set_word(config, &word_keys[i], value, text, size);
         if (is_vm && strcmp(key, "name") == 0) {
                 if (!proto_vm_name_valid(value))
                         return fail(
@@ -340,4 +379,63 @@ bool config_read_file(struct config *config, const char *path, char *reterr_text
         if (reading.failed)
                 (void)snprintf(reterr_text, size, "%s: %s", path, what);
         return !reading.failed;
+}
+
+/* ---- the settings of a unit ---- */
+
+static bool is_missing(const char *path)
+{
+        return access(path, F_OK) < 0 && errno == ENOENT;
+}
+
+static int is_conf(const struct dirent *entry)
+{
+        size_t len = strlen(entry->d_name);
+
+        return entry->d_name[0] != '.' && len > strlen(".conf") &&
+               strcmp(entry->d_name + len - strlen(".conf"), ".conf") == 0;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+        return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static bool read_drop_ins(struct config *config, const char *directory, char *text, size_t size)
+{
+        struct dirent **entries = NULL;
+        char path[CONFIG_PATH_MAX];
+        int n = scandir(directory, &entries, is_conf, by_name);
+        bool ok = true;
+
+        if (n < 0 && errno != ENOENT) {
+                (void)snprintf(text, size, "%s: %s", directory, strerror(errno));
+                return false;
+        }
+        for (int i = 0; i < n; i++) {
+                if (ok && (size_t)snprintf(path, sizeof(path), "%s/%s", directory,
+                                           entries[i]->d_name) < sizeof(path))
+                        ok = config_read_file(config, path, text, size);
+                free(entries[i]);
+        }
+        free(entries);
+        return ok;
+}
+
+bool config_read_instance(struct config *config, const char *directory, const char *name,
+                          char *reterr_text, size_t size)
+{
+        char path[CONFIG_PATH_MAX];
+
+        if (!config_set(config, "vm", "name", name, reterr_text, size))
+                return false;
+        if ((size_t)snprintf(path, sizeof(path), "%s/%s.conf.d", directory, name) >= sizeof(path)) {
+                (void)snprintf(reterr_text, size, "%s: the path is too long", directory);
+                return false;
+        }
+        path[strlen(path) - 2] = '\0';
+        if (!is_missing(path) && !config_read_file(config, path, reterr_text, size))
+                return false;
+        (void)strcat(path, ".d");
+        return read_drop_ins(config, path, reterr_text, size);
 }

@@ -12,6 +12,7 @@
 #define CONFIG_MODULES_MAX         64
 #define CONFIG_MODULE_SETTINGS_MAX 64
 #define CONFIG_PATH_MAX            1024
+#define CONFIG_DIRECTORY           "/etc/vmreqd"
 
 struct config_module {
         char *name; /* or a path */
@@ -30,6 +31,11 @@ struct config {
         struct config_module modules[CONFIG_MODULES_MAX];
         size_t n_modules;
         struct rpc_limits limits;
+        /* What happens by itself. */
+        bool power_on;                    /* at the start */
+        bool exit_on_off, exit_on_failed; /* when the VM is OFF, or FAILED */
+        bool restart_on_stuck;            /* an EMT that is stuck costs the watchdog */
+        uint64_t emt_stuck_ms, exit_idle_ms;
 };
 
 void config_init(struct config *config);
@@ -38,6 +44,13 @@ void config_deinit(struct config *config);
 /* Reads an INI file over what is set.  False: one line in reterr_text, with file and line number.
  */
 bool config_read_file(struct config *config, const char *path, char *reterr_text, size_t size);
+
+/*
+ * The settings of the unit vmreqd@NAME: NAME itself, then DIRECTORY/NAME.conf if it is there, then
+ * DIRECTORY/NAME.conf.d/ *.conf in the order of their names.  Otherwise as above.
+ */
+bool config_read_instance(struct config *config, const char *directory, const char *name,
+                          char *reterr_text, size_t size);
 
 /* One setting, as from the command line or a file.  False: what was expected, in reterr_text. */
 bool config_set(struct config *config, const char *section, const char *key, const char *value,

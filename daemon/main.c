@@ -9,17 +9,20 @@
  * function may still be using.
  */
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "backoff.h"
 #include "base/clock.h"
 #include "base/log-ids.h"
 #include "base/log.h"
 #include "base/macros.h"
 #include "config.h"
 #include "journal.h"
+#include "manager.h"
 #include "modules/modules.h"
 #include "options.h"
 #include "rpc/server.h"
@@ -30,6 +33,10 @@
 
 /* What EMTs get to come out of a callee after every call has been answered. */
 #define STOP_NS (500 * CLOCK_NS_PER_MS)
+/* The drain's own flushing, STOP_NS, and some to spare. */
+#define LEAVE_MS 5000u
+/* How long the service manager may keep us from leaving by not reading. */
+#define MANAGER_NS (500 * CLOCK_NS_PER_MS)
 
 /* What the log's reader gets to take the last records. */
 #define LOG_FLUSH_NS CLOCK_NS_PER_S
@@ -40,7 +47,8 @@ struct daemon {
         struct rpc_service *service;
         vmreq_vm vm;
         struct sym_registry *registry;
-        struct rpc_server *server;
+        _Atomic(struct rpc_server *) server; /* set once; read by EMTs, too */
+        _Atomic bool vm_failed;              /* and it is to end because of that */
 };
 
 static bool report(const char *what, const char *text)
@@ -57,9 +65,28 @@ static void on_module_log(void *ctx, int level, const char *module, const char *
         log_write(&meta, "module %s: %s", module, text);
 }
 
+static void on_figures(void *ctx, const struct rpc_figures *figures)
+{
+        const struct daemon *daemon = ctx;
+        char status[MANAGER_STATUS_BYTES];
+
+        (void)snprintf(status, sizeof(status), "%s; %u EMTs, %u clients, %u calls",
+                       vmreq_vm_state_name(figures->state), daemon->config.cpus, figures->clients,
+                       figures->calls);
+        manager_tell_status(status);
+}
+
+static void on_alive(void *ctx)
+{
+        (void)ctx;
+        manager_feed();
+}
+
 static void on_state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to,
                              const char *reason)
 {
+        struct daemon *daemon = ctx;
+        struct rpc_server *server;
         const struct log_field fields[] = {
                 LOG_WORD("VMREQ_STATE", vmreq_vm_state_name(to)),
                 LOG_WORD("VMREQ_STATE_BEFORE", vmreq_vm_state_name(from)),
@@ -72,9 +99,18 @@ static void on_state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_
                 .n_fields = reason ? ARRAY_SIZE(fields) : ARRAY_SIZE(fields) - 1,
         };
 
-        (void)ctx;
         log_write(&meta, "VM state %s -> %s%s%s", vmreq_vm_state_name(from),
                   vmreq_vm_state_name(to), reason ? ": " : "", reason ? reason : "");
+        if (!(to == VMREQ_VM_OFF && daemon->config.exit_on_off) &&
+            !(to == VMREQ_VM_FAILED && daemon->config.exit_on_failed))
+                return;
+        /* Relaxed: read after the loop has ended, on its thread, which this asks to end. */
+        if (to == VMREQ_VM_FAILED)
+                atomic_store_explicit(&daemon->vm_failed, true, memory_order_relaxed);
+        /* Acquire: pairs with start_server, which comes before the VM can be switched on. */
+        server = atomic_load_explicit(&daemon->server, memory_order_acquire);
+        if (server)
+                rpc_server_ask_stop(server);
 }
 
 static void on_ready(void *ctx)
@@ -86,13 +122,22 @@ static void on_ready(void *ctx)
                        daemon->config.name, daemon->config.cpus, daemon->listening.path);
         log_write(&(struct log_meta){.level = LOG_L_NOTICE, .id = LOG_ID_READY}, "ready: %s",
                   status);
-        manager_tell_ready(status);
+        backoff_ready();
+        manager_tell_ready();
 }
 
 static void on_stopping(void *ctx)
 {
-        (void)ctx;
-        manager_tell_stopping();
+        const struct daemon *daemon = ctx;
+
+        manager_tell_stopping(daemon->config.limits.drain_ms + LEAVE_MS);
+}
+
+static void on_service_due(void *ctx, uint64_t due_ns)
+{
+        const struct daemon *daemon = ctx;
+
+        rpc_service_wake(daemon->service, due_ns);
 }
 
 static bool start_vm(struct daemon *daemon)
@@ -107,9 +152,9 @@ static bool start_vm(struct daemon *daemon)
         config.slab = daemon->config.slab;
         config.lane_capacity = daemon->config.lane_capacity;
         config.name = "emt";
-        config.service_wake = rpc_service_wake;
+        config.service_wake = on_service_due;
         config.state_changed = on_state_changed;
-        config.ctx = daemon->service;
+        config.ctx = daemon;
         r = vmreq_vm_create(&config, &daemon->vm);
         return r ? report("VM", vmreq_error_name(r)) : true;
 }
@@ -135,6 +180,17 @@ static bool load_modules(struct daemon *daemon)
         return true;
 }
 
+/* As the settings say.  What a guest needs is there once the modules are. */
+static bool power_on(struct daemon *daemon)
+{
+        int r;
+
+        if (!daemon->config.power_on)
+                return true;
+        r = vmreq_vm_change(daemon->vm, VMREQ_EVENT_POWER_ON, 0, NULL, NULL);
+        return r ? report("power on", vmreq_error_name(r)) : true;
+}
+
 static bool start_server(struct daemon *daemon)
 {
         struct rpc_config config = {
@@ -146,13 +202,22 @@ static bool start_server(struct daemon *daemon)
                 .listen_fd = daemon->listening.fd,
                 .on_ready = on_ready,
                 .on_stopping = on_stopping,
+                .on_figures = on_figures,
+                .on_alive = on_alive,
+                .watchdog_ms = sd_door_watchdog_us() / 1000,
+                .watchdog_emts = daemon->config.restart_on_stuck,
+                .emt_stuck_ms = daemon->config.emt_stuck_ms,
+                .exit_idle_ms = daemon->config.exit_idle_ms,
                 .ctx = daemon,
         };
-        int r = rpc_server_new(&config, &daemon->server);
+        struct rpc_server *server;
+        int r = rpc_server_new(&config, &server);
 
         if (r)
                 return report("server", strerror(-r));
-        rpc_server_set_service(daemon->server, daemon->service);
+        rpc_server_set_service(server, daemon->service);
+        /* Release: pairs with on_state_changed. */
+        atomic_store_explicit(&daemon->server, server, memory_order_release);
         return true;
 }
 
@@ -160,7 +225,7 @@ static bool open_socket(struct daemon *daemon)
 {
         const char *error = NULL;
         char text[CONFIG_PATH_MAX + 256];
-        int inherited = manager_socket(&error);
+        int inherited = sd_door_socket(&error);
 
         if (inherited == -2)
                 return report("socket", error);
@@ -208,29 +273,38 @@ static void start_log(void)
 int main(int argc, char **argv)
 {
         static struct daemon daemon = {.listening = {.fd = -1, .lock_fd = -1}};
-        bool check_only, ok;
+        bool check_only, ok, down;
         int status = EXIT_SUCCESS;
 
+        if (!backoff_begin())
+                return EXIT_SUCCESS;
         config_init(&daemon.config);
         if (!options_read(argc, argv, &daemon.config, &check_only, &status) || check_only) {
+                if (check_only)
+                        backoff_end();
                 config_deinit(&daemon.config);
                 return status;
         }
         (void)signal(SIGPIPE, SIG_IGN);
         start_log();
+        if (manager_start() < 0)
+                log_line(LOG_L_WARNING, "no thread to tell the service manager with");
 
         ok = open_socket(&daemon) && start_vm(&daemon) && load_modules(&daemon) &&
-             start_server(&daemon);
+             start_server(&daemon) && power_on(&daemon);
         if (ok)
                 rpc_server_run(daemon.server);
-        if (!take_down(&daemon)) {
-                log_line(LOG_L_WARNING, "leaving with an EMT stuck");
-                (void)log_stop(LOG_FLUSH_NS);
-                _exit(ok ? EXIT_SUCCESS : EXIT_FAILURE);
-        }
+        down = take_down(&daemon);
+        ok = ok && !atomic_load_explicit(&daemon.vm_failed, memory_order_relaxed);
         if (ok)
+                backoff_end();
+        if (!down)
+                log_line(LOG_L_WARNING, "leaving with an EMT stuck");
+        else if (ok)
                 log_line(LOG_L_NOTICE, "stopped");
-        if (!log_stop(LOG_FLUSH_NS))
-                _exit(ok ? EXIT_SUCCESS : EXIT_FAILURE); /* its thread is stuck in a write */
+        manager_stop(MANAGER_NS);
+        /* Its thread may be stuck in a write. */
+        if (!log_stop(LOG_FLUSH_NS) || !down)
+                _exit(ok ? EXIT_SUCCESS : EXIT_FAILURE);
         return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

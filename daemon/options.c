@@ -27,6 +27,8 @@ static const char help[] =
         "  -c, --cpus N           number of vCPUs, and so of EMTs (default: 1)\n"
         "  -m, --module NAME      load a module: a name under the module directory, or a path; repeatable\n"
         "      --module-dir DIR   where modules are looked for by name\n"
+        "  -i, --instance NAME    as the unit vmreqd@NAME: that name, and settings from /etc/vmreqd/NAME.conf\n"
+        "                         and /etc/vmreqd/NAME.conf.d/*.conf, as far as they are there\n"
         "  -f, --config FILE      read settings from an INI file; options on the command line win\n"
         "      --check            check options and configuration, and leave\n"
         "      --version          print the version, and leave\n"
@@ -45,6 +47,7 @@ static const struct option long_options[] = {
         {"cpus", required_argument, NULL, 'c'},
         {"module", required_argument, NULL, 'm'},
         {"module-dir", required_argument, NULL, OPT_MODULE_DIR},
+        {"instance", required_argument, NULL, 'i'},
         {"config", required_argument, NULL, 'f'},
         {"check", no_argument, NULL, OPT_CHECK},
         {"version", no_argument, NULL, OPT_VERSION},
@@ -98,13 +101,15 @@ static bool read_config_option(int argc, char **argv, struct config *config, int
 
         opterr = 1;
         optind = 1;
-        while ((c = getopt_long(argc, argv, "n:s:c:m:f:", long_options, NULL)) != -1) {
+        while ((c = getopt_long(argc, argv, "n:s:c:m:f:i:", long_options, NULL)) != -1) {
                 if (c == '?') {
                         (void)fprintf(stderr, "vmreqd: try 'vmreqd --help'\n");
                         *ret_status = EXIT_USAGE;
                         return false;
                 }
-                if (c == 'f' && !config_read_file(config, optarg, text, sizeof(text))) {
+                if ((c == 'f' && !config_read_file(config, optarg, text, sizeof(text))) ||
+                    (c == 'i' &&
+                     !config_read_instance(config, CONFIG_DIRECTORY, optarg, text, sizeof(text)))) {
                         (void)fprintf(stderr, "vmreqd: %s\n", text);
                         *ret_status = EXIT_FAILURE;
                         return false;
@@ -139,10 +144,10 @@ bool options_read(int argc, char **argv, struct config *config, bool *ret_check_
         if (!read_config_option(argc, argv, config, ret_status))
                 return false;
         optind = 1;
-        while ((c = getopt_long(argc, argv, "n:s:c:m:f:", long_options, NULL)) != -1) {
+        while ((c = getopt_long(argc, argv, "n:s:c:m:f:i:", long_options, NULL)) != -1) {
                 if (c == OPT_CHECK)
                         *ret_check_only = true;
-                else if (c != 'f' && !apply(config, c, optarg, text, sizeof(text))) {
+                else if (c != 'f' && c != 'i' && !apply(config, c, optarg, text, sizeof(text))) {
                         (void)fprintf(stderr, "vmreqd: %s\n", text);
                         *ret_status = EXIT_USAGE;
                         return false;

@@ -2,10 +2,11 @@
 #include "sd.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
-int manager_socket(const char **ret_error)
+int sd_door_socket(const char **ret_error)
 {
         int n = sd_listen_fds(1);
 
@@ -23,12 +24,19 @@ int manager_socket(const char **ret_error)
         return SD_LISTEN_FDS_START;
 }
 
-void manager_tell_ready(const char *status)
+bool sd_door_is_told(void)
 {
-        (void)sd_notifyf(0, "READY=1\nSTATUS=%s", status); /* nobody to tell is no error */
+        return getenv("NOTIFY_SOCKET") != NULL;
 }
 
-void manager_tell_stopping(void)
+void sd_door_tell(const char *state)
 {
-        (void)sd_notify(0, "STOPPING=1\nSTATUS=Draining");
+        (void)sd_notify(0, state); /* nobody to tell is no error */
+}
+
+uint64_t sd_door_watchdog_us(void)
+{
+        uint64_t period = 0;
+
+        return sd_watchdog_enabled(0, &period) > 0 ? period : 0;
 }

@@ -52,6 +52,7 @@ struct rpc_server {
         uv_timer_t service_timer;
         uv_timer_t drain_timer;
         uv_timer_t stall_timer;  /* runs while some peer has a frame under way */
+        uv_timer_t figures_timer, idle_timer, watchdog_timer;
         uv_timer_t accept_timer; /* accepting pauses after descriptors ran out */
         struct rpc_bridge bridge;
         struct rpc_service *service;
@@ -81,6 +82,12 @@ struct rpc_server {
                 uint64_t calls;                /* accepted */
                 uint64_t errors[_PROTO_CODE_N]; /* answers that were errors */
         } counted;                              /* for vmreq.stats */
+
+        struct rpc_figures figures; /* as told last */
+        bool figures_told;
+        uint64_t figures_ns;   /* when */
+        bool watchdog_hungry;  /* some EMT was not fresh at the last look */
+        _Atomic bool stop_asked; /* by rpc_server_ask_stop */
 
         /* Bytes of large results that EMTs have written and the loop has neither charged nor
          * dropped.  Over limits.bytes, functions are refused instead of run. */

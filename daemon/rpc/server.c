@@ -22,7 +22,10 @@
 #include "base/macros.h"
 #include "rpc/audit.h"
 #include "rpc/call.h"
+#include "rpc/figures.h"
+#include "rpc/idle.h"
 #include "rpc/peer.h"
+#include "rpc/watchdog.h"
 
 /* Shared by the submitters (who may be before the server exists) and the loop. */
 struct rpc_service {
@@ -131,6 +134,9 @@ static void on_bridge(uv_async_t *async)
                                                  struct rpc_server, bridge);
 
         rpc_calls_drain(server);
+        /* Acquire: pairs with rpc_server_ask_stop. */
+        if (atomic_load_explicit(&server->stop_asked, memory_order_acquire))
+                rpc_drain_begin(server);
         if (server->service) {
                 /* Acquire: pairs with rpc_service_wake. */
                 uint64_t due = atomic_exchange_explicit(&server->service->due_ns, UINT64_MAX,
@@ -176,6 +182,8 @@ static void on_prepare(uv_prepare_t *prepare)
         /* In this order: what the end of a drain has to say must not wait for the next event. */
         rpc_drain_check(server);
         rpc_server_flush(server);
+        rpc_figures_look(server);
+        rpc_idle_look(server);
 }
 
 static void on_check(uv_check_t *check)
@@ -224,6 +232,9 @@ static int init_handles(struct rpc_server *server)
         r = r ? r : uv_timer_init(loop, &server->service_timer);
         r = r ? r : uv_timer_init(loop, &server->drain_timer);
         r = r ? r : uv_timer_init(loop, &server->accept_timer);
+        r = r ? r : uv_timer_init(loop, &server->figures_timer);
+        r = r ? r : uv_timer_init(loop, &server->idle_timer);
+        r = r ? r : uv_timer_init(loop, &server->watchdog_timer);
         r = r ? r : uv_timer_init(loop, &server->stall_timer);
         r = r ? r : uv_signal_init(loop, &server->sigterm);
         r = r ? r : uv_signal_init(loop, &server->sigint);
@@ -233,6 +244,7 @@ static int init_handles(struct rpc_server *server)
         server->prepare.data = server->check.data = server->idle.data = server;
         server->service_timer.data = server->drain_timer.data = server->accept_timer.data = server;
         server->stall_timer.data = server;
+        server->figures_timer.data = server->idle_timer.data = server->watchdog_timer.data = server;
         server->sigterm.data = server->sigint.data = server;
         r = uv_prepare_start(&server->prepare, on_prepare);
         r = r ? r : uv_check_start(&server->check, on_check);
@@ -291,8 +303,17 @@ void rpc_server_run(struct rpc_server *server)
         loop_of_this_thread = server;
         if (server->config.on_ready)
                 server->config.on_ready(server->config.ctx);
+        rpc_watchdog_start(server);
+        rpc_idle_look(server);
         (void)uv_run(&server->loop, UV_RUN_DEFAULT);
         loop_of_this_thread = NULL;
+}
+
+void rpc_server_ask_stop(struct rpc_server *server)
+{
+        /* Release: pairs with on_bridge. */
+        atomic_store_explicit(&server->stop_asked, true, memory_order_release);
+        (void)uv_async_send(&server->bridge.async);
 }
 
 bool rpc_server_settle(struct rpc_server *server)

@@ -33,6 +33,12 @@ struct rpc_limits {
                 .drain_ms = 10000,                                                                 \
         }
 
+/* How the server is. */
+struct rpc_figures {
+        enum vmreq_vm_state state;
+        uint32_t clients, calls;
+};
+
 struct rpc_config {
         const char *vm_name; /* borrowed for the server's life, like all of this */
         const char *version;
@@ -43,6 +49,14 @@ struct rpc_config {
         /* The loop is about to serve / a stop was asked for / drained, about to leave. */
         void (*on_ready)(void *ctx);
         void (*on_stopping)(void *ctx);
+        /* The figures have changed; at most once a second.  NULL: nobody wants to know. */
+        void (*on_figures)(void *ctx, const struct rpc_figures *figures);
+        /* Twice per watchdog_ms: all is well.  Needed only with watchdog_ms. */
+        void (*on_alive)(void *ctx);
+        uint64_t watchdog_ms;  /* 0: nobody watches */
+        bool watchdog_emts;    /* all is well only while every EMT is fresh */
+        uint64_t emt_stuck_ms; /* how long a request may run whose symbol has no time limit */
+        uint64_t exit_idle_ms; /* without clients, calls and guest it leaves after this; 0: never */
         void *ctx;
 };
 
@@ -56,6 +70,9 @@ int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_serv
  * connections are closed.
  */
 void rpc_server_run(struct rpc_server *server);
+
+/* Any thread, also before the server runs: as SIGTERM. */
+void rpc_server_ask_stop(struct rpc_server *server);
 
 /*
  * After rpc_server_run, and after the EMTs were stopped or found stuck: takes what they finished

@@ -61,10 +61,11 @@ bool emt_has_work(struct emt *emt)
         struct vm *vm = emt->vm;
         bool priority_only = emt_priority_only(vm);
 
-        /* seq_cst on stop and calling: pair with the stores in vmreq_vm_stop and vmreq_rendezvous,
-         * which wake after them. */
+        /* seq_cst on stop, beat and calling: pair with the stores in vmreq_vm_stop,
+         * vmreq_vm_heartbeat and vmreq_rendezvous, which wake after them. */
         VM_STEP(work_flags);
         if (atomic_load_explicit(&emt->stop, memory_order_seq_cst) ||
+            atomic_load_explicit(&emt->beat, memory_order_seq_cst) ||
             atomic_load_explicit(&vm->rendezvous.calling, memory_order_seq_cst))
                 return true;
         VM_STEP(work_own);
@@ -266,7 +267,7 @@ void *emt_main(void *arg)
         tell_started(vm, r);
         /* Acquire: pairs with the store in vmreq_vm_stop. */
         while (r >= 0 && !atomic_load_explicit(&emt->stop, memory_order_acquire)) {
-                rendezvous_join(emt);
+                emt_turn(emt);
                 if (emt_serve(emt, vm->batch, false))
                         continue;
                 if (guest_runnable(emt))
@@ -354,7 +355,7 @@ int vmreq_process(vmreq_vm id, int priority_only)
                 return VMREQ_E_NOT_EMT;
         if (!emt->current && atomic_load_explicit(&emt->stop, memory_order_acquire))
                 return VMREQ_E_CLOSED;
-        rendezvous_join(emt);
+        emt_turn(emt);
         return (int)emt_serve(emt, emt->vm->batch, priority_only);
 }
 

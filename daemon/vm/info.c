@@ -46,6 +46,7 @@ static void emt_info(struct emt *emt, struct vmreq_emt_info *info)
         }
         for (unsigned i = 0; i < LANE_LEVELS; i++)
                 info->depth[i] = lane_depth(&emt->lanes[i]);
+        info->beats = !atomic_load_explicit(&emt->beat, memory_order_relaxed);
         info->done = peek(&emt->done);
         info->skipped = peek(&emt->skipped);
         info->sleeps = peek(&emt->sleeps);

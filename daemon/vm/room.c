@@ -80,7 +80,7 @@ static int wait_emt(struct vm *vm, struct emt *emt, uint32_t seen, uint64_t dead
         if (!nest_enter(emt))
                 return VMREQ_E_DEADLOCK;
         while (!has_changed(&awaited) && clock_now_ns() < deadline_ns) {
-                rendezvous_join(emt);
+                emt_turn(emt);
                 if (emt_serve(emt, 1, false) == 0)
                         emt_halt(emt, has_changed, &awaited, deadline_ns);
         }

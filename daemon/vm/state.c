@@ -205,7 +205,7 @@ static int wait_listeners(struct vm *vm, uint64_t deadline_ns)
 
         /* An EMT serves its priority lanes meanwhile: what the listener waits for may need it. */
         while (emt && !nobody_holds(vm) && clock_now_ns() < deadline_ns) {
-                rendezvous_join(emt);
+                emt_turn(emt);
                 if (emt_serve(emt, 1, true) == 0)
                         emt_halt(emt, nobody_holds, vm, deadline_ns);
         }

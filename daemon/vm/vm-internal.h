@@ -41,6 +41,7 @@ struct emt {
         _Alignas(CACHE_PAIR) struct event event;
         _Atomic uint32_t park; /* bit 0: the permit; above: bumped to make a parker look again */
         _Atomic bool stop;
+        _Atomic bool beat; /* it was asked to show that it turns its loop, and has not since */
         _Atomic uint32_t attached;  /* a thread of the embedder's is this EMT */
         _Atomic uint32_t interrupt; /* vmreq_vcpu_unhalt was called since the guest last ran */
         _Atomic uint64_t lazy_ns; /* when to kick it for a request without POKE; 0: nothing waits */
@@ -198,6 +199,9 @@ void emt_wake(struct emt *emt, bool now);
 void emt_wake_one(struct vm *vm, bool now);
 /* This EMT turns to something else: what waits for ANY is somebody else's. */
 void emt_pass_wake(struct emt *emt);
+/* heartbeat.c: what each turn of an EMT's loop begins with: it shows that it turns, and joins a
+ * rendezvous. */
+void emt_turn(struct emt *emt);
 void emt_wake_all(struct vm *vm);
 /* Makes a callee parked on that EMT look at its cancel flag. */
 void emt_nudge(struct emt *emt);

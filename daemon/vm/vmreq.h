@@ -612,6 +612,7 @@ struct vmreq_emt_info {
         uint64_t since_ns;      /* RUNNING: when that one started */
         vmreq_handle handle;    /* RUNNING: it */
         uint32_t depth[2];      /* own lanes, normal and priority: live and dead places taken */
+        int beats;              /* it has turned its loop since the last vmreq_vm_heartbeat */
         uint64_t done;          /* requests run since creation */
         uint64_t skipped;       /* dead slots passed over */
         uint64_t sleeps, wakes; /* times it slept, times somebody woke it */
@@ -622,6 +623,14 @@ struct vmreq_emt_info {
 };
 
 VMREQ_API int vmreq_emt_info(vmreq_vm vm, uint32_t cpu, struct vmreq_emt_info *ret_info);
+
+/*
+ * Asks every EMT to turn its loop once, out of its sleep and out of the guest; vmreq_emt_info says
+ * later which have.  For watchdogs: it takes no packet and no place in a lane, so full ones do not
+ * matter.  An EMT inside a callee that neither waits nor calls vmreq_process does not turn.  Any
+ * thread, never blocks.  0, or VMREQ_E_HANDLE.
+ */
+VMREQ_API int vmreq_vm_heartbeat(vmreq_vm vm);
 
 /* Bucket i counts times of 2^i up to 2^(i+1) ns; the last one all that are longer. */
 #define VMREQ_HISTOGRAM_N 40u

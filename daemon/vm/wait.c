@@ -122,7 +122,7 @@ static int wait_emt(struct vm *vm, struct emt *emt, struct req *req, uint64_t un
                         word = req_load(req);
                         break;
                 }
-                rendezvous_join(emt);
+                emt_turn(emt);
                 if (emt_serve(emt, 1, false) == 0)
                         emt_halt(emt, req_is_settled, req, until_ns);
         }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -178,6 +179,8 @@ static void test_numbers_at_their_borders(void **state)
                 {"vm", "cpus", "1", "0", "256", "257"},
                 {"vm", "request_slab", "16", "15", "4194304", "4194305"},
                 {"vm", "lane_capacity", "1", "0", "2097152", "2097153"},
+                {"vm", "emt_stuck_ms", "1", "0", "3600000", "3600001"},
+                {"vm", "exit_idle_ms", "0", "-1", "1000000000", "1000000001"},
                 {"limits", "frame_bytes", "1024", "1023", "268435456", "268435457"},
                 {"limits", "connections", "1", "0", "1000000", "1000001"},
                 {"limits", "connections_per_uid", "1", "0", "1000000", "1000001"},
@@ -231,6 +234,69 @@ static void test_no_numbers(void **state)
                         fail_msg("\"%s\" taken", bad[i]);
         assert_true(config_set(&config, "vm", "cpus", "007", text, sizeof(text)));
         assert_int_equal(config.cpus, 7);
+}
+
+static void test_words(void **state)
+{
+        (void)state;
+        assert_false(config.power_on || config.exit_on_off || config.exit_on_failed ||
+                     config.restart_on_stuck);
+        assert_true(config_set(&config, "vm", "power_on", "start", text, sizeof(text)));
+        assert_true(config_set(&config, "vm", "on_off", "exit", text, sizeof(text)));
+        assert_true(config_set(&config, "vm", "on_failed", "exit", text, sizeof(text)));
+        assert_true(config_set(&config, "vm", "emt_stuck", "restart", text, sizeof(text)));
+        assert_true(config.power_on && config.exit_on_off && config.exit_on_failed &&
+                    config.restart_on_stuck);
+        assert_true(config_set(&config, "vm", "power_on", "manual", text, sizeof(text)));
+        assert_false(config.power_on);
+        assert_false(config_set(&config, "vm", "power_on", "yes", text, sizeof(text)));
+        assert_non_null(strstr(text, "power_on: expected manual or start, got \"yes\""));
+        assert_false(config_set(&config, "vm", "emt_stuck", "", text, sizeof(text)));
+}
+
+static void put_file(const char *directory, const char *name, const char *content)
+{
+        char file[256];
+        FILE *out;
+
+        (void)snprintf(file, sizeof(file), "%s/%s", directory, name);
+        out = fopen(file, "we");
+        assert_non_null(out);
+        assert_true(fputs(content, out) >= 0);
+        assert_int_equal(fclose(out), 0);
+}
+
+/* NAME, NAME.conf, then the drop-ins by name; what is not there is no mistake. */
+static void test_instance(void **state)
+{
+        char dir[] = "/tmp/vmreq-config-XXXXXX", drop[64], command[80];
+
+        (void)state;
+        assert_non_null(mkdtemp(dir));
+        (void)snprintf(drop, sizeof(drop), "%s/web.conf.d", dir);
+        assert_true(config_read_instance(&config, dir, "web", text, sizeof(text)));
+        assert_string_equal(config.name, "web");
+        assert_int_equal(config.cpus, 1);
+
+        put_file(dir, "web.conf", "[vm]\ncpus = 2\nrequest_slab = 100\n");
+        assert_int_equal(mkdir(drop, 0700), 0);
+        put_file(drop, "20-b.conf", "[vm]\ncpus = 4\n");
+        put_file(drop, "10-a.conf", "[vm]\ncpus = 3\nlane_capacity = 9\n");
+        put_file(drop, "30-c.conf~", "[vm]\ncpus = 5\n");
+        put_file(drop, ".40-d.conf", "[vm]\ncpus = 6\n");
+        if (!config_read_instance(&config, dir, "web", text, sizeof(text)))
+                fail_msg("%s", text);
+        assert_int_equal(config.cpus, 4);
+        assert_int_equal(config.slab, 100);
+        assert_int_equal(config.lane_capacity, 9);
+
+        put_file(drop, "15-bad.conf", "[vm]\ncpus = none\n");
+        assert_false(config_read_instance(&config, dir, "web", text, sizeof(text)));
+        assert_non_null(strstr(text, "web.conf.d/15-bad.conf: line 2: cpus"));
+        assert_false(config_read_instance(&config, dir, "../web", text, sizeof(text)));
+        assert_non_null(strstr(text, "name: expected a VM name"));
+        (void)snprintf(command, sizeof(command), "rm -r %s", dir);
+        assert_int_equal(system(command), 0);
 }
 
 static void test_modes(void **state)
@@ -364,6 +430,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_numbers_at_their_borders, start, end),
                 cmocka_unit_test_setup_teardown(test_no_numbers, start, end),
                 cmocka_unit_test_setup_teardown(test_modes, start, end),
+                cmocka_unit_test_setup_teardown(test_words, start, end),
+                cmocka_unit_test_setup_teardown(test_instance, start, end),
                 cmocka_unit_test_setup_teardown(test_long_lines, start, end),
                 cmocka_unit_test_setup_teardown(test_long_section_names, start, end),
                 cmocka_unit_test_setup_teardown(test_indented_lines, start, end),

@@ -82,7 +82,7 @@ static int passed(const struct passing *passing)
                 (void)snprintf(count, sizeof(count), "%d", passing->n);
                 (void)setenv("LISTEN_PID", pid, 1);
                 (void)setenv("LISTEN_FDS", passing->count ? passing->count : count, 1);
-                r = manager_socket(&error);
+                r = sd_door_socket(&error);
                 /* Children of ours must not take them for theirs. */
                 if (getenv("LISTEN_FDS"))
                         _exit(99);
@@ -115,7 +115,7 @@ static void test_none(void **state)
         struct passing passing = {.n = 0};
 
         (void)state;
-        assert_int_equal(manager_socket(&error), -1);
+        assert_int_equal(sd_door_socket(&error), -1);
         assert_null(error);
         assert_int_equal(passed(&passing), NONE);
 }
@@ -159,17 +159,14 @@ static void test_notifications(void **state)
         ssize_t n;
 
         (void)state;
+        assert_false(sd_door_is_told());
         assert_int_equal(setenv("NOTIFY_SOCKET", path, 1), 0);
-        manager_tell_ready("VM web, 4 EMTs");
+        assert_true(sd_door_is_told());
+        sd_door_tell("READY=1\nSTATUS=here");
         n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
         assert_true(n > 0);
         text[n] = 0;
-        assert_string_equal(text, "READY=1\nSTATUS=VM web, 4 EMTs");
-        manager_tell_stopping();
-        n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
-        assert_true(n > 0);
-        text[n] = 0;
-        assert_non_null(strstr(text, "STOPPING=1\n"));
+        assert_string_equal(text, "READY=1\nSTATUS=here");
         assert_non_null(getenv("NOTIFY_SOCKET")); /* there is more to tell later */
         (void)close(fd);
 }
@@ -177,11 +174,26 @@ static void test_notifications(void **state)
 static void test_nobody_to_tell(void **state)
 {
         (void)state;
-        manager_tell_ready("x");
-        manager_tell_stopping();
+        sd_door_tell("READY=1");
         assert_int_equal(setenv("NOTIFY_SOCKET", path, 1), 0); /* nobody is there */
-        manager_tell_ready("x");
-        manager_tell_stopping();
+        sd_door_tell("READY=1");
+}
+
+static void test_watchdog(void **state)
+{
+        char pid[32];
+
+        (void)state;
+        (void)unsetenv("WATCHDOG_PID");
+        (void)unsetenv("WATCHDOG_USEC");
+        assert_int_equal(sd_door_watchdog_us(), 0);
+        assert_int_equal(setenv("WATCHDOG_USEC", "2000000", 1), 0);
+        assert_int_equal(sd_door_watchdog_us(), 2000000);
+        (void)snprintf(pid, sizeof(pid), "%d", (int)getppid());
+        assert_int_equal(setenv("WATCHDOG_PID", pid, 1), 0); /* meant for another process */
+        assert_int_equal(sd_door_watchdog_us(), 0);
+        assert_int_equal(setenv("WATCHDOG_USEC", "soon", 1), 0);
+        assert_int_equal(sd_door_watchdog_us(), 0);
 }
 
 int main(void)
@@ -193,6 +205,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_more_than_one, start, end),
                 cmocka_unit_test_setup_teardown(test_notifications, start, end),
                 cmocka_unit_test_setup_teardown(test_nobody_to_tell, start, end),
+                cmocka_unit_test_setup_teardown(test_watchdog, start, end),
         };
 
         (void)alarm(50);

@@ -109,6 +109,8 @@ void harness_start(struct harness *harness, const struct harness_options *option
                 .on_stopping = on_stopping,
                 .ctx = harness,
         };
+        if (options->tune)
+                options->tune(&config);
         assert_int_equal(rpc_server_new(&config, &harness->server), 0);
         rpc_server_set_service(harness->server, harness->service);
         assert_int_equal(sem_init(&harness->job_done, 0, 0), 0);

@@ -19,7 +19,8 @@
 struct harness_options {
         uint32_t cpus, slab, lane;
         struct rpc_limits limits;
-        bool unserved; /* no thread: the test never runs the loop */
+        void (*tune)(struct rpc_config *config); /* what the test wants otherwise; NULL: nothing */
+        bool unserved;                           /* no thread: the test never runs the loop */
 };
 
 #define HARNESS_OPTIONS_INIT                                                                       \
