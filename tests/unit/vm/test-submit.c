@@ -130,6 +130,8 @@ static void test_bad_handles(void **state)
         /* Freed; freed and the packet free; freed and the packet somebody else's. */
         UNTIL(engine_stats(id).in_use == 0);
         assert_refused_everywhere(first);
+        /* It is counted as free a moment before it can be had. */
+        UNTIL((uint32_t)atomic_load(&engine_inside(id)->pool.top) == first.index + 1);
         second = engine_submit(id, &spec);
         assert_int_equal(second.index, first.index);
         assert_int_not_equal(second.generation, first.generation);
