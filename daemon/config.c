@@ -318,7 +318,7 @@ static char *read_line(char *line, int size, void *ctx)
         reading->line++;
         do {
                 c = getc(reading->file);
-        } while (c == ' ' || c == '\t');
+        } while (c == ' ' || c == '\t' || c == '\r');
         for (; c != EOF && c != '\n'; c = getc(reading->file)) {
                 if ((c < ' ' && c != '\t' && c != '\r') || c == 0x7f) {
                         (void)reject_line(reading, "a control byte");

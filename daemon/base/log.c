@@ -155,8 +155,8 @@ static void put_field(struct record *record, const struct log_field *field)
         end_string(record, n, LOG_FIELD_MAX);
 }
 
-static void build(struct record *record, const struct log_meta *meta, const char *format,
-                  va_list args)
+static void __attribute__((format(printf, 3, 0)))
+build(struct record *record, const struct log_meta *meta, const char *format, va_list args)
 {
         struct packed packed = {
                 .level = (uint8_t)meta->level,
@@ -212,7 +212,8 @@ static void count(const struct record *record, bool written)
                 the_log.failed[packed.kind]++;
 }
 
-static void vwrite(const struct log_meta *meta, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0)))
+vwrite(const struct log_meta *meta, const char *format, va_list args)
 {
         struct record record;
         int saved = errno;

@@ -367,6 +367,9 @@ static void test_indented_lines(void **state)
         assert_string_equal(config.modules[1].name, "y");
         assert_int_equal(config.cpus, 2);
         REFUSED("[modules]\nload = x\n  y\n", 3, "expected \"[section]\" or \"key = value\"");
+        /* A carriage return is a blank to inih, too. */
+        assert_true(read_text("[modules]\nload = z\n\r load = w\n"));
+        assert_string_equal(config.modules[config.n_modules - 1].name, "w");
 }
 
 static void test_bytes_that_are_no_text(void **state)
