@@ -14,10 +14,13 @@
 #include "rpc/call.h"
 #include "rpc/describe.h"
 #include "rpc/peer.h"
+#include "rpc/ps.h"
 #include "rpc/reply.h"
 #include "rpc/session.h"
+#include "rpc/stats.h"
 #include "rpc/status.h"
 #include "rpc/waiter.h"
+#include "rpc/why.h"
 
 #define PROTOCOL_VERSION 1
 
@@ -30,8 +33,7 @@ static void invalid(const struct rpc_request *request, const char *expected)
                         "expected %s", expected);
 }
 
-/* The i-th parameter; NULL if it is missing or nil. */
-static const struct proto_value *param(const struct rpc_request *request, uint32_t i)
+const struct proto_value *rpc_request_param(const struct rpc_request *request, uint32_t i)
 {
         if (i >= request->params->count || request->params->items[i].type == PROTO_NIL)
                 return NULL;
@@ -159,7 +161,7 @@ static void method_hello(const struct rpc_request *request)
         static const char *const capabilities[] = {"broadcast", "submit", "cancel", "timing",
                                                    "named-arguments"};
         const struct rpc_config *config = &request->peer->server->config;
-        const char *expected = read_wishes(request->peer, param(request, 0));
+        const char *expected = read_wishes(request->peer, rpc_request_param(request, 0));
         struct proto_builder *out;
         size_t mark;
 
@@ -193,9 +195,10 @@ static void call_by(const struct rpc_request *request, enum rpc_call_kind kind,
 {
         static const struct proto_value no_args = {.type = PROTO_ARRAY};
         static const uint8_t no_args_bytes[] = {0x90};
-        const struct proto_value *name = param(request, 0), *args = param(request, 1);
+        const struct proto_value *name = rpc_request_param(request, 0),
+                                 *args = rpc_request_param(request, 1);
         struct rpc_call_spec spec = {
-                .kind = kind, .msgid = request->msgid, .options = param(request, 2)};
+                .kind = kind, .msgid = request->msgid, .options = rpc_request_param(request, 2)};
         uint32_t count;
         uint64_t id;
         size_t mark;
@@ -239,7 +242,7 @@ static void method_submit(const struct rpc_request *request)
 /* A submitted call of this connection; else NULL. */
 static struct rpc_call *own_submitted(const struct rpc_request *request)
 {
-        const struct proto_value *id = param(request, 0);
+        const struct proto_value *id = rpc_request_param(request, 0);
         struct rpc_call *call;
 
         if (!id || id->type != PROTO_UINT)
@@ -253,7 +256,7 @@ static struct rpc_call *own_submitted(const struct rpc_request *request)
 
 static bool has_id(const struct rpc_request *request)
 {
-        const struct proto_value *id = param(request, 0);
+        const struct proto_value *id = rpc_request_param(request, 0);
 
         return id && id->type == PROTO_UINT;
 }
@@ -266,7 +269,7 @@ static void no_such_request(const struct rpc_request *request)
 
 static void method_wait(const struct rpc_request *request)
 {
-        const struct proto_value *ms = param(request, 1);
+        const struct proto_value *ms = rpc_request_param(request, 1);
         struct rpc_call *call = own_submitted(request);
 
         if (!has_id(request) || (ms && (ms->type != PROTO_UINT || ms->u > WAIT_MS_MAX)))
@@ -316,7 +319,7 @@ static const char *canceller(const struct rpc_peer *peer, const struct rpc_call 
 
 static void method_cancel(const struct rpc_request *request)
 {
-        const struct proto_value *what = param(request, 0), *msgid = NULL;
+        const struct proto_value *what = rpc_request_param(request, 0), *msgid = NULL;
         struct rpc_call *call = NULL;
         char by[48];
 
@@ -358,6 +361,9 @@ static const struct {
         {"vmreq.describe", RPC_RIGHT_CONNECTED, rpc_method_describe},
         {"nvim_get_api_info", RPC_RIGHT_CONNECTED, rpc_method_api_info},
         {"vmreq.status", RPC_RIGHT_OBSERVE, rpc_method_status},
+        {"vmreq.ps", RPC_RIGHT_OBSERVE, rpc_method_ps},
+        {"vmreq.why", RPC_RIGHT_OBSERVE, rpc_method_why},
+        {"vmreq.stats", RPC_RIGHT_OBSERVE, rpc_method_stats},
 };
 
 static_assert(ARRAY_SIZE(methods) <= RPC_METHODS_MAX, "each has its bit in an identity's rights");

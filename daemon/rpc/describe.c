@@ -11,6 +11,7 @@
 
 #include "base/macros.h"
 #include "proto/names.h"
+#include "rpc/destination.h"
 #include "rpc/peer.h"
 #include "rpc/reply.h"
 #include "rpc/writer.h"
@@ -18,6 +19,9 @@
 
 #define LIST_LIMIT_MAX 10000u
 #define PATTERN_MAX    128u
+
+/* What it takes to match or to describe one symbol, for rpc_peer_spend. */
+#define COST 8u
 
 /* ---- vmreq.symbols ---- */
 
@@ -90,6 +94,7 @@ void rpc_method_symbols(const struct rpc_request *request)
                 return;
         }
         symbols = sym_registry_list(peer->server->config.registry, &n_symbols);
+        rpc_peer_spend(peer, n_symbols * COST);
         for (size_t i = 0; i < n_symbols && n < listing.limit; i++)
                 n += is_listed(peer, &listing, symbols[i]);
         out = rpc_reply_begin(peer, request->msgid, &mark);
@@ -202,28 +207,6 @@ static void put_flags(struct proto_builder *out, const struct sym_symbol *symbol
                 proto_put_text(out, "words");
 }
 
-static void put_destination(struct proto_builder *out, uint32_t dest)
-{
-        proto_put_text(out, "cpu");
-        switch (dest) {
-        case VMREQ_DEST_ANY:
-                proto_put_text(out, "any");
-                break;
-        case VMREQ_DEST_ANY_QUEUE:
-                proto_put_text(out, "any-queue");
-                break;
-        case VMREQ_DEST_ALL:
-                proto_put_text(out, "all");
-                break;
-        case VMREQ_DEST_ALL_REVERSE:
-                proto_put_text(out, "all-reverse");
-                break;
-        default:
-                proto_put_uint(out, dest);
-                break;
-        }
-}
-
 static void put_symbol(struct proto_builder *out, const struct sym_symbol *symbol)
 {
         const struct vmreq_symbol *def = symbol->def;
@@ -247,7 +230,8 @@ static void put_symbol(struct proto_builder *out, const struct sym_symbol *symbo
         proto_put_text(out, "result");
         proto_put_text(out, sym_type_to_string(def->result));
         put_flags(out, symbol);
-        put_destination(out, def->dest);
+        proto_put_text(out, "cpu");
+        rpc_destination_put(out, def->dest);
         proto_put_text(out, "timeout_ms");
         proto_put_uint(out, def->timeout_ms);
         proto_put_text(out, "since");
@@ -388,6 +372,7 @@ void rpc_method_api_info(const struct rpc_request *request)
         if (peer->style == RPC_STYLE_TEXT)
                 peer->style = RPC_STYLE_PAIR;
         symbols = sym_registry_list(peer->server->config.registry, &n_symbols);
+        rpc_peer_spend(peer, n_symbols * COST);
         for (size_t i = 0; i < n_symbols; i++)
                 n += rpc_policy_may_call(peer->rights, symbols[i]);
         out = rpc_reply_begin(peer, request->msgid, &mark);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "rpc/destination.h"
 #include "vm/vmreq.h"
 
 /* Longest time limit that is taken literally: about 31 years, far from any overflow in nanoseconds.
@@ -48,28 +49,8 @@ static void set_flag(struct reader *reader, const struct proto_value *value, uin
 
 static void read_cpu(struct reader *reader, const struct proto_value *value)
 {
-        static const struct {
-                const char *word;
-                uint32_t cpu;
-        } words[] = {
-                {"any", VMREQ_CPU_ANY},
-                {"any-queue", VMREQ_CPU_ANY_QUEUE},
-                {"all", VMREQ_CPU_ALL},
-                {"all-reverse", VMREQ_CPU_ALL_REVERSE},
-        };
-
-        if (value->type == PROTO_UINT && value->u < reader->cpus) {
-                reader->options->cpu = (uint32_t)value->u;
-                return;
-        }
-        for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-                if (proto_value_is_text(value, words[i].word)) {
-                        reader->options->cpu = words[i].cpu;
-                        return;
-                }
-        }
-        reader->expected =
-                "the number of a vCPU of this VM, \"any\", \"any-queue\", \"all\" or \"all-reverse\"";
+        if (!rpc_destination_read(value, reader->cpus, &reader->options->cpu))
+                reader->expected = RPC_DESTINATION_EXPECTED;
 }
 
 static void read_timeout(struct reader *reader, const struct proto_value *value)

@@ -49,6 +49,9 @@
  * why. */
 #define DISCARD_BYTES (1u << 20)
 
+/* Looking at so many things (calls, symbols) takes as long as a small frame. */
+#define SPENT_PER_FRAME 64u
+
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 /* ---- life ---- */
@@ -259,6 +262,21 @@ const struct rpc_account *rpc_peer_over(const struct rpc_peer *peer, size_t n)
         return NULL;
 }
 
+size_t rpc_peer_room(const struct rpc_peer *peer)
+{
+        size_t most = peer->server->config.limits.frame_bytes / 2,
+               unread = peer->out.len - peer->out_sent;
+
+        if (!rpc_peer_over(peer, most))
+                return most;
+        return MIN(most, RESERVE_BYTES - MIN(unread, (size_t)RESERVE_BYTES));
+}
+
+void rpc_peer_spend(struct rpc_peer *peer, uint64_t n)
+{
+        peer->spent += n;
+}
+
 static void drop_output(struct rpc_peer *peer)
 {
         proto_builder_deinit(&peer->out);
@@ -434,7 +452,9 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
         size_t used = 0;
         unsigned n = 0;
 
-        while (used < len && peer->state == RPC_PEER_OPEN && n < RPC_FRAMES_PER_TURN) {
+        peer->spent = 0;
+        while (used < len && peer->state == RPC_PEER_OPEN &&
+               n + peer->spent / SPENT_PER_FRAME < RPC_FRAMES_PER_TURN) {
                 enum proto_frame_result result =
                         proto_frame_scan(&peer->frame, data + used, len - used);
 

@@ -40,6 +40,7 @@ struct rpc_peer {
         struct proto_frame frame; /* of what stands in `in` */
         uint64_t stall_ns; /* when it was last looked whether a started frame gets on; 0: none is */
         size_t stall_len;  /* and how much of it was there */
+        uint64_t spent;    /* in this turn beyond its frames: rpc_peer_spend */
         bool eof;          /* the client sends no more */
         bool gone;   /* nothing can be told to it; what it sent before it went is still handled */
         bool paused; /* over a share of bytes: not read from until some are given back */
@@ -82,5 +83,10 @@ uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns);
 /* May `n` more bytes be held for this peer's answers?  NULL: yes; else the account whose share is
  * used up.  See the head of peer.c. */
 const struct rpc_account *rpc_peer_over(const struct rpc_peer *peer, size_t n);
+/* How many bytes of answers it may certainly be given: at least what is kept for every connection,
+ * whatever its uid and the daemon hold, less what it has not read. */
+size_t rpc_peer_room(const struct rpc_peer *peer);
+/* The frame at hand has made the loop look at so many things: a turn is shorter by that. */
+void rpc_peer_spend(struct rpc_peer *peer, uint64_t n);
 /* A call of it was answered or has gone: it may be time to close. */
 void rpc_peer_settle(struct rpc_peer *peer);

@@ -17,6 +17,7 @@
 
 struct rpc_peer;
 struct rpc_call;
+struct rpc_record;
 
 TAILQ_HEAD(rpc_peer_list, rpc_peer);
 TAILQ_HEAD(rpc_call_list, rpc_call);
@@ -25,6 +26,9 @@ LIST_HEAD(rpc_call_bucket, rpc_call);
 /* Ids are drawn one after the other, so a chain has at most calls / RPC_ID_BUCKETS elements, and a
  * few. */
 #define RPC_ID_BUCKETS 4096u
+
+/* Requests on one page of vmreq.ps. */
+#define RPC_PS_MAX 1000u
 
 /* Bytes that one read may bring. */
 #define RPC_READ_BYTES (64u << 10)
@@ -72,6 +76,8 @@ struct rpc_server {
 
         struct proto_arena arena; /* of the frame at hand */
         uint8_t *scratch;         /* RPC_READ_BYTES, shared by all peers whose input is whole */
+        /* Of vmreq.ps: RPC_PS_MAX and one. */
+        struct rpc_record *ps_records;
         struct log_limit refused_log,
                 fault_log; /* at most so many lines a second: clients can cause them */
         struct log_limit denied_log[64]; /* by uid; others share one only by chance */

@@ -25,6 +25,7 @@
 #include "rpc/figures.h"
 #include "rpc/idle.h"
 #include "rpc/peer.h"
+#include "rpc/record.h"
 #include "rpc/watchdog.h"
 
 /* Shared by the submitters (who may be before the server exists) and the loop. */
@@ -274,9 +275,11 @@ int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_serv
                         config->registry);
         rpc_quota_init(&server->quota, &server->config.limits);
         server->scratch = malloc(RPC_READ_BYTES);
-        r = server->scratch ? uv_loop_init(&server->loop) : -ENOMEM;
+        server->ps_records = calloc(RPC_PS_MAX + 1, sizeof(*server->ps_records));
+        r = server->scratch && server->ps_records ? uv_loop_init(&server->loop) : -ENOMEM;
         if (r) {
                 free(server->scratch);
+                free(server->ps_records);
                 free(server);
                 return r;
         }
@@ -350,6 +353,7 @@ struct rpc_server *rpc_server_free(struct rpc_server *server)
         rpc_policy_deinit(&server->policy);
         proto_arena_deinit(&server->arena);
         free(server->scratch);
+        free(server->ps_records);
         free(server);
         return NULL;
 }

@@ -28,6 +28,9 @@ struct rpc_request {
         size_t params_offset;
 };
 
+/* control.c: the i-th parameter; NULL if it is missing or nil. */
+const struct proto_value *rpc_request_param(const struct rpc_request *request, uint32_t i);
+
 typedef void (*rpc_method)(const struct rpc_request *request);
 
 struct rpc_rights;

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Where a call runs, on the wire: the number of a vCPU, or a word. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/builder.h"
+#include "proto/value.h"
+
+#define RPC_DESTINATION_EXPECTED                                                                   \
+        "the number of a vCPU of this VM, \"any\", \"any-queue\", \"all\" or \"all-reverse\""
+
+/* A number below `cpus`, or VMREQ_CPU_* for a word.  False: it is neither. */
+bool rpc_destination_read(const struct proto_value *value, uint32_t cpus, uint32_t *ret_cpu);
+
+void rpc_destination_put(struct proto_builder *out, uint32_t cpu);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#include "rpc/record.h"
+
+#include "base/clock.h"
+#include "base/macros.h"
+#include "proto/limits.h"
+#include "rpc/destination.h"
+
+static_assert(RPC_RECORD_BYTES >= 12 * 14 + PROTO_NAME_BYTES_MAX + 9 * 9,
+              "keys, the longest name, and the widest numbers");
+
+void rpc_emts_look(struct rpc_emts *emts, vmreq_vm vm)
+{
+        emts->now_ns = clock_now_ns();
+        emts->n = MIN(vmreq_vm_cpus(vm), VMREQ_CPUS_MAX);
+        for (uint32_t cpu = 0; cpu < emts->n; cpu++) {
+                struct vmreq_emt_info info = {.state = VMREQ_EMT_ENDED};
+
+                (void)vmreq_emt_info(vm, cpu, &info);
+                emts->emt[cpu].state = info.state;
+                emts->emt[cpu].tag = info.handle.generation ? info.tag : 0;
+                emts->emt[cpu].since_ns = info.since_ns;
+        }
+}
+
+/* A broadcast runs where a child of it does; its own packet says nothing of that. */
+static bool take_broadcast(const struct rpc_call *call, const struct rpc_emts *emts,
+                           struct rpc_record *record)
+{
+        uint32_t n = 0;
+
+        for (uint32_t cpu = 0; cpu < emts->n; cpu++) {
+                if (emts->emt[cpu].tag != call->id)
+                        continue;
+                record->on = n++ ? VMREQ_CPU_NONE : cpu;
+                if (!record->running || emts->emt[cpu].since_ns < record->since_ns)
+                        record->since_ns = emts->emt[cpu].since_ns;
+                record->running = true;
+        }
+        /* Its rows may be final and its client answered while a child still runs. */
+        return record->running || !call->finished;
+}
+
+bool rpc_record_take(const struct rpc_call *call, const struct rpc_emts *emts,
+                     struct rpc_record *ret_record)
+{
+        enum vmreq_req_state state;
+        struct vmreq_row row;
+
+        *ret_record = (struct rpc_record){
+                .call = call, .on = VMREQ_CPU_NONE, .since_ns = call->submitted_ns};
+        if (call->n_rows)
+                return take_broadcast(call, emts, ret_record);
+        if (call->finished || vmreq_status(call->handle, &state, &row))
+                return false;
+        if (state == VMREQ_REQ_QUEUED)
+                return true;
+        if (state != VMREQ_REQ_RUNNING)
+                return false; /* done, and the loop has not heard of it yet */
+        ret_record->running = true;
+        ret_record->on = row.cpu;
+        ret_record->since_ns += row.queued_ns;
+        return true;
+}
+
+static void put_number_or_nil(struct proto_builder *out, const char *key, bool is_number,
+                              int64_t number)
+{
+        proto_put_text(out, key);
+        if (is_number)
+                proto_put_int(out, number);
+        else
+                proto_put_nil(out);
+}
+
+static void put_flag(struct proto_builder *out, const char *key, bool value)
+{
+        proto_put_text(out, key);
+        proto_put_bool(out, value);
+}
+
+static int64_t to_ms(uint64_t from_ns, uint64_t to_ns)
+{
+        return to_ns >= from_ns ? (int64_t)((to_ns - from_ns) / CLOCK_NS_PER_MS)
+                                : -(int64_t)((from_ns - to_ns) / CLOCK_NS_PER_MS);
+}
+
+void rpc_record_put_caller(struct proto_builder *out, const struct rpc_call *call)
+{
+        proto_put_map(out, 2);
+        proto_put_text(out, "uid");
+        proto_put_uint(out, call->caller_uid);
+        proto_put_text(out, "pid");
+        proto_put_uint(out, (uint64_t)call->caller_pid);
+}
+
+/* Has its client had its answer, so that what runs runs for nobody? */
+static bool is_answered(const struct rpc_call *call)
+{
+        return call->finished || (call->kind == RPC_CALL_REQUEST && call->answered);
+}
+
+void rpc_record_put_keys(struct proto_builder *out, const struct rpc_record *record,
+                         uint64_t now_ns)
+{
+        const struct rpc_call *call = record->call;
+
+        proto_put_text(out, "id");
+        proto_put_uint(out, call->id);
+        proto_put_text(out, "symbol");
+        proto_put_text(out, call->symbol->def->name);
+        proto_put_text(out, "cpu");
+        rpc_destination_put(out, call->options.cpu);
+        proto_put_text(out, "state");
+        proto_put_text(out, record->running ? "running" : "queued");
+        put_number_or_nil(out, "on", record->on != VMREQ_CPU_NONE, record->on);
+        put_number_or_nil(out, "age_ms", true, MAX(to_ms(call->submitted_ns, now_ns), 0));
+        put_number_or_nil(out, "running_ms", record->running,
+                          MAX(to_ms(record->since_ns, now_ns), 0));
+        put_number_or_nil(out, "deadline_ms", call->deadline_ns != 0,
+                          to_ms(now_ns, call->deadline_ns));
+        proto_put_text(out, "caller");
+        rpc_record_put_caller(out, call);
+        put_flag(out, "priority", call->options.flags & VMREQ_PRIORITY);
+        put_flag(out, "detached", false);
+        put_flag(out, "answered", is_answered(call));
+}
+
+void rpc_record_put(struct proto_builder *out, const struct rpc_record *record, uint64_t now_ns)
+{
+        proto_put_map(out, RPC_RECORD_KEYS);
+        rpc_record_put_keys(out, record, now_ns);
+}
