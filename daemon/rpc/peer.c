@@ -36,6 +36,7 @@
 #include "base/macros.h"
 #include "proto/message.h"
 #include "rpc/call.h"
+#include "rpc/peer-reject.h"
 #include "rpc/reply.h"
 #include "rpc/session.h"
 
@@ -208,8 +209,7 @@ static void discard_input(struct rpc_peer *peer)
         } while ((r > 0 && n < DISCARD_BYTES) || (r < 0 && errno == EINTR));
 }
 
-/* An error was written that ends the connection. */
-static void end(struct rpc_peer *peer)
+void rpc_peer_end(struct rpc_peer *peer)
 {
         if (peer->state < RPC_PEER_ENDING)
                 peer->state = RPC_PEER_ENDING;
@@ -400,52 +400,6 @@ void rpc_peer_flush(struct rpc_peer *peer)
 
 /* ---- input ---- */
 
-static int scan_code(enum proto_frame_result result)
-{
-        return result == PROTO_FRAME_E_BYTES || result == PROTO_FRAME_E_DEPTH
-                       ? PROTO_TOO_LARGE
-                       : PROTO_INVALID_REQUEST;
-}
-
-/* The first byte starts no array: somebody who speaks something else.  One readable line. */
-static void reject_stranger(struct rpc_peer *peer, const uint8_t *data, size_t len)
-{
-        static const char http[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"
-                                   "Content-Length: 58\r\nConnection: close\r\n\r\n"
-                                   "this is a msgpack-RPC socket of vmreqd; it speaks no HTTP\n";
-        static const char plain[] = "vmreqd: this socket speaks msgpack-RPC: a frame is an array, "
-                                    "[0, msgid, method, params]\n";
-        static const char *const verbs[] = {"GET ",    "PUT ",     "POST ", "HEAD ",
-                                            "DELETE ", "OPTIONS ", "PATCH "};
-        const char *answer = plain;
-
-        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-                if (len >= strlen(verbs[i]) && memcmp(data, verbs[i], strlen(verbs[i])) == 0)
-                        answer = http;
-        /* In the middle of a conversation that would be noise between frames. */
-        if (peer->out.len == 0 && peer->n_unanswered == 0)
-                proto_put_raw(&peer->out, answer, strlen(answer));
-        end(peer);
-}
-
-static void reject_frame(struct rpc_peer *peer, enum proto_frame_result result)
-{
-        static const char *const texts[] = {
-                [PROTO_FRAME_E_MALFORMED] = "malformed frame: a byte that msgpack does not define",
-                [PROTO_FRAME_E_DEPTH] = "frame nested deeper than 28 levels",
-                [PROTO_FRAME_E_BYTES] = "frame larger than the limit, or promises more than fits",
-        };
-
-        /* An answer only where it can be addressed. */
-        if (peer->frame.has_msgid && peer->frame.has_type && peer->frame.type == 0 &&
-            peer->frame.msgid <= UINT32_MAX)
-                rpc_reply_error(peer, (uint32_t)peer->frame.msgid, scan_code(result), PROTO_RAN_NO,
-                                "%s; the connection is closed", texts[result]);
-        else if (!peer->frame.has_msgid && peer->out.len == 0 && peer->n_unanswered == 0)
-                proto_put_format(&peer->out, "vmreqd: %s", texts[result]);
-        end(peer);
-}
-
 /* Whole frames in data[0..len): handles them, at most a turn's worth; returns the bytes used up. */
 static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
 {
@@ -461,42 +415,18 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
                 if (result == PROTO_FRAME_MORE)
                         break;
                 if (result == PROTO_FRAME_E_NOT_ARRAY)
-                        reject_stranger(peer, data + used, len - used);
+                        rpc_peer_reject_stranger(peer, data + used, len - used);
                 else if (result != PROTO_FRAME_DONE)
-                        reject_frame(peer, result);
+                        rpc_peer_reject_frame(peer, result);
                 if (result != PROTO_FRAME_DONE)
                         return len;
                 if (!rpc_session_frame(peer, data + used, &peer->frame))
-                        end(peer);
+                        rpc_peer_end(peer);
                 used += peer->frame.pos;
                 proto_frame_init(&peer->frame, peer->server->config.limits.frame_bytes);
                 n++;
         }
         return used;
-}
-
-static void reject_for_memory(struct rpc_peer *peer, uint32_t msgid)
-{
-        struct rpc_error error;
-
-        rpc_error_fault(&error, peer->server, PROTO_RAN_NO,
-                        "out of memory; the connection is closed");
-        rpc_reply_error_full(peer, msgid, &error);
-}
-
-/* Its bytes cannot be kept: `over` names the account that is full, NULL means memory. */
-static void reject_unkept(struct rpc_peer *peer, const struct rpc_account *over)
-{
-        const struct proto_frame *frame = &peer->frame;
-
-        if (frame->has_msgid && frame->has_type && frame->type == PROTO_REQUEST && over)
-                rpc_reply_error(peer, (uint32_t)frame->msgid, PROTO_BUSY, PROTO_RAN_NO,
-                                "too many bytes of this %s: %llu of %llu; the connection is closed",
-                                over->what, (unsigned long long)over->used[RPC_BYTES],
-                                (unsigned long long)over->max[RPC_BYTES]);
-        else if (frame->has_msgid && frame->has_type && frame->type == PROTO_REQUEST)
-                reject_for_memory(peer, (uint32_t)frame->msgid);
-        end(peer);
 }
 
 /* Room for `need` bytes: by doubling, but not beyond what a frame and a read can fill.  False: the
@@ -514,13 +444,13 @@ static bool grow_input(struct rpc_peer *peer, size_t need)
                 cap *= 2;
         cap = MAX(need, MIN(cap, most));
         if (!rpc_account_charge(&peer->account, RPC_BYTES, cap - peer->in_cap, &over)) {
-                reject_unkept(peer, over);
+                rpc_peer_reject_unkept(peer, over);
                 return false;
         }
         in = realloc(peer->in, cap);
         if (!in) {
                 rpc_account_release(&peer->account, RPC_BYTES, cap - peer->in_cap);
-                reject_unkept(peer, NULL);
+                rpc_peer_reject_unkept(peer, NULL);
                 return false;
         }
         peer->in = in;
@@ -607,7 +537,7 @@ uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns)
                                 "connection is closed",
                                 RPC_STALL_BYTES, (unsigned long long)limit_ms);
                 peer->stall_ns = 0; /* once */
-                end(peer);
+                rpc_peer_end(peer);
                 return UINT64_MAX;
         }
         peer->stall_ns = now_ns;

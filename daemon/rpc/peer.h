@@ -88,5 +88,7 @@ const struct rpc_account *rpc_peer_over(const struct rpc_peer *peer, size_t n);
 size_t rpc_peer_room(const struct rpc_peer *peer);
 /* The frame at hand has made the loop look at so many things: a turn is shorter by that. */
 void rpc_peer_spend(struct rpc_peer *peer, uint64_t n);
+/* An error was written that ends the connection. */
+void rpc_peer_end(struct rpc_peer *peer);
 /* A call of it was answered or has gone: it may be time to close. */
 void rpc_peer_settle(struct rpc_peer *peer);

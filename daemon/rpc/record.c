@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What is shown of a request comes from its call, which the loop owns, and from the engine's look
+ * at its packet.  The two are never of quite the same moment: a request whose packet is done, while
+ * its completion is still on its way to the loop, is shown no more.
+ */
 #include "rpc/record.h"
 
 #include "base/clock.h"

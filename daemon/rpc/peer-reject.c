@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "rpc/peer-reject.h"
+
+#include <string.h>
+
+#include "base/macros.h"
+#include "proto/message.h"
+#include "rpc/peer.h"
+#include "rpc/reply.h"
+
+static int scan_code(enum proto_frame_result result)
+{
+        return result == PROTO_FRAME_E_BYTES || result == PROTO_FRAME_E_DEPTH
+                       ? PROTO_TOO_LARGE
+                       : PROTO_INVALID_REQUEST;
+}
+
+void rpc_peer_reject_stranger(struct rpc_peer *peer, const uint8_t *data, size_t len)
+{
+        static const char http[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"
+                                   "Content-Length: 58\r\nConnection: close\r\n\r\n"
+                                   "this is a msgpack-RPC socket of vmreqd; it speaks no HTTP\n";
+        static const char plain[] = "vmreqd: this socket speaks msgpack-RPC: a frame is an array, "
+                                    "[0, msgid, method, params]\n";
+        static const char *const verbs[] = {"GET ",    "PUT ",     "POST ", "HEAD ",
+                                            "DELETE ", "OPTIONS ", "PATCH "};
+        const char *answer = plain;
+
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                if (len >= strlen(verbs[i]) && memcmp(data, verbs[i], strlen(verbs[i])) == 0)
+                        answer = http;
+        /* In the middle of a conversation that would be noise between frames. */
+        if (peer->out.len == 0 && peer->n_unanswered == 0)
+                proto_put_raw(&peer->out, answer, strlen(answer));
+        rpc_peer_end(peer);
+}
+
+void rpc_peer_reject_frame(struct rpc_peer *peer, enum proto_frame_result result)
+{
+        static const char *const texts[] = {
+                [PROTO_FRAME_E_MALFORMED] = "malformed frame: a byte that msgpack does not define",
+                [PROTO_FRAME_E_DEPTH] = "frame nested deeper than 28 levels",
+                [PROTO_FRAME_E_BYTES] = "frame larger than the limit, or promises more than fits",
+        };
+
+        /* An answer only where it can be addressed. */
+        if (peer->frame.has_msgid && peer->frame.has_type && peer->frame.type == 0 &&
+            peer->frame.msgid <= UINT32_MAX)
+                rpc_reply_error(peer, (uint32_t)peer->frame.msgid, scan_code(result), PROTO_RAN_NO,
+                                "%s; the connection is closed", texts[result]);
+        else if (!peer->frame.has_msgid && peer->out.len == 0 && peer->n_unanswered == 0)
+                proto_put_format(&peer->out, "vmreqd: %s", texts[result]);
+        rpc_peer_end(peer);
+}
+
+static void reject_for_memory(struct rpc_peer *peer, uint32_t msgid)
+{
+        struct rpc_error error;
+
+        rpc_error_fault(&error, peer->server, PROTO_RAN_NO,
+                        "out of memory; the connection is closed");
+        rpc_reply_error_full(peer, msgid, &error);
+}
+
+void rpc_peer_reject_unkept(struct rpc_peer *peer, const struct rpc_account *over)
+{
+        const struct proto_frame *frame = &peer->frame;
+
+        if (frame->has_msgid && frame->has_type && frame->type == PROTO_REQUEST && over)
+                rpc_reply_error(peer, (uint32_t)frame->msgid, PROTO_BUSY, PROTO_RAN_NO,
+                                "too many bytes of this %s: %llu of %llu; the connection is closed",
+                                over->what, (unsigned long long)over->used[RPC_BYTES],
+                                (unsigned long long)over->max[RPC_BYTES]);
+        else if (frame->has_msgid && frame->has_type && frame->type == PROTO_REQUEST)
+                reject_for_memory(peer, (uint32_t)frame->msgid);
+        rpc_peer_end(peer);
+}

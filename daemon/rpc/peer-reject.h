@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Input that ends its connection: what is said about it, where there is somebody to say it to. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/frame.h"
+
+struct rpc_peer;
+struct rpc_account;
+
+/* The first byte starts no array: somebody who speaks something else.  One readable line. */
+void rpc_peer_reject_stranger(struct rpc_peer *peer, const uint8_t *data, size_t len);
+
+/* The frame at hand is none, or over a limit. */
+void rpc_peer_reject_frame(struct rpc_peer *peer, enum proto_frame_result result);
+
+/* Its bytes cannot be kept: `over` names the account that is full, NULL means memory. */
+void rpc_peer_reject_unkept(struct rpc_peer *peer, const struct rpc_account *over);
