@@ -203,7 +203,7 @@ void emt_halt(struct emt *emt, bool (*ready)(void *ctx), void *ctx, uint64_t dea
                 event_sleep(&emt->event, deadline_ns);
                 set_state(emt, state);
         }
-        /* Relaxed: a stale bit costs a waker one look. */
+        /* Relaxed: a stale bit costs a waker one look, at the word. */
         VM_STEP(halt_clear);
         atomic_fetch_and_explicit(asleep, ~bit, memory_order_relaxed);
 }

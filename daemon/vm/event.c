@@ -20,9 +20,10 @@ void event_prepare(struct event *event)
 
 void event_cancel(struct event *event)
 {
-        /* Relaxed: a waker that still sees ASLEEP only wakes somebody who is awake. */
+        /* seq_cst: the EMT looks at ANY after this, a waker looks here after its push to ANY.  So
+         * the EMT finds what was pushed, or the waker finds AWAKE and goes on to somebody else. */
         VM_STEP(event_cancel);
-        atomic_store_explicit(&event->word, AWAKE, memory_order_relaxed);
+        atomic_store_explicit(&event->word, AWAKE, memory_order_seq_cst);
 }
 
 void event_sleep(struct event *event, uint64_t deadline_ns)
@@ -31,10 +32,13 @@ void event_sleep(struct event *event, uint64_t deadline_ns)
         VM_STEP(sleep_look);
         while (atomic_load_explicit(&event->word, memory_order_acquire) == ASLEEP) {
                 VM_STEP(sleep_futex);
-                if (futex_wait(&event->word, ASLEEP, deadline_ns))
-                        break;
+                if (futex_wait(&event->word, ASLEEP, deadline_ns)) {
+                        event_cancel(event);
+                        return;
+                }
         }
-        event_cancel(event);
+        /* AWAKE, by the waker's swap.  Nobody wastes a wake-up on it: that takes a swap, and swaps
+         * act on the newest value. */
 }
 
 bool event_wake(struct event *event)
