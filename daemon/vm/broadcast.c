@@ -56,7 +56,8 @@ static void child_fill(struct req *child, const struct req *parent, uint32_t par
         child->argc = parent->argc;
         for (uint32_t i = 0; i < parent->argc; i++)
                 child->args[i] = parent->args[i];
-        child->deadline_ns = 0; /* the parent's is the only one */
+        /* For who takes it; the service looks at the parent's alone. */
+        atomic_store_explicit(&child->deadline_ns, req_deadline(parent), memory_order_relaxed);
         child->tag = parent->tag;
         child->user = parent->user;
         child->row = NULL;
@@ -110,7 +111,7 @@ static void parent_complete(struct vm *vm, struct req *parent)
         /* Relaxed: statistics. */
         atomic_fetch_add_explicit(&vm->stripes[vm_stripe()].fates[VMREQ_FATE_DONE], 1,
                                   memory_order_relaxed);
-        if (parent->deadline_ns)
+        if (req_deadline(parent))
                 deadline_clear(vm, req_index(vm, parent));
         req_wake_waiters(vm, parent, word);
         if (!parent->complete)
@@ -250,9 +251,12 @@ static bool row_ok(const struct req *child, uint64_t word)
 static void pass_on(struct vm *vm, struct req *parent, struct req *child, uint64_t word)
 {
         struct req *next = child_next(vm, child);
+        uint64_t deadline_ns = req_deadline(parent);
 
         if (!(parent->flags & VMREQ_CONTINUE) && !row_ok(child, word))
                 (void)broadcast_end(vm, parent, BROADCAST_STOP);
+        else if (next && deadline_ns && deadline_ns <= clock_now_ns())
+                (void)broadcast_end(vm, parent, BROADCAST_EXPIRE);
         else if (req_load(parent) & REQ_F_CANCEL)
                 (void)broadcast_end(vm, parent, BROADCAST_CANCEL);
         else if (!(parent->flags & VMREQ_PARALLEL) && next)
@@ -265,7 +269,8 @@ void broadcast_child_ended(struct vm *vm, struct req *child, uint64_t word)
 
         if (!(word & REQ_F_LATE)) {
                 row_final(vm, parent, child, word);
-                /* A child that never ran was ended by somebody who walks them all. */
+                /* A child that never ran was ended by somebody who walks them all, or by its EMT at
+                 * the deadline; then the service comes and walks. */
                 if (REQ_STATE(word) == VMREQ_REQ_COMPLETED)
                         pass_on(vm, parent, child, word);
         }
@@ -308,11 +313,11 @@ int broadcast_start(struct vm *vm, struct req *parent)
                 return VMREQ_E_STATE;
         }
         r = make_children(vm, parent);
-        if (r == 0 && parent->deadline_ns)
-                r = deadline_set(vm, req_index(vm, parent), parent->deadline_ns);
+        if (r == 0 && req_deadline(parent))
+                r = deadline_set(vm, req_index(vm, parent), req_deadline(parent));
         /* seq_cst: pairs with vmreq_vm_close; each child looks again when it is queued. */
         if (r == 0 && atomic_load_explicit(&vm->closed, memory_order_seq_cst)) {
-                if (parent->deadline_ns)
+                if (req_deadline(parent))
                         deadline_clear(vm, req_index(vm, parent));
                 r = VMREQ_E_CLOSED;
         }

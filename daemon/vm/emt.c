@@ -350,13 +350,22 @@ int vmreq_emt_detach(vmreq_vm id)
 int vmreq_process(vmreq_vm id, int priority_only)
 {
         struct emt *emt = emt_self;
+        bool nested;
+        int n;
 
         if (!emt || emt->vm->id != id.id)
                 return VMREQ_E_NOT_EMT;
-        if (!emt->current && atomic_load_explicit(&emt->stop, memory_order_acquire))
+        nested = emt->current;
+        if (!nested && atomic_load_explicit(&emt->stop, memory_order_acquire))
                 return VMREQ_E_CLOSED;
+        /* What is served may come here again, and so on: a level each, like a wait. */
+        if (nested && !nest_enter(emt))
+                return VMREQ_E_DEADLOCK;
         emt_turn(emt);
-        return (int)emt_serve(emt, emt->vm->batch, priority_only);
+        n = (int)emt_serve(emt, emt->vm->batch, priority_only);
+        if (nested)
+                nest_leave(emt);
+        return n;
 }
 
 int vmreq_pending(vmreq_vm id)

@@ -100,8 +100,7 @@ static void lane_stats(struct vm *vm, struct lane *lane, struct vmreq_lane_stats
         lane_look(lane, look_one, &look);
         stats->depth = lane_depth(lane);
         stats->dead = stats->depth - MIN(stats->depth, look.live);
-        /* Noted by takes: what nobody has taken from yet stands as high as ever. */
-        stats->high_water = MAX((uint32_t)peek(&lane->high_water), stats->depth);
+        stats->high_water = (uint32_t)peek(&lane->high_water);
         stats->refused = peek(&lane->refused);
         stats->skipped = peek(&lane->skipped);
         stats->cancelled = peek(&lane->ended[0]);

@@ -130,6 +130,29 @@ static bool has_room(struct lane *lane, uint64_t word)
         return ticket < head || ticket - head + reserved < lane->capacity;
 }
 
+/*
+ * Notes how many stand here, now that the tail has come to `tail`.  Relaxed: statistics.  head_seen
+ * is no more than head, so what does not look like a new maximum is none, and the takers' line is
+ * left alone.  `head` is read after the ticket was drawn: never too much is noted, and not too
+ * little unless takes come between the two.
+ */
+static void note_depth(struct lane *lane, uint64_t tail)
+{
+        uint64_t most = atomic_load_explicit(&lane->high_water, memory_order_relaxed);
+        uint64_t head = atomic_load_explicit(&lane->head_seen, memory_order_relaxed), depth;
+
+        if (tail - head <= most)
+                return;
+        head = atomic_load_explicit(&lane->head, memory_order_relaxed);
+        atomic_store_explicit(&lane->head_seen, head, memory_order_relaxed);
+        depth = head < tail ? tail - head : 1; /* it is taken already, but stood here */
+        while (depth > most)
+                if (atomic_compare_exchange_weak_explicit(&lane->high_water, &most, depth,
+                                                          memory_order_relaxed,
+                                                          memory_order_relaxed))
+                        return;
+}
+
 /* Takes room: one ticket drawn, or one place set aside.  False: full. */
 static bool tail_take(struct lane *lane, bool reserve, uint64_t *ret_ticket)
 {
@@ -159,6 +182,8 @@ static bool tail_take(struct lane *lane, bool reserve, uint64_t *ret_ticket)
                                                           memory_order_seq_cst,
                                                           memory_order_relaxed)) {
                         *ret_ticket = word & TICKET_MASK;
+                        if (!reserve)
+                                note_depth(lane, *ret_ticket + 1);
                         return true;
                 }
         }
@@ -224,6 +249,7 @@ void lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *pla
                 VM_STEP(tail_add);
                 ticket = atomic_fetch_add_explicit(&lane->tail, 1, memory_order_seq_cst) &
                          TICKET_MASK;
+                note_depth(lane, ticket + 1);
         } while (!entry_fill(lane, ticket, index, place));
         lane_unreserve(lane);
 }
@@ -239,13 +265,6 @@ static bool hole_wait(_Atomic uint64_t *entry, uint64_t cycle, uint32_t spins)
                 cpu_relax();
         }
         return false;
-}
-
-static void note_depth(struct lane *lane, uint64_t depth)
-{
-        /* Relaxed: statistics; a race between takers may lose a maximum by a few. */
-        if (depth > atomic_load_explicit(&lane->high_water, memory_order_relaxed))
-                atomic_store_explicit(&lane->high_water, depth, memory_order_relaxed);
 }
 
 bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
@@ -297,7 +316,6 @@ bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
                         atomic_fetch_add_explicit(&lane->poisoned, 1, memory_order_relaxed);
                         continue;
                 }
-                note_depth(lane, tail - head);
                 *ret_index = (uint32_t)(value & INDEX_MASK) - 1;
                 *ret_place = lane->id | head;
                 return true;

@@ -26,15 +26,14 @@ struct lane {
          * together */
         _Alignas(CACHE_PAIR) _Atomic uint64_t tail;
         _Atomic uint64_t
-                head_seen;        /* some earlier value of head: spares pushers the takers' line */
-        _Atomic uint64_t refused; /* statistics */
-        _Atomic uint64_t
-                ended[3]; /* statistics: cancelled, expired, killed while they stood here */
+                head_seen; /* some earlier value of head: spares pushers the takers' line */
+        _Atomic uint64_t high_water; /* statistics, like the two below */
+        _Atomic uint64_t refused;
+        _Atomic uint64_t ended[3]; /* cancelled, expired, killed while they stood here */
 
         /* takers: ticket to take next */
         _Alignas(CACHE_PAIR) _Atomic uint64_t head;
-        _Atomic uint64_t high_water; /* statistics, like the two below */
-        _Atomic uint64_t poisoned, skipped;
+        _Atomic uint64_t poisoned, skipped; /* statistics */
 };
 
 /*

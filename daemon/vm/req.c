@@ -253,7 +253,7 @@ void req_finish(struct vm *vm, struct req *req, uint64_t word)
 
         /* Relaxed: statistics. */
         atomic_fetch_add_explicit(&vm->stripes[vm_stripe()].fates[fate], 1, memory_order_relaxed);
-        if (req->deadline_ns)
+        if (req_deadline(req))
                 deadline_clear(vm, req_index(vm, req));
         req_wake_waiters(vm, req, word);
         if (word & REQ_F_CHILD) {

@@ -69,7 +69,9 @@ struct req {
         uint8_t flags;
         uint8_t argc;
         bool parallel_started;
-        uint64_t deadline_ns;
+        /* 0: none.  A child: its parent's.  Atomic because a taker looks at it before it has
+         * claimed the packet; relaxed, its claim proves the generation. */
+        _Atomic uint64_t deadline_ns;
         uint64_t tag;
         uint64_t args[VMREQ_ARGS_MAX];
 
@@ -125,6 +127,11 @@ static inline bool req_state_is_final(uint32_t state)
 static inline uint64_t req_with_state(uint64_t word, uint32_t state)
 {
         return (word & ~REQ_STATE_MASK) | state;
+}
+
+static inline uint64_t req_deadline(const struct req *req)
+{
+        return atomic_load_explicit(&req->deadline_ns, memory_order_relaxed);
 }
 
 /* ---- req.c ---- */

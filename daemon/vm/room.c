@@ -77,7 +77,7 @@ static int wait_emt(struct vm *vm, struct emt *emt, uint32_t seen, uint64_t dead
 {
         struct awaited awaited = {vm, seen};
 
-        if (!nest_enter(emt))
+        if (!wait_enter(emt))
                 return VMREQ_E_DEADLOCK;
         while (!has_changed(&awaited) && clock_now_ns() < deadline_ns) {
                 emt_turn(emt);

@@ -51,13 +51,13 @@ static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
 
                         /* The word is read before the place, and the swap proves that the
                          * generation stood all the while: so the place is that generation's.  The
-                         * due time likewise. */
+                         * deadline likewise. */
                         VM_STEP(take_place);
                         if (REQ_STATE(word) != VMREQ_REQ_QUEUED ||
                             atomic_load_explicit(&req->place, memory_order_relaxed) != place)
                                 break;
                         VM_STEP(take_due);
-                        due = atomic_load_explicit(&vm->due[index], memory_order_relaxed);
+                        due = req_deadline(req);
                         if (due && due <= clock_now_ns() &&
                             req_end_queued(vm, req, word, VMREQ_REQ_EXPIRED))
                                 break; /* its time passed, and the service has not been here yet */

@@ -61,7 +61,7 @@ void submit_fill(struct req *req, const struct vmreq_spec *spec)
         req->argc = (uint8_t)spec->argc;
         if (spec->argc)
                 memcpy(req->args, spec->args, spec->argc * sizeof(spec->args[0]));
-        req->deadline_ns = spec->deadline_ns;
+        atomic_store_explicit(&req->deadline_ns, spec->deadline_ns, memory_order_relaxed);
         req->tag = spec->tag;
         req->user = spec->user;
         req->row = spec->row;
@@ -105,7 +105,7 @@ static bool take_back(struct vm *vm, struct req *req)
 
         /* Before the swap: once it is ALLOCATED again, somebody else may queue it and note its
          * deadline. */
-        if (req->deadline_ns)
+        if (req_deadline(req))
                 deadline_clear(vm, req_index(vm, req));
         do {
                 if (REQ_GENERATION(word) != generation || REQ_STATE(word) != VMREQ_REQ_QUEUED)
@@ -120,11 +120,12 @@ static bool take_back(struct vm *vm, struct req *req)
  * that queue one packet, only the one that does so notes it. */
 static int note_deadline(struct vm *vm, struct req *req)
 {
+        uint64_t deadline_ns = req_deadline(req);
         int r;
 
-        if (!req->deadline_ns)
+        if (!deadline_ns)
                 return 0;
-        r = deadline_set(vm, req_index(vm, req), req->deadline_ns);
+        r = deadline_set(vm, req_index(vm, req), deadline_ns);
         /* Killed before it was noted: whoever ended it has cleared too early.  The store in
          * deadline_set and this look pair with the final swap and the clearing behind it. */
         VM_STEP(due_look);

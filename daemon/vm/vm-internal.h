@@ -210,9 +210,11 @@ void emt_nudge_runner(struct vm *vm, const struct req *req);
 
 /* ---- wait.c ---- */
 
-/* One nesting level of waiting on this EMT; false: it may not wait here. */
+/* One nesting level of serving inside a callee of this EMT's; false: there are enough. */
 bool nest_enter(struct emt *emt);
 void nest_leave(struct emt *emt);
+/* The same for a wait; false: it may not wait here. */
+bool wait_enter(struct emt *emt);
 
 /* ---- submit.c ---- */
 

@@ -15,18 +15,23 @@
  *   VMR3ReqPriorityCallVoidWaitU             vmreq_priority_call_void_wait
  *   (upstream has none)                      vmreq_priority_call_nowait, ..._void_nowait
  *   VMR3ReqProcessU                          vmreq_process
- *   (upstream has none)                      vmreq_submit, vmreq_cancel, vmreq_status,
- * vmreq_current VMMR3EmtRendezvous                       vmreq_rendezvous
+ *   VMMR3EmtRendezvous                       vmreq_rendezvous
+ *   (upstream has none)                      vmreq_submit, vmreq_cancel
+ *   (upstream has none)                      vmreq_status, vmreq_current
  *
  * Three answers, never mixed:
  *   1. Submission: was the request accepted?  A function that returns an error here has accepted
- * nothing, and no hook of that request will ever run.
+ *      nothing, and no hook of that request will ever run.
  *   2. Fate of an accepted request: DONE, CANCELLED, EXPIRED or KILLED.  Exactly one, always.
  *   3. Result: what the callee returned.
  *
  * Two times, never one: `deadline_ns` belongs to the request, `wait_ns` to one wait and changes
  * nothing about the request.  Both in nanoseconds; deadlines are absolute on CLOCK_MONOTONIC
  * (vmreq_now).
+ *
+ * What a request points to - its ctx, its user, what its argument words mean - must live until its
+ * `release` hook, not until some wait has returned: the callee of a request that nobody waits for
+ * any more may be running, and a wait may return before the hooks have run.
  *
  * Calling context: unless its comment says otherwise, a function may be called from any thread,
  * EMTs included, and does not block.  A function never changes errno on purpose.
@@ -44,8 +49,7 @@ extern "C" {
 
 #define VMREQ_API __attribute__((visibility("default")))
 
-/* ---- statuses
- * ------------------------------------------------------------------------------------ */
+/* ---- statuses ---- */
 
 /*
  * What functions return: 0, or one of these.  The range is far from what callees use, because the
@@ -72,8 +76,7 @@ enum vmreq_error {
 /* "BUSY" …; "UNKNOWN" for a number that is not one of the above.  Never NULL. */
 VMREQ_API const char *vmreq_error_name(int error);
 
-/* ---- bounds
- * -------------------------------------------------------------------------------------- */
+/* ---- bounds ---- */
 
 #define VMREQ_ARGS_MAX 15u        /* words a callee can take */
 #define VMREQ_CPUS_MAX 256u       /* EMTs of one VM */
@@ -84,8 +87,7 @@ VMREQ_API const char *vmreq_error_name(int error);
 
 #define VMREQ_FOREVER UINT64_MAX /* as wait_ns: no limit */
 
-/* ---- destinations and flags
- * ---------------------------------------------------------------------- */
+/* ---- destinations and flags ---- */
 
 /* 0..n-1 is that EMT; a caller that is that EMT runs the request inline, at once. */
 #define VMREQ_CPU_ANY         0xfffffff0u /* whichever EMT takes it first; inline if the caller is one */
@@ -101,11 +103,9 @@ VMREQ_API const char *vmreq_error_name(int error);
 #define VMREQ_NO_NEST   0x10u /* if the caller is an EMT: do not serve requests while waiting */
 #define VMREQ_PARALLEL  0x20u /* a broadcast goes to all EMTs at once */
 #define VMREQ_CONTINUE  0x40u /* a broadcast goes on after a row that is not a successful DONE */
-#define VMREQ_WAIT_ROOM 0x80u /* vmreq_submit blocks while slab or lane is full, instead of BUSY   \
-                               */
+#define VMREQ_WAIT_ROOM 0x80u /* vmreq_submit waits for room instead of BUSY */
 
-/* ---- objects
- * ------------------------------------------------------------------------------------- */
+/* ---- objects ---- */
 
 /* A VM, by value.  Ids are never reused in a process: a stale one is refused. */
 typedef struct vmreq_vm {
@@ -119,7 +119,11 @@ typedef struct vmreq_handle {
         uint64_t generation; /* 0 is never a request */
 } vmreq_handle;
 
+#ifdef __cplusplus
+#define VMREQ_HANDLE_NONE (vmreq_handle())
+#else
 #define VMREQ_HANDLE_NONE ((vmreq_handle){0, 0, 0})
+#endif
 
 /* What a callee is, and so how its words travel and what its result means. */
 enum vmreq_kind {
@@ -205,8 +209,7 @@ struct vmreq_result {
         const struct vmreq_row *rows; /* broadcast: one per vCPU in order of cpu; else NULL */
 };
 
-/* ---- VM
- * ------------------------------------------------------------------------------------------ */
+/* ---- VM ---- */
 
 enum vmreq_vm_state {
         VMREQ_VM_CREATED,
@@ -266,10 +269,13 @@ struct vmreq_backend {
         void (*kick)(void *ctx, uint32_t cpu);
 };
 
-#define VMREQ_BACKEND_INIT                                                                         \
-        {                                                                                          \
-                .size = sizeof(struct vmreq_backend)                                               \
-        }
+/* How these structures begin.  Positional: C++ has no names here before C++20. */
+/* clang-format off */
+#define VMREQ_BACKEND_INIT {sizeof(struct vmreq_backend), 0, 0, 0, 0, 0, 0}
+#define VMREQ_CONFIG_INIT {sizeof(struct vmreq_config), 0, 1, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0}
+#define VMREQ_SPEC_INIT \
+        {sizeof(struct vmreq_spec), VMREQ_CPU_ANY, 0, VMREQ_FN_VOID, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+/* clang-format on */
 
 #define VMREQ_CONFIG_ATTACH 0x1u /* the EMTs are the caller's own threads: vmreq_emt_attach */
 
@@ -305,11 +311,6 @@ struct vmreq_config {
                               const char *reason);
         void *ctx; /* of the two hooks above */
 };
-
-#define VMREQ_CONFIG_INIT                                                                          \
-        {                                                                                          \
-                .size = sizeof(struct vmreq_config), .cpus = 1, .lazy_poke_ms = 10                 \
-        }
 
 /*
  * Creates a VM in state CREATED, with its EMTs running and serving requests.  `config` is copied.
@@ -376,8 +377,7 @@ VMREQ_API uint32_t vmreq_vm_cpus(vmreq_vm vm);
  */
 VMREQ_API uint64_t vmreq_vm_service(vmreq_vm vm, uint64_t now_ns);
 
-/* ---- requests
- * ------------------------------------------------------------------------------------ */
+/* ---- requests ---- */
 
 struct vmreq_spec {
         size_t size;  /* sizeof(struct vmreq_spec): versioning */
@@ -407,15 +407,10 @@ struct vmreq_spec {
         void (*overdue)(void *user);
         /* The request has its fate.  Exactly once. */
         void (*complete)(void *user, const struct vmreq_result *result);
-        /* Nothing of the request is in use any more: pointees and ctx may go.  Exactly once, last.
-         * For a broadcast with RUNNING rows this is when the last of them has ended. */
+        /* Nothing of the request is in use any more: pointees and ctx may go, not before.  Exactly
+         * once, last. For a broadcast with RUNNING rows this is when the last of them has ended. */
         void (*release)(void *user);
 };
-
-#define VMREQ_SPEC_INIT                                                                            \
-        {                                                                                          \
-                .size = sizeof(struct vmreq_spec), .cpu = VMREQ_CPU_ANY                            \
-        }
 
 /*
  * Submits.  `spec` is read before return.  Without NO_WAIT *ret_handle (must not be NULL) is a
@@ -424,8 +419,8 @@ struct vmreq_spec {
  * A caller that is the right EMT runs the request inline: it is complete on return.
  * Errors: INVALID, HANDLE (no such VM), CLOSED, BUSY.  With WAIT_ROOM it blocks instead of BUSY (an
  * EMT serves meanwhile, as in vmreq_wait; DEADLOCK where that may not wait), until the request's
- * deadline: then TIMEOUT, and nothing was accepted; or, where the deadline met one of its tries, it is
- * accepted and has expired.
+ * deadline: then TIMEOUT, and nothing was accepted; or, where the deadline met one of its tries, it
+ * is accepted and has expired.
  */
 VMREQ_API int vmreq_submit(vmreq_vm vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle);
 
@@ -439,11 +434,14 @@ VMREQ_API int vmreq_alloc(vmreq_vm vm, const struct vmreq_spec *spec, vmreq_hand
 VMREQ_API int vmreq_queue(vmreq_handle handle, uint64_t wait_ns);
 
 /*
- * Waits until the request is complete.  OK: it is, whatever its fate.  TIMEOUT: wait_ns is over, or
- * the request's deadline has passed while it runs.  Idempotent, callable by several threads at
- * once.  Blocks. On an EMT of the same VM it serves requests meanwhile (one nesting level a wait,
- * VMREQ_NEST_MAX at most, then DEADLOCK; DEADLOCK at once with NO_NEST).  A cycle through a lock of
- * a callee's own is not detected.
+ * Waits until the request is complete.  OK: it is, whatever its fate; its `complete` and `release`
+ * hooks may not have run yet.  TIMEOUT: wait_ns is over, or the request's deadline has passed while
+ * it runs.  STATE: it was never queued, or there was no room for it.  Idempotent, callable by
+ * several threads at once.  Blocks.  On an EMT of the same VM it serves requests meanwhile, one
+ * nesting level a wait.  DEADLOCK there, at once: VMREQ_NEST_MAX levels are taken; the request is
+ * NO_NEST; this very EMT runs it, in the present callee or further out, or runs a row of it; a
+ * rendezvous callback waits. A cycle through other requests, or through a lock of a callee's own,
+ * is not detected.
  */
 VMREQ_API int vmreq_wait(vmreq_handle handle, uint64_t wait_ns);
 
@@ -477,8 +475,7 @@ VMREQ_API const char *vmreq_verdict_name(enum vmreq_verdict verdict);
 /* Cancels.  Completes the request on this thread if it wins. */
 VMREQ_API enum vmreq_verdict vmreq_cancel(vmreq_handle handle);
 
-/* ---- the conveniences
- * ---------------------------------------------------------------------------- */
+/* ---- the conveniences ---- */
 
 /*
  * All take a destination, a word function, the number of words and the words, each as VMREQ_W(x).
@@ -509,8 +506,7 @@ VMREQ_API int vmreq_call(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, ui
 VMREQ_API int vmreq_callv(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, uint64_t wait_ns,
                           uint32_t flags, vmreq_fn fn, uint32_t argc, va_list args);
 
-/* ---- on an EMT
- * ----------------------------------------------------------------------------------- */
+/* ---- on an EMT ---- */
 
 /* The cpu number of the calling EMT; VMREQ_CPU_NONE if the caller is no EMT of `vm`. */
 VMREQ_API uint32_t vmreq_emt_self(vmreq_vm vm);
@@ -534,7 +530,8 @@ VMREQ_API int vmreq_unpark(vmreq_vm vm, uint32_t cpu);
 /*
  * Joins a rendezvous that is calling, then serves what is queued for the calling EMT and for ANY,
  * at most one batch; priority lanes only if `priority_only`.  Returns how many requests it ran.
- * Nested calls are legal. NOT_EMT elsewhere; CLOSED outside of callees once the VM is stopping.
+ * Nested calls are legal; inside a callee each is a nesting level, like a wait: DEADLOCK when
+ * VMREQ_NEST_MAX are taken.  NOT_EMT elsewhere; CLOSED outside of callees once the VM is stopping.
  */
 VMREQ_API int vmreq_process(vmreq_vm vm, int priority_only);
 
@@ -565,8 +562,7 @@ VMREQ_API int vmreq_guest_leave(vmreq_vm vm);
 /* Any thread: an interrupt is there for a vCPU that its guest has halted. */
 VMREQ_API int vmreq_vcpu_unhalt(vmreq_vm vm, uint32_t cpu);
 
-/* ---- rendezvous
- * ---------------------------------------------------------------------------------- */
+/* ---- rendezvous ---- */
 
 enum vmreq_rendezvous_kind {
         VMREQ_RENDEZVOUS_ONCE,       /* by one EMT, while the others stand still */
@@ -589,8 +585,7 @@ VMREQ_API int vmreq_rendezvous(vmreq_vm vm, enum vmreq_rendezvous_kind kind, uin
                                uint64_t timeout_ns, int32_t (*fn)(void *ctx, uint32_t cpu),
                                void *ctx, uint32_t *ret_missing, uint32_t n_missing);
 
-/* ---- looking in
- * ---------------------------------------------------------------------------------- */
+/* ---- looking in ---- */
 
 enum vmreq_emt_state {
         VMREQ_EMT_AWAKE,   /* between requests */
@@ -642,7 +637,7 @@ struct vmreq_lane_stats {
         uint64_t skipped;                    /* dead ones passed over */
         uint64_t cancelled, expired, killed; /* requests that ended while they stood here */
         uint32_t depth, dead; /* places taken up now, and those of them that are dead */
-        uint32_t high_water;
+        uint32_t high_water;  /* the most places that were ever taken up, live and dead */
 };
 
 /* Figures of one EMT and its own lanes, or with cpu VMREQ_CPU_ANY of the two ANY lanes (no

@@ -85,7 +85,7 @@ static bool req_is_settled(void *ctx)
 
 bool nest_enter(struct emt *emt)
 {
-        if (emt->nest >= VMREQ_NEST_MAX || emt->in_rendezvous)
+        if (emt->nest >= VMREQ_NEST_MAX)
                 return false;
         /* seq_cst: pairs with req_wake_waiters and room_made; the bit stands before the flag and
          * the last look. */
@@ -104,13 +104,46 @@ void nest_leave(struct emt *emt)
         emt_pass_wake(emt);
 }
 
+/* Is it this EMT that runs it, now or further out?  It would wait for itself. */
+static bool runs_here(const struct emt *emt, const struct req *req)
+{
+        uint64_t word = req_load(req);
+
+        /* Relaxed: if it was this thread that stored it, it is seen. */
+        return REQ_STATE(word) == VMREQ_REQ_RUNNING && !(word & (REQ_F_PARENT | REQ_F_LATE)) &&
+               atomic_load_explicit(&req->ran_on, memory_order_relaxed) == emt->cpu;
+}
+
+/* A broadcast is complete when its children are; one of them may be under this very wait. */
+static bool waits_for_itself(struct vm *vm, const struct emt *emt, const struct req *req)
+{
+        uint32_t link = req->first_child;
+
+        if (!(req_load(req) & REQ_F_PARENT))
+                return runs_here(emt, req);
+        while (link) {
+                const struct req *child = req_at(vm, link - 1);
+
+                if (runs_here(emt, child))
+                        return true;
+                link = child->next_sibling;
+        }
+        return false;
+}
+
+bool wait_enter(struct emt *emt)
+{
+        /* In a rendezvous all stand still: nobody could bring about what is waited for. */
+        return !emt->in_rendezvous && nest_enter(emt);
+}
+
 static int wait_emt(struct vm *vm, struct emt *emt, struct req *req, uint64_t until_ns)
 {
         uint64_t word = req_load(req);
 
         if (settled(word))
                 return verdict_of(word);
-        if ((req->flags & VMREQ_NO_NEST) || !nest_enter(emt))
+        if ((req->flags & VMREQ_NO_NEST) || waits_for_itself(vm, emt, req) || !wait_enter(emt))
                 return VMREQ_E_DEADLOCK;
         while (flag_unsettled(req, &word, REQ_F_EMT_WAITS)) {
                 if (until_ns != UINT64_MAX && clock_now_ns() >= until_ns)

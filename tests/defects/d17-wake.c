@@ -229,10 +229,10 @@ static void assert_idle(uint32_t cpu)
         bool idle = false;
         uint64_t used = 0;
 
-        for (int look = 0; look < 200 && !idle; look++) {
+        for (int look = 0; look < 1000 && !idle; look++) {
                 before = engine_emt(id, cpu);
                 used = thread_used_ns(thread);
-                burn(5 * CLOCK_NS_PER_MS);
+                burn(CLOCK_NS_PER_MS);
                 used = thread_used_ns(thread) - used;
                 after = engine_emt(id, cpu);
                 idle = used == 0 && after.state == VMREQ_EMT_ASLEEP &&

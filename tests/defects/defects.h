@@ -6,7 +6,7 @@
  * property that stands in its place. tests/mutants brings some of the defects back in a copy of the
  * engine, and runs the test by its name.
  *
- * A test that fails leaves its VM as it is: an EMT may be held in a callee, and would not end.
+ * A test that fails ends the program: an EMT may be held in a callee.
  */
 
 #include <errno.h>
@@ -45,6 +45,7 @@ static inline uint64_t defects_soon_ns(void)
 /* Runs the tests, or those that match the pattern in argv[1]. */
 static inline int defects_run(int argc, char **argv, const struct CMUnitTest *tests, size_t n)
 {
+        engine_fail_fast();
         (void)alarm(defects_alarm_s());
         if (argc > 1)
                 cmocka_set_test_filter(argv[1]);

@@ -95,7 +95,17 @@ class Header(unittest.TestCase):
     compilers = {c for c in (os.environ.get("CXX"), shutil.which("clang++-14")) if c}
     if not compilers:
       self.skipTest("no C++ compiler")
-    body = "int run(vmreq_vm vm) { return vmreq_call_wait(vm, 0, (vmreq_fn)vmreq_now, 1, VMREQ_W(1)); }"
+    body = """int run(vmreq_vm vm) { return vmreq_call_wait(vm, 0, (vmreq_fn)vmreq_now, 1, VMREQ_W(1)); }
+              struct vmreq_config config = VMREQ_CONFIG_INIT;
+              struct vmreq_spec spec = VMREQ_SPEC_INIT;
+              struct vmreq_backend backend = VMREQ_BACKEND_INIT;
+              vmreq_handle none();
+              vmreq_handle none()
+              {
+                vmreq_config mine = VMREQ_CONFIG_INIT;
+                vmreq_spec of_mine = VMREQ_SPEC_INIT;
+                return mine.cpus == 1 && of_mine.cpu == VMREQ_CPU_ANY ? VMREQ_HANDLE_NONE : vmreq_current();
+              }"""
     for compiler in compilers:
       for standard in ("c++11", "c++17", "c++20"):
         with self.subTest(compiler=compiler, standard=standard):

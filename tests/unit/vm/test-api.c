@@ -29,6 +29,9 @@ static void test_sizes(void **state)
         assert_int_equal(config.size, sizeof(config));
         assert_int_equal(backend.size, sizeof(backend));
         assert_int_equal(spec.size, sizeof(spec));
+        assert_int_equal(config.cpus, 1);
+        assert_int_equal(config.lazy_poke_ms, 10);
+        assert_int_equal(spec.cpu, VMREQ_CPU_ANY);
         config.size--;
         assert_int_equal(vmreq_vm_create(&config, &vm), VMREQ_E_INVALID);
         config.size++;

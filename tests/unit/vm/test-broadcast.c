@@ -325,6 +325,77 @@ static void test_deadline_queued(void **state)
         UNTIL(engine_stats(id).in_use == 0);
 }
 
+/* The deadline has passed, and the service has not been here yet: what is queued does not start. */
+static void test_deadline_before_the_service(void **state)
+{
+        static const struct {
+                uint32_t flags;
+                bool serviced;
+                fates fates;
+        } rows[] = {
+                {0, true, {E, S, S, S}},
+                {VMREQ_CONTINUE, true, {E, S, S, S}},
+                {VMREQ_PARALLEL, false, {E, E, E, E}},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct gate gates[CPUS];
+                struct vmreq_spec spec;
+                vmreq_handle handle;
+
+                for (uint32_t cpu = 0; cpu < CPUS; cpu++)
+                        engine_hold(id, cpu, &gates[cpu]);
+                spec = all(VMREQ_CPU_ALL, rows[i].flags, log_callee, &ran);
+                spec.deadline_ns = clock_now_ns() + CLOCK_NS_PER_MS;
+                handle = engine_submit(id, &spec);
+                UNTIL(clock_now_ns() >= spec.deadline_ns);
+                for (uint32_t cpu = 0; cpu < CPUS; cpu++)
+                        gate_open(&gates[cpu]);
+                if (rows[i].serviced) {
+                        UNTIL(atomic_load(&hooked.rows) == 1);
+                        (void)vmreq_vm_service(id, spec.deadline_ns);
+                }
+                assert_complete(handle, true, rows[i].fates);
+                assert_int_equal(vmreq_free(handle), 0);
+        }
+        assert_int_equal(atomic_load(&ran.n), 0);
+}
+
+static int32_t until_late(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
+{
+        (void)ctx;
+        (void)argc;
+        UNTIL(clock_now_ns() >= args[0]);
+        log_add(&ran, reply->cpu);
+        return 0;
+}
+
+/* Nor is anything passed on to. */
+static void test_deadline_in_a_row(void **state)
+{
+        (void)state;
+        /* On a busy machine the first one may be too late as well: then once more. */
+        for (uint64_t ms = 4; atomic_load(&ran.n) == 0; ms *= 2) {
+                uint64_t due = clock_now_ns() + ms * CLOCK_NS_PER_MS;
+                struct vmreq_spec spec = all(VMREQ_CPU_ALL, VMREQ_CONTINUE, until_late, NULL);
+                vmreq_handle handle;
+                bool late;
+
+                spec.args = &due;
+                spec.argc = 1;
+                spec.deadline_ns = due;
+                handle = engine_submit(id, &spec);
+                UNTIL(atomic_load(&hooked.rows) >= 1);
+                late = atomic_load(&ran.n) == 0;
+                if (late)
+                        (void)vmreq_vm_service(id, due);
+                assert_complete(handle, true, (fates){late ? E : D, S, S, S});
+                assert_int_equal(vmreq_free(handle), 0);
+        }
+        assert_log(&ran, (uint64_t[]){0}, 1);
+}
+
 /* The callee on EMT 1 holds until the gate opens; elsewhere it logs. */
 static int32_t hold_on_1(void *ctx, const uint64_t *args, uint32_t argc, struct vmreq_reply *reply)
 {
@@ -624,6 +695,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_stop_or_continue, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_parallel_stop, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_deadline_queued, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_deadline_before_the_service, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_deadline_in_a_row, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_deadline_running, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_running_row_stays, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_deadline_met, setup, teardown),

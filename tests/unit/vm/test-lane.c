@@ -209,7 +209,7 @@ static void test_reserved_full_ring(void **state)
 /* The first step of a push: a ticket is drawn.  The second is entry_fill. */
 static uint64_t draw_ticket(struct lane *lane)
 {
-        uint64_t ticket;
+        uint64_t ticket = 0;
 
         assert_true(tail_take(lane, false, &ticket));
         return ticket;

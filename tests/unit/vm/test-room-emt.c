@@ -114,11 +114,10 @@ static void test_in_rendezvous(void **state)
 
 static void test_emt_deadline(void **state)
 {
-        /* Long enough for the first try: one that its deadline meets halfway is accepted, and
-         * EXPIRED. */
         uint64_t args[] = {50 * CLOCK_NS_PER_MS, 1};
         struct vmreq_spec spec = engine_spec(0, 0, submit_callee, NULL);
         struct gate gate;
+        int32_t status;
 
         (void)state;
         create(2, 0, 1);
@@ -126,7 +125,10 @@ static void test_emt_deadline(void **state)
         assert_int_equal(vmreq_call_void_nowait(id, 1, (vmreq_fn)vmreq_now, 0), 0);
         spec.args = args;
         spec.argc = 2;
-        assert_int_equal(engine_finish(engine_submit(id, &spec)).status, VMREQ_E_TIMEOUT);
+        status = engine_finish(engine_submit(id, &spec)).status;
+        /* 0: its deadline met it in the middle of a try, and it is accepted, and EXPIRED. */
+        assert_true(status == VMREQ_E_TIMEOUT || status == 0);
+        assert_int_equal(atomic_load(&ran.n), 0);
         gate_open(&gate);
         engine_end(id);
 }

@@ -256,6 +256,46 @@ static int32_t nested_callee(void *ctx, const uint64_t *args, uint32_t argc,
         return 0;
 }
 
+static struct {
+        uint32_t depth, deepest, ran, refused;
+} recursion;
+
+static int32_t recursive_callee(void *ctx, const uint64_t *args, uint32_t argc,
+                                struct vmreq_reply *reply)
+{
+        int r;
+
+        (void)ctx;
+        (void)args;
+        (void)argc;
+        (void)reply;
+        recursion.ran++;
+        recursion.depth++;
+        recursion.deepest = MAX(recursion.deepest, recursion.depth);
+        r = vmreq_process(id, 0);
+        CHECK(r >= 0 || r == VMREQ_E_DEADLOCK);
+        recursion.refused += r < 0;
+        recursion.depth--;
+        return 0;
+}
+
+/* Serving inside callees has a bottom, and all are served all the same. */
+static void test_recursion(void **state)
+{
+        struct vmreq_spec spec = engine_spec(0, VMREQ_NO_WAIT, recursive_callee, NULL);
+
+        (void)state;
+        memset(&recursion, 0, sizeof(recursion));
+        for (int i = 0; i < 40; i++)
+                assert_int_equal(vmreq_submit(id, &spec, NULL), 0);
+        attach();
+        (void)process_all();
+        assert_int_equal(recursion.ran, 40);
+        assert_int_equal(recursion.deepest, VMREQ_NEST_MAX + 1);
+        assert_true(recursion.refused > 0);
+        assert_int_equal(engine_inside(id)->emts[0].nest, 0);
+}
+
 /* A callee that serves runs the rest inside itself, and its figures are right again afterwards. */
 static void test_nested(void **state)
 {
@@ -320,6 +360,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_closed, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_only_dead, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nested, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_recursion, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_published, setup, teardown),
         };
 

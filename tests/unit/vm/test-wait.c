@@ -308,6 +308,81 @@ static void test_nest_limit(void **state)
         assert_int_equal(engine_emt(id, 0).done, VMREQ_NEST_MAX + 2);
 }
 
+/* Waits for the request in ctx, and the outcome is its value; before that as many levels deeper as
+ * args[0] says. */
+static int32_t wait_deeper(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
+{
+        uint64_t left = args[0] - 1;
+        struct vmreq_spec spec = engine_spec(VMREQ_CPU_ANY, 0, wait_deeper, ctx);
+        struct gate *gate = reply->user;
+        vmreq_handle inner;
+        struct vmreq_row row;
+
+        (void)argc;
+        if (gate)
+                gate_pass(gate);
+        if (args[0] == 0)
+                return vmreq_wait(*(vmreq_handle *)ctx, VMREQ_FOREVER);
+        spec.args = &left;
+        spec.argc = 1;
+        CHECK(vmreq_submit(id, &spec, &inner) == 0); /* inline */
+        CHECK(vmreq_status(inner, NULL, &row) == 0);
+        CHECK(vmreq_free(inner) == 0);
+        return row.status;
+}
+
+/* Whoever waits for what it runs itself, in this callee or in one further out, is told so. */
+static void test_for_itself(void **state)
+{
+        (void)state;
+        for (uint64_t depth = 0; depth < 3; depth++) {
+                struct gate gate;
+                vmreq_handle handle;
+                struct vmreq_spec spec = engine_spec(1, 0, wait_deeper, &handle);
+
+                gate_init(&gate);
+                spec.user = &gate;
+                spec.args = &depth;
+                spec.argc = 1;
+                handle = engine_submit(id, &spec);
+                sem_down(&gate.in); /* `handle` is there */
+                gate_open(&gate);
+                assert_int_equal(engine_finish(handle).status, VMREQ_E_DEADLOCK);
+        }
+}
+
+/* And whoever waits for the broadcast that it is a row of. */
+static void test_for_its_broadcast(void **state)
+{
+        static const uint32_t flags[] = {0, VMREQ_PARALLEL | VMREQ_CONTINUE};
+        static const uint64_t depth;
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+                struct gate gate;
+                vmreq_handle handle;
+                struct vmreq_spec spec =
+                        engine_spec(VMREQ_CPU_ALL, flags[i] | VMREQ_CONTINUE, wait_deeper, &handle);
+                struct vmreq_row rows[2];
+
+                gate_init(&gate);
+                spec.user = &gate;
+                spec.args = &depth;
+                spec.argc = 1;
+                handle = engine_submit(id, &spec);
+                for (uint32_t cpu = 0; cpu < 2; cpu++) {
+                        sem_down(&gate.in);
+                        gate_open(&gate);
+                }
+                assert_int_equal(vmreq_wait(handle, VMREQ_FOREVER), 0);
+                assert_int_equal(vmreq_rows(handle, rows, 2, NULL), 0);
+                for (uint32_t cpu = 0; cpu < 2; cpu++)
+                        assert_int_equal(rows[cpu].status, VMREQ_E_DEADLOCK);
+                assert_int_equal(vmreq_free(handle), 0);
+        }
+}
+
 /* EMT 0 waits for EMT 1 while EMT 1 waits for EMT 0. */
 struct mutual {
         struct gate gate;
@@ -519,6 +594,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_no_nest_general_form, setup1, teardown),
                 cmocka_unit_test_setup_teardown(test_no_nest_complete, setup1, teardown),
                 cmocka_unit_test_setup_teardown(test_nest_limit, setup1, teardown),
+                cmocka_unit_test_setup_teardown(test_for_itself, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_for_its_broadcast, setup2, teardown),
                 cmocka_unit_test_setup_teardown(test_mutual, setup2, teardown),
                 cmocka_unit_test_setup_teardown(test_serves_meanwhile, setup2, teardown),
                 cmocka_unit_test_setup_teardown(test_emt_waits_with_a_limit, setup2, teardown),
