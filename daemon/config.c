@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The configuration: one table of keys, read by inih through a reader of ours.  inih cuts lines at
- * 199 bytes without a word and does not count them for its handler; so the reader counts, and
- * refuses what inih would bend: lines of 190 bytes or more, names of sections of which it would
- * keep a part, NUL and control bytes.  Indentation is dropped: inih would take such a line for more
- * of the value above it.
+ * The configuration: one table of keys, filled by the checking reader of INI files (conf-file.c)
+ * and by the command line (options.c).  Called before there are other threads, and, to read it
+ * again, on a thread of the pool with a configuration of its own.
  */
 #include "config.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
-#include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "conf-file.h"
 #include "proto/limits.h"
 #include "proto/names.h"
 #include "vm/vmreq.h"
@@ -26,9 +23,6 @@
 #define VMREQD_MODULE_DIR "/usr/lib/vmreqd/modules"
 #endif
 
-#define LINE_BYTES_MAX    190
-#define SECTION_BYTES_MAX 49 /* what inih keeps of a name */
-
 void config_init(struct config *config)
 {
         *config = (struct config){
@@ -36,6 +30,8 @@ void config_init(struct config *config)
         (void)snprintf(config->name, sizeof(config->name), "default");
         (void)snprintf(config->module_directory, sizeof(config->module_directory), "%s",
                        VMREQD_MODULE_DIR);
+        (void)snprintf(config->policy_directory, sizeof(config->policy_directory), "%s",
+                       VMREQD_POLICY_DIR);
 }
 
 void config_deinit(struct config *config)
@@ -163,6 +159,14 @@ static bool set_path(char *to, const char *key, const char *value, char *text, s
         return true;
 }
 
+static bool set_policy_directory(struct config *config, const char *value, char *text, size_t size)
+{
+        if (!set_path(config->policy_directory, "dir", value, text, size))
+                return false;
+        config->policy_directory_set = true;
+        return true;
+}
+
 static bool set_mode(struct config *config, const char *value, char *text, size_t size)
 {
         char *end;
@@ -256,6 +260,8 @@ bool config_set(struct config *config, const char *section, const char *key, con
                 return set_path(config->socket, key, value, text, size);
         if (is_socket && strcmp(key, "mode") == 0)
                 return set_mode(config, value, text, size);
+        if (strcmp(section, "policy") == 0 && strcmp(key, "dir") == 0)
+                return set_policy_directory(config, value, text, size);
         if (strcmp(section, "modules") == 0 && strcmp(key, "directory") == 0)
                 return set_path(config->module_directory, key, value, text, size);
         if (strcmp(section, "modules") == 0 && strcmp(key, "load") == 0)
@@ -265,7 +271,7 @@ bool config_set(struct config *config, const char *section, const char *key, con
                                           size);
         (void)snprintf(text, size,
                        "unknown key \"%.64s\" in section [%.64s]; the sections are vm, socket, "
-                       "modules, limits and module NAME",
+                       "policy, modules, limits and module NAME",
                        key, section);
         return false;
 }
@@ -281,144 +287,81 @@ bool config_check(const struct config *config, char *text, size_t size)
         return true;
 }
 
-/* ---- the file ---- */
-
-struct reading {
-        struct config *config;
-        FILE *file;
-        unsigned line;
-        bool failed;
-        unsigned failed_line;
-        char *text;
-        size_t size;
-};
-
-static bool reject_line(struct reading *reading, const char *what)
+static uint64_t number_of(const struct config *config, const struct number_key *number)
 {
-        if (!reading->failed)
-                (void)snprintf(reading->text, reading->size, "line %u: %s", reading->line, what);
-        reading->failed = true;
-        reading->failed_line = reading->line;
+        const char *at = (const char *)config + number->offset;
+
+        return number->width == sizeof(uint32_t) ? *(const uint32_t *)at : *(const uint64_t *)at;
+}
+
+static void name_setting(char *text, size_t size, const char *section, const char *key)
+{
+        size_t len = strlen(text);
+
+        (void)snprintf(text + len, size - len, "%s[%s] %s", len ? ", " : "", section, key);
+}
+
+static bool modules_differ(const struct config *a, const struct config *b)
+{
+        if (a->n_modules != b->n_modules)
+                return true;
+        for (size_t i = 0; i < a->n_modules; i++)
+                if (strcmp(a->modules[i].name, b->modules[i].name) != 0)
+                        return true;
         return false;
 }
 
-static bool section_fits(const char *line)
+bool config_needs_restart(const struct config *running, const struct config *fresh, char *ret_text,
+                          size_t size)
 {
-        return line[0] != '[' || strcspn(line + 1, "]\n") <= SECTION_BYTES_MAX;
+        ret_text[0] = 0;
+        for (size_t i = 0; i < ARRAY_SIZE(number_keys); i++)
+                if (strcmp(number_keys[i].section, "limits") != 0 &&
+                    number_of(running, &number_keys[i]) != number_of(fresh, &number_keys[i]))
+                        name_setting(ret_text, size, number_keys[i].section, number_keys[i].key);
+        if (strcmp(running->name, fresh->name) != 0)
+                name_setting(ret_text, size, "vm", "name");
+        if (strcmp(running->socket, fresh->socket) != 0)
+                name_setting(ret_text, size, "socket", "path");
+        if (running->socket_mode != fresh->socket_mode)
+                name_setting(ret_text, size, "socket", "mode");
+        if (modules_differ(running, fresh))
+                name_setting(ret_text, size, "modules", "load");
+        return ret_text[0];
 }
 
-/* A line as inih wants it, or NULL once something is wrong. */
-static char *read_line(char *line, int size, void *ctx)
+/* ---- the files ---- */
+
+static bool on_setting(void *ctx, unsigned line, const char *section, const char *key,
+                       const char *value, char *why, size_t size)
 {
-        struct reading *reading = ctx;
-        int n = 0, c;
-
-        if (reading->failed)
-                return NULL;
-        reading->line++;
-        do {
-                c = getc(reading->file);
-        } while (c == ' ' || c == '\t' || c == '\r');
-        for (; c != EOF && c != '\n'; c = getc(reading->file)) {
-                if ((c < ' ' && c != '\t' && c != '\r') || c == 0x7f) {
-                        (void)reject_line(reading, "a control byte");
-                        return NULL;
-                }
-                if (n >= LINE_BYTES_MAX - 1 || n >= size - 2) {
-                        (void)reject_line(reading, "longer than 189 bytes");
-                        return NULL;
-                }
-                line[n++] = (char)c;
-        }
-        if (c == EOF && n == 0)
-                return NULL;
-        line[n++] = '\n';
-        line[n] = 0;
-        if (!section_fits(line)) {
-                (void)reject_line(reading, "a section name longer than 49 bytes");
-                return NULL;
-        }
-        return line;
-}
-
-static int on_setting(void *ctx, const char *section, const char *key, const char *value)
-{
-        struct reading *reading = ctx;
-        char what[512];
-
-        if (reading->failed)
-                return 0;
-        if (config_set(reading->config, section, key, value, what, sizeof(what)))
-                return 1;
-        (void)reject_line(reading, what);
-        return 0;
+        (void)line;
+        return config_set(ctx, section, key, value, why, size);
 }
 
 bool config_read_file(struct config *config, const char *path, char *reterr_text, size_t size)
 {
-        char what[768] = "";
-        struct reading reading = {.config = config, .text = what, .size = sizeof(what)};
-        int r;
+        const struct conf_handler handler = {.setting = on_setting, .ctx = config};
 
-        reading.file = fopen(path, "re");
-        if (!reading.file) {
-                (void)snprintf(reterr_text, size, "%s: %s", path, strerror(errno));
-                return false;
-        }
-        r = ini_parse_stream(read_line, &reading, on_setting, &reading);
-        /* inih goes on behind a line that it does not understand; the first mistake is the one to
-         * tell. */
-        if (r != 0 && (!reading.failed || (r > 0 && (unsigned)r < reading.failed_line))) {
-                reading.failed = false;
-                reading.line = r > 0 ? (unsigned)r : reading.line;
-                (void)reject_line(&reading, "expected \"[section]\" or \"key = value\"");
-        }
-        if (ferror(reading.file) && !reading.failed)
-                (void)reject_line(&reading, "cannot be read");
-        (void)fclose(reading.file);
-        if (reading.failed)
-                (void)snprintf(reterr_text, size, "%s: %s", path, what);
-        return !reading.failed;
+        return conf_read_file(path, &handler, reterr_text, size);
 }
 
-/* ---- the settings of a unit ---- */
-
-static bool is_missing(const char *path)
+bool config_read(struct config *config, const char *path, bool may_miss, char *reterr_text,
+                 size_t size)
 {
-        return access(path, F_OK) < 0 && errno == ENOENT;
-}
-
-static int is_conf(const struct dirent *entry)
-{
-        size_t len = strlen(entry->d_name);
-
-        return entry->d_name[0] != '.' && len > strlen(".conf") &&
-               strcmp(entry->d_name + len - strlen(".conf"), ".conf") == 0;
-}
-
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-        return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static bool read_drop_ins(struct config *config, const char *directory, char *text, size_t size)
-{
-        struct dirent **entries = NULL;
-        char path[CONFIG_PATH_MAX];
-        int n = scandir(directory, &entries, is_conf, by_name);
+        char folder_path[CONFIG_PATH_MAX + 2];
+        struct conf_folder folder;
         bool ok = true;
 
-        if (n < 0 && errno != ENOENT) {
-                (void)snprintf(text, size, "%s: %s", directory, strerror(errno));
+        if (!(may_miss && access(path, F_OK) && errno == ENOENT) &&
+            !config_read_file(config, path, reterr_text, size))
                 return false;
-        }
-        for (int i = 0; i < n; i++) {
-                if (ok && (size_t)snprintf(path, sizeof(path), "%s/%s", directory,
-                                           entries[i]->d_name) < sizeof(path))
-                        ok = config_read_file(config, path, text, size);
-                free(entries[i]);
-        }
-        free(entries);
+        (void)snprintf(folder_path, sizeof(folder_path), "%.*s.d", CONFIG_PATH_MAX - 1, path);
+        if (!conf_folder_list(folder_path, &folder, reterr_text, size))
+                return false;
+        for (size_t i = 0; ok && i < folder.n; i++)
+                ok = config_read_file(config, folder.paths[i], reterr_text, size);
+        conf_folder_deinit(&folder);
         return ok;
 }
 
@@ -429,13 +372,9 @@ bool config_read_instance(struct config *config, const char *directory, const ch
 
         if (!config_set(config, "vm", "name", name, reterr_text, size))
                 return false;
-        if ((size_t)snprintf(path, sizeof(path), "%s/%s.conf.d", directory, name) >= sizeof(path)) {
+        if ((size_t)snprintf(path, sizeof(path), "%s/%s.conf", directory, name) >= sizeof(path)) {
                 (void)snprintf(reterr_text, size, "%s: the path is too long", directory);
                 return false;
         }
-        path[strlen(path) - 2] = '\0';
-        if (!is_missing(path) && !config_read_file(config, path, reterr_text, size))
-                return false;
-        (void)strcat(path, ".d");
-        return read_drop_ins(config, path, reterr_text, size);
+        return config_read(config, path, true, reterr_text, size);
 }

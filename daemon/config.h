@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The settings of a daemon: defaults, then a configuration file, then the command line. */
+/* The settings of a daemon: defaults, then a configuration file and its drop-ins, then the command
+ * line. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,6 +31,8 @@ struct config {
         char module_directory[CONFIG_PATH_MAX];
         struct config_module modules[CONFIG_MODULES_MAX];
         size_t n_modules;
+        char policy_directory[CONFIG_PATH_MAX];
+        bool policy_directory_set; /* by a setting: then it must exist */
         struct rpc_limits limits;
         /* What happens by itself. */
         bool power_on;                    /* at the start */
@@ -41,8 +44,14 @@ struct config {
 void config_init(struct config *config);
 void config_deinit(struct config *config);
 
-/* Reads an INI file over what is set.  False: one line in reterr_text, with file and line number.
+/*
+ * Reads an INI file over what is set, then the "*.conf" in PATH.d in order of their names.
+ * `may_miss`: the file itself need not exist.  False: one line in reterr_text, with file and line
+ * number.
  */
+bool config_read(struct config *config, const char *path, bool may_miss, char *reterr_text,
+                 size_t size);
+/* One file alone. */
 bool config_read_file(struct config *config, const char *path, char *reterr_text, size_t size);
 
 /*
@@ -58,3 +67,8 @@ bool config_set(struct config *config, const char *section, const char *key, con
 
 /* What only makes sense together. */
 bool config_check(const struct config *config, char *reterr_text, size_t size);
+
+/* Names in `ret_text` the settings of `fresh` that differ from those of `running` and are looked at
+ * only at the start.  False: there are none. */
+bool config_needs_restart(const struct config *running, const struct config *fresh, char *ret_text,
+                          size_t size);

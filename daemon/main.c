@@ -25,6 +25,7 @@
 #include "manager.h"
 #include "modules/modules.h"
 #include "options.h"
+#include "policy-file.h"
 #include "rpc/server.h"
 #include "sd.h"
 #include "socket.h"
@@ -42,7 +43,9 @@
 #define LOG_FLUSH_NS CLOCK_NS_PER_S
 
 struct daemon {
+        struct options options;
         struct config config;
+        struct rpc_rules *rules; /* until the server takes them */
         struct listening listening;
         struct rpc_service *service;
         vmreq_vm vm;
@@ -126,11 +129,22 @@ static void on_ready(void *ctx)
         manager_tell_ready();
 }
 
-static void on_stopping(void *ctx)
+static void on_reloading(void *ctx)
 {
-        const struct daemon *daemon = ctx;
+        (void)ctx;
+        manager_tell_reloading();
+}
 
-        manager_tell_stopping(daemon->config.limits.drain_ms + LEAVE_MS);
+static void on_reloaded(void *ctx)
+{
+        (void)ctx;
+        manager_tell_ready();
+}
+
+static void on_stopping(void *ctx, uint64_t drain_ms)
+{
+        (void)ctx;
+        manager_tell_stopping(drain_ms + LEAVE_MS);
 }
 
 static void on_service_due(void *ctx, uint64_t due_ns)
@@ -139,6 +153,43 @@ static void on_service_due(void *ctx, uint64_t due_ns)
 
         rpc_service_wake(daemon->service, due_ns);
 }
+
+/* ---- settings ---- */
+
+static bool read_policy(const struct config *config, struct rpc_rules **ret_rules, char *text,
+                        size_t size)
+{
+        return policy_read_folder(config->policy_directory, !config->policy_directory_set,
+                                  ret_rules, text, size);
+}
+
+/* On a thread of the pool, while the daemon serves: of `daemon` only what is fixed is looked at. */
+static bool on_reload(void *ctx, struct rpc_settings *ret_settings, char *reterr_text, size_t size)
+{
+        const struct daemon *daemon = ctx;
+        struct config *fresh = malloc(sizeof(*fresh));
+        char changed[512];
+        bool ok;
+        int status;
+
+        if (!fresh) {
+                (void)snprintf(reterr_text, size, "no memory");
+                return false;
+        }
+        config_init(fresh);
+        ok = options_load(&daemon->options, fresh, reterr_text, size, &status) &&
+             read_policy(fresh, &ret_settings->rules, reterr_text, size);
+        if (ok) {
+                ret_settings->limits = fresh->limits;
+                if (config_needs_restart(&daemon->config, fresh, changed, sizeof(changed)))
+                        log_line(LOG_L_NOTICE, "changed, for the next start: %s", changed);
+        }
+        config_deinit(fresh);
+        free(fresh);
+        return ok;
+}
+
+/* ---- the rooms ---- */
 
 static bool start_vm(struct daemon *daemon)
 {
@@ -199,7 +250,11 @@ static bool start_server(struct daemon *daemon)
                 .vm = daemon->vm,
                 .registry = daemon->registry,
                 .limits = daemon->config.limits,
+                .rules = daemon->rules,
                 .listen_fd = daemon->listening.fd,
+                .reload = on_reload,
+                .on_reloading = on_reloading,
+                .on_reloaded = on_reloaded,
                 .on_ready = on_ready,
                 .on_stopping = on_stopping,
                 .on_figures = on_figures,
@@ -211,8 +266,10 @@ static bool start_server(struct daemon *daemon)
                 .ctx = daemon,
         };
         struct rpc_server *server;
-        int r = rpc_server_new(&config, &server);
+        int r;
 
+        daemon->rules = NULL; /* the server's, whatever comes */
+        r = rpc_server_new(&config, &server);
         if (r)
                 return report("server", strerror(-r));
         rpc_server_set_service(server, daemon->service);
@@ -253,7 +310,9 @@ static bool take_down(struct daemon *daemon)
         if (daemon->vm.id)
                 (void)vmreq_vm_free(daemon->vm);
         rpc_service_free(daemon->service);
+        daemon->rules = rpc_rules_free(daemon->rules);
         config_deinit(&daemon->config);
+        options_deinit(&daemon->options);
         return true;
 }
 
@@ -270,36 +329,47 @@ static void start_log(void)
                 log_line(LOG_L_WARNING, "the log has no thread of its own: %s", strerror(-r));
 }
 
-int main(int argc, char **argv)
+/* False: reported, and *ret_status is the exit status. */
+static bool read_settings(struct daemon *daemon, int *ret_status)
 {
-        static struct daemon daemon = {.listening = {.fd = -1, .lock_fd = -1}};
-        bool check_only, ok, down;
-        int status = EXIT_SUCCESS;
+        char text[1024];
 
-        if (!backoff_begin())
-                return EXIT_SUCCESS;
-        config_init(&daemon.config);
-        if (!options_read(argc, argv, &daemon.config, &check_only, &status) || check_only) {
-                if (check_only)
-                        backoff_end();
-                config_deinit(&daemon.config);
-                return status;
+        if (options_load(&daemon->options, &daemon->config, text, sizeof(text), ret_status)) {
+                *ret_status = EXIT_FAILURE;
+                if (read_policy(&daemon->config, &daemon->rules, text, sizeof(text))) {
+                        *ret_status = EXIT_SUCCESS;
+                        return true;
+                }
         }
+        (void)fprintf(stderr, "vmreqd: %s\n", text);
+        return false;
+}
+
+/* Answers that take no daemon: --check. */
+static bool answers_alone(struct daemon *daemon)
+{
+        return daemon->options.check;
+}
+
+static int serve(struct daemon *daemon)
+{
+        bool ok, down;
+
         (void)signal(SIGPIPE, SIG_IGN);
+        (void)signal(SIGHUP, SIG_IGN); /* until the server looks at it */
         start_log();
         if (manager_start() < 0)
                 log_line(LOG_L_WARNING, "no thread to tell the service manager with");
-
-        ok = open_socket(&daemon) && start_vm(&daemon) && load_modules(&daemon) &&
-             start_server(&daemon) && power_on(&daemon);
+        ok = open_socket(daemon) && start_vm(daemon) && load_modules(daemon) &&
+             start_server(daemon) && power_on(daemon);
         if (ok)
-                rpc_server_run(daemon.server);
-        down = take_down(&daemon);
-        ok = ok && !atomic_load_explicit(&daemon.vm_failed, memory_order_relaxed);
+                rpc_server_run(daemon->server);
+        down = take_down(daemon);
+        ok = ok && !atomic_load_explicit(&daemon->vm_failed, memory_order_relaxed);
         if (ok)
                 backoff_end();
         if (!down)
-                log_line(LOG_L_WARNING, "leaving with an EMT stuck");
+                log_line(LOG_L_WARNING, "leaving with work under way");
         else if (ok)
                 log_line(LOG_L_NOTICE, "stopped");
         manager_stop(MANAGER_NS);
@@ -307,4 +377,22 @@ int main(int argc, char **argv)
         if (!log_stop(LOG_FLUSH_NS) || !down)
                 _exit(ok ? EXIT_SUCCESS : EXIT_FAILURE);
         return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+        static struct daemon daemon = {.listening = {.fd = -1, .lock_fd = -1}};
+        int status = EXIT_SUCCESS;
+
+        if (!options_parse(argc, argv, &daemon.options, &status))
+                return status;
+        /* Whoever only asks neither waits for failed starts nor counts as one. */
+        if (!daemon.options.check && !backoff_begin())
+                return EXIT_SUCCESS;
+        config_init(&daemon.config);
+        if (!read_settings(&daemon, &status) || answers_alone(&daemon)) {
+                (void)take_down(&daemon);
+                return status;
+        }
+        return serve(&daemon);
 }

@@ -7,6 +7,8 @@
 #define LOG_ID_READY "ee9302c194b149b0a68a95e6a1b56400"
 /* it was asked to stop */
 #define LOG_ID_STOPPING "b7302dc453784e26bfe58ea39e9a0c56"
+/* settings were read again, or could not be */
+#define LOG_ID_RELOAD "e4d8432114ec46578b75de010f38d04f"
 /* the VM has changed its state */
 #define LOG_ID_STATE "193043eea46d41dca43e0af12073b3ea"
 /* a call that changes state was accepted */

@@ -100,8 +100,8 @@ int rpc_call_submit(struct rpc_call *call)
         }
         call->submitted_ns = clock_now_ns();
         if (call->options.timeout_ms)
-                call->deadline_ns = clock_add(call->submitted_ns,
-                                              call->options.timeout_ms * CLOCK_NS_PER_MS);
+                call->deadline_ns =
+                        clock_add(call->submitted_ns, call->options.timeout_ms * CLOCK_NS_PER_MS);
         spec.deadline_ns = call->deadline_ns;
         spec.tag = call->id;
         spec.user = call;

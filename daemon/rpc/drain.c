@@ -71,7 +71,7 @@ void rpc_drain_begin(struct rpc_server *server)
                  server->n_calls);
         server->phase = RPC_DRAINING;
         if (server->config.on_stopping)
-                server->config.on_stopping(server->config.ctx);
+                server->config.on_stopping(server->config.ctx, server->config.limits.drain_ms);
         rpc_listener_stop(server);
         TAILQ_FOREACH_SAFE (peer, &server->peers, link, next)
                 rpc_peer_drain_input(peer);

@@ -85,6 +85,18 @@ static void set_events(struct rpc_peer *peer)
         CHECK(uv_poll_start(&peer->poll, events, on_poll) == 0);
 }
 
+/* Never reached: rpc_peer_over says no before.  A second net under what is appended. */
+static size_t output_max(const struct rpc_server *server)
+{
+        return server->config.limits.bytes_per_connection + 2 * server->config.limits.frame_bytes;
+}
+
+void rpc_peer_change_limits(struct rpc_peer *peer)
+{
+        rpc_account_change(&peer->server->quota, &peer->account);
+        peer->out.bytes_max = output_max(peer->server);
+}
+
 struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd)
 {
         struct rpc_peer *peer = calloc(1, sizeof(*peer));
@@ -120,8 +132,7 @@ struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd)
         }
         peer->poll.data = peer;
         peer->number = ++server->next_id;
-        proto_builder_init(&peer->out, server->config.limits.bytes_per_connection +
-                                               2 * server->config.limits.frame_bytes);
+        proto_builder_init(&peer->out, output_max(server));
         proto_frame_init(&peer->frame, server->config.limits.frame_bytes);
         TAILQ_INIT(&peer->calls);
         TAILQ_INSERT_TAIL(&server->peers, peer, link);

@@ -75,6 +75,9 @@ void rpc_peer_resume(struct rpc_peer *peer);
 /* Going down: takes what has arrived, then reads no more. */
 void rpc_peer_drain_input(struct rpc_peer *peer);
 
+/* The server's limits are others now. */
+void rpc_peer_change_limits(struct rpc_peer *peer);
+
 /* A started frame must gain RPC_STALL_BYTES, or end, every limits.frame_stall_ms; else the
  * connection is closed.  Returns when to look again, UINT64_MAX if no frame is started. */
 #define RPC_STALL_BYTES (64u << 10)

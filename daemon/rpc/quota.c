@@ -10,6 +10,7 @@
 #include "rpc/quota.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Without this it would end the process for lack of memory. */
 #define HASH_NONFATAL_OOM 1
@@ -26,9 +27,8 @@ struct rpc_uid_account {
         UT_hash_handle hh;
 };
 
-void rpc_quota_init(struct rpc_quota *quota, const struct rpc_limits *limits)
+static void set_bounds(struct rpc_quota *quota, const struct rpc_limits *limits)
 {
-        *quota = (struct rpc_quota){.all = {.what = "daemon"}};
         quota->all.max[RPC_CONNECTIONS] = limits->connections;
         quota->all.max[RPC_CALLS] = limits->calls;
         quota->all.max[RPC_BYTES] = limits->bytes;
@@ -38,6 +38,26 @@ void rpc_quota_init(struct rpc_quota *quota, const struct rpc_limits *limits)
         quota->connection_max[RPC_CONNECTIONS] = 1;
         quota->connection_max[RPC_CALLS] = limits->calls_per_connection;
         quota->connection_max[RPC_BYTES] = limits->bytes_per_connection + limits->frame_bytes;
+}
+
+void rpc_quota_init(struct rpc_quota *quota, const struct rpc_limits *limits)
+{
+        *quota = (struct rpc_quota){.all = {.what = "daemon"}};
+        set_bounds(quota, limits);
+}
+
+void rpc_quota_change(struct rpc_quota *quota, const struct rpc_limits *limits)
+{
+        struct rpc_uid_account *uid, *next;
+
+        set_bounds(quota, limits);
+        HASH_ITER(hh, quota->uids, uid, next)
+        memcpy(uid->account.max, quota->uid_max, sizeof(uid->account.max));
+}
+
+void rpc_account_change(const struct rpc_quota *quota, struct rpc_account *connection)
+{
+        memcpy(connection->max, quota->connection_max, sizeof(connection->max));
 }
 
 void rpc_quota_deinit(struct rpc_quota *quota)

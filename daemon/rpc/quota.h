@@ -13,7 +13,7 @@
 
 enum rpc_resource { RPC_CONNECTIONS, RPC_CALLS, RPC_BYTES, _RPC_RESOURCE_N };
 
-/* One holder's figures.  `max` is fixed. */
+/* One holder's figures. */
 struct rpc_account {
         uint64_t used[_RPC_RESOURCE_N];
         uint64_t max[_RPC_RESOURCE_N];
@@ -33,6 +33,9 @@ struct rpc_quota {
 struct rpc_limits;
 
 void rpc_quota_init(struct rpc_quota *quota, const struct rpc_limits *limits);
+/* Other bounds from now on.  Accounts of connections follow with rpc_account_change. */
+void rpc_quota_change(struct rpc_quota *quota, const struct rpc_limits *limits);
+void rpc_account_change(const struct rpc_quota *quota, struct rpc_account *connection);
 /* Asserts that everything is home. */
 void rpc_quota_deinit(struct rpc_quota *quota);
 

@@ -13,6 +13,7 @@
 #include "rpc/list.h"
 #include "rpc/policy.h"
 #include "rpc/quota.h"
+#include "rpc/reload.h"
 #include "rpc/server.h"
 
 struct rpc_peer;
@@ -55,13 +56,14 @@ struct rpc_server {
         uv_idle_t idle;       /* runs while some peer has input left over from its turn */
         uv_timer_t service_timer;
         uv_timer_t drain_timer;
-        uv_timer_t stall_timer;  /* runs while some peer has a frame under way */
+        uv_timer_t stall_timer; /* runs while some peer has a frame under way */
         uv_timer_t figures_timer, idle_timer, watchdog_timer;
         uv_timer_t accept_timer; /* accepting pauses after descriptors ran out */
         struct rpc_bridge bridge;
         struct rpc_service *service;
 
         struct rpc_policy policy;
+        struct rpc_reload reload;
         struct rpc_quota quota;
         struct rpc_peer_list peers;
         struct rpc_peer_list dirty; /* output to flush this turn */
@@ -91,8 +93,8 @@ struct rpc_server {
 
         struct rpc_figures figures; /* as told last */
         bool figures_told;
-        uint64_t figures_ns;   /* when */
-        bool watchdog_hungry;  /* some EMT was not fresh at the last look */
+        uint64_t figures_ns;     /* when */
+        bool watchdog_hungry;    /* some EMT was not fresh at the last look */
         _Atomic bool stop_asked; /* by rpc_server_ask_stop */
 
         /* Bytes of large results that EMTs have written and the loop has neither charged nor

@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -24,6 +23,7 @@
 #include "rpc/call.h"
 #include "rpc/figures.h"
 #include "rpc/idle.h"
+#include "rpc/limits.h"
 #include "rpc/peer.h"
 #include "rpc/record.h"
 #include "rpc/watchdog.h"
@@ -203,26 +203,6 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* ---- life ---- */
 
-/* Running out of descriptors must not be caused from outside: the limit is raised, and connections
- * are kept clear of it. */
-static void raise_descriptor_limit(struct rpc_limits *limits)
-{
-        struct rlimit limit;
-
-        if (getrlimit(RLIMIT_NOFILE, &limit))
-                return;
-        if (limit.rlim_cur < limit.rlim_max) {
-                limit.rlim_cur = limit.rlim_max;
-                (void)setrlimit(RLIMIT_NOFILE, &limit);
-                (void)getrlimit(RLIMIT_NOFILE, &limit);
-        }
-        if (limit.rlim_cur != RLIM_INFINITY) {
-                uint64_t room = limit.rlim_cur > 128 ? limit.rlim_cur - 64 : 64;
-
-                limits->connections = MIN(limits->connections, room);
-        }
-}
-
 static int init_handles(struct rpc_server *server)
 {
         uv_loop_t *loop = &server->loop;
@@ -251,6 +231,7 @@ static int init_handles(struct rpc_server *server)
         r = r ? r : uv_check_start(&server->check, on_check);
         r = r ? r : uv_signal_start(&server->sigterm, on_signal, SIGTERM);
         r = r ? r : uv_signal_start(&server->sigint, on_signal, SIGINT);
+        r = r ? r : rpc_reload_init(server);
         return r ? r : rpc_listener_start(server);
 }
 
@@ -260,10 +241,12 @@ int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_serv
         struct rpc_policy_host host;
         int r;
 
-        if (!server)
+        if (!server) {
+                (void)rpc_rules_free(config->rules);
                 return -ENOMEM;
+        }
         server->config = *config;
-        raise_descriptor_limit(&server->config.limits);
+        rpc_limits_fit(&server->config.limits);
         server->started_ns = clock_now_ns();
         TAILQ_INIT(&server->peers);
         TAILQ_INIT(&server->dirty);
@@ -273,11 +256,13 @@ int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_serv
         rpc_policy_host_read(&host);
         rpc_policy_init(&server->policy, &host, config->vm_name, vmreq_vm_cpus(config->vm),
                         config->registry);
+        server->policy.rules = config->rules;
         rpc_quota_init(&server->quota, &server->config.limits);
         server->scratch = malloc(RPC_READ_BYTES);
         server->ps_records = calloc(RPC_PS_MAX + 1, sizeof(*server->ps_records));
         r = server->scratch && server->ps_records ? uv_loop_init(&server->loop) : -ENOMEM;
         if (r) {
+                rpc_policy_deinit(&server->policy);
                 free(server->scratch);
                 free(server->ps_records);
                 free(server);
@@ -321,9 +306,11 @@ void rpc_server_ask_stop(struct rpc_server *server)
 
 bool rpc_server_settle(struct rpc_server *server)
 {
+        bool reloading = !rpc_reload_stop(server);
+
         rpc_calls_drain(server);
         if (server->n_calls == 0)
-                return true;
+                return !reloading;
         name_stuck(server);
         return false;
 }

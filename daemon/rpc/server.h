@@ -39,16 +39,33 @@ struct rpc_figures {
         uint32_t clients, calls;
 };
 
+struct rpc_rules;
+
+/* What can change while it serves. */
+struct rpc_settings {
+        struct rpc_limits limits;
+        struct rpc_rules *rules; /* of the policy; owned */
+};
+
 struct rpc_config {
         const char *vm_name; /* borrowed for the server's life, like all of this */
         const char *version;
         vmreq_vm vm;
         struct sym_registry *registry;
         struct rpc_limits limits;
-        int listen_fd; /* listening, non-blocking; borrowed */
+        struct rpc_rules *rules; /* of the policy; consumed, on failure too; NULL: none */
+        int listen_fd;           /* listening, non-blocking; borrowed */
+        /*
+         * Reads the settings again, at SIGHUP; on a thread of the pool, where it may block.  False:
+         * one line in reterr_text, and all stays as it is.  NULL: SIGHUP is not looked at.
+         */
+        bool (*reload)(void *ctx, struct rpc_settings *ret_settings, char *reterr_text,
+                       size_t size);
+        void (*on_reloading)(void *ctx); /* that has begun */
+        void (*on_reloaded)(void *ctx);  /* and is over, well or not */
         /* The loop is about to serve / a stop was asked for / drained, about to leave. */
         void (*on_ready)(void *ctx);
-        void (*on_stopping)(void *ctx);
+        void (*on_stopping)(void *ctx, uint64_t drain_ms);
         /* The figures have changed; at most once a second.  NULL: nobody wants to know. */
         void (*on_figures)(void *ctx, const struct rpc_figures *figures);
         /* Twice per watchdog_ms: all is well.  Needed only with watchdog_ms. */

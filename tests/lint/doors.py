@@ -19,7 +19,7 @@ DOORS = (
   ("KVM", ("linux/kvm.h", "asm/kvm.h"), r"\bKVM_[A-Z]+_[A-Z_]+\b", ("daemon/machine/*",)),
   ("futex", ("linux/futex.h",), r"\b(__NR|SYS)_futex\b", ("daemon/vm/futex.c", "daemon/vm/futex.h")),
   ("dlopen", ("dlfcn.h",), r"\b(dlopen|dlmopen|dlsym|dlclose)\s*\(", ("daemon/symbols/plugin.c",)),
-  ("inih", ("ini.h",), r"\bini_parse\w*\s*\(", ("daemon/config.c", "daemon/rpc/policy-file.c")),
+  ("inih", ("ini.h",), r"\bini_parse\w*\s*\(", ("daemon/conf-file.c",)),
   ("jansson", ("jansson.h",), r"\bjson_(object|array|dump|load|string|pack)\w*\s*\(", ("client/*",)),
 )
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The configuration file and its keys: good ones, bad ones with file and line, and what inih would
  * bend. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,7 +56,7 @@ static void assert_refused(const char *content, size_t len, unsigned line, const
 
         config_deinit(&config);
         config_init(&config);
-        (void)snprintf(beginning, sizeof(beginning), "%s: line %u: ", path, line);
+        (void)snprintf(beginning, sizeof(beginning), "%s:%u: ", path, line);
         if (read_bytes(content, len))
                 fail_msg("taken: %s", content);
         if (strncmp(text, beginning, strlen(beginning)) != 0 || !strstr(text, part) ||
@@ -75,6 +76,8 @@ static void test_defaults(void **state)
         assert_int_equal(config.cpus, 1);
         assert_int_equal(config.socket_mode, 0660);
         assert_int_equal(config.n_modules, 0);
+        assert_string_equal(config.policy_directory, "/etc/vmreqd/policy.d");
+        assert_false(config.policy_directory_set);
         assert_memory_equal(&config.limits, &limits, sizeof(limits));
         assert_true(config_check(&config, text, sizeof(text)));
         assert_true(read_text(""));
@@ -94,6 +97,8 @@ static void test_every_key(void **state)
                        "[socket]\n"
                        "path = /run/x/y.sock\n"
                        "mode = 0600\n"
+                       "[policy]\n"
+                       "dir = /opt/policy.d\n"
                        "[modules]\n"
                        "directory = /opt/modules\n"
                        "load = debug\n"
@@ -125,6 +130,8 @@ static void test_every_key(void **state)
         assert_string_equal(config.socket, "/run/x/y.sock");
         assert_int_equal(config.socket_mode, 0600);
         assert_string_equal(config.module_directory, "/opt/modules");
+        assert_string_equal(config.policy_directory, "/opt/policy.d");
+        assert_true(config.policy_directory_set);
         assert_int_equal(config.n_modules, 2);
         assert_string_equal(config.modules[0].name, "debug");
         assert_int_equal(config.modules[0].n_settings, 2);
@@ -163,6 +170,7 @@ static void test_refused_with_its_line(void **state)
                 "path: expected an absolute path, got \"relative\"");
         REFUSED("[socket]\npath =\n", 2, "an absolute path");
         REFUSED("[modules]\ndirectory = x\n", 2, "an absolute path");
+        REFUSED("[policy]\ndir = x\n", 2, "an absolute path");
         REFUSED("[modules]\nload =\n", 2, "a module name or a path");
         REFUSED("[module debug]\nspeed = 1\n", 2,
                 "section [module debug]: no such module is loaded above it");
@@ -292,7 +300,7 @@ static void test_instance(void **state)
 
         put_file(drop, "15-bad.conf", "[vm]\ncpus = none\n");
         assert_false(config_read_instance(&config, dir, "web", text, sizeof(text)));
-        assert_non_null(strstr(text, "web.conf.d/15-bad.conf: line 2: cpus"));
+        assert_non_null(strstr(text, "web.conf.d/15-bad.conf:2: cpus"));
         assert_false(config_read_instance(&config, dir, "../web", text, sizeof(text)));
         assert_non_null(strstr(text, "name: expected a VM name"));
         (void)snprintf(command, sizeof(command), "rm -r %s", dir);
@@ -351,10 +359,10 @@ static void test_long_section_names(void **state)
         (void)snprintf(content, sizeof(content),
                        "[modules]\nload = %s\nload = %sx\n[module %sx]\nkey = 1\n", module, module,
                        module);
-        assert_refused(content, strlen(content), 4, "section name");
+        assert_refused(content, strlen(content), 4, "at most 49 bytes");
         (void)snprintf(content, sizeof(content),
                        "[modules]\nload = %s\n\t [module %sx] \nkey = 1\n", module, module);
-        assert_refused(content, strlen(content), 3, "section name");
+        assert_refused(content, strlen(content), 3, "at most 49 bytes");
 }
 
 /* inih would take an indented line for more of the value above. */
@@ -413,6 +421,90 @@ static void test_bounds_of_modules(void **state)
         assert_non_null(strstr(text, "at most 64 settings"));
 }
 
+/* FILE.d/NAME.conf, in a folder of its own beside the file. */
+static void write_drop_in(const char *name, const char *content)
+{
+        char drop_in[128];
+        FILE *file;
+
+        (void)snprintf(drop_in, sizeof(drop_in), "%s.d", path);
+        assert_true(mkdir(drop_in, 0700) == 0 || errno == EEXIST);
+        (void)snprintf(drop_in, sizeof(drop_in), "%s.d/%s", path, name);
+        if (!content) {
+                assert_int_equal(unlink(drop_in), 0);
+                return;
+        }
+        file = fopen(drop_in, "we");
+        assert_non_null(file);
+        assert_true(fputs(content, file) >= 0);
+        assert_int_equal(fclose(file), 0);
+}
+
+static void test_drop_ins(void **state)
+{
+        char expected[256];
+
+        (void)state;
+        assert_true(read_text("[vm]\ncpus = 2\nname = of-the-file\n"));
+        write_drop_in("20-b.conf", "[vm]\ncpus = 4\n");
+        write_drop_in("10-a.conf", "[vm]\ncpus = 3\nlane_capacity = 7\n");
+        write_drop_in("30-c.txt", "this is none\n");
+        write_drop_in(".40-d.conf", "nor this\n");
+        if (!config_read(&config, path, false, text, sizeof(text)))
+                fail_msg("%s", text);
+        assert_int_equal(config.cpus, 4);
+        assert_int_equal(config.lane_capacity, 7);
+        assert_string_equal(config.name, "of-the-file");
+
+        /* The file itself may miss, if that was said; what is beside it counts all the same. */
+        config_deinit(&config);
+        config_init(&config);
+        assert_int_equal(unlink(path), 0);
+        assert_false(config_read(&config, path, false, text, sizeof(text)));
+        assert_true(config_read(&config, path, true, text, sizeof(text)));
+        assert_int_equal(config.cpus, 4);
+        assert_string_equal(config.name, "default");
+
+        write_drop_in("20-b.conf", "[vm]\n\ncpus = x\n");
+        assert_false(config_read(&config, path, true, text, sizeof(text)));
+        (void)snprintf(expected, sizeof(expected), "%s.d/20-b.conf:3: cpus: expected", path);
+        assert_int_equal(strncmp(text, expected, strlen(expected)), 0);
+
+        write_drop_in("20-b.conf", NULL);
+        write_drop_in("10-a.conf", NULL);
+        write_drop_in("30-c.txt", NULL);
+        write_drop_in(".40-d.conf", NULL);
+        (void)snprintf(expected, sizeof(expected), "%s.d", path);
+        assert_int_equal(rmdir(expected), 0);
+}
+
+static void set(struct config *of, const char *section, const char *key, const char *value)
+{
+        assert_true(config_set(of, section, key, value, text, sizeof(text)));
+}
+
+static void test_what_a_reload_cannot_change(void **state)
+{
+        static struct config fresh;
+
+        (void)state;
+        config_init(&fresh);
+        assert_false(config_needs_restart(&config, &fresh, text, sizeof(text)));
+        set(&fresh, "limits", "calls", "77");
+        set(&fresh, "policy", "dir", "/x");
+        assert_false(config_needs_restart(&config, &fresh, text, sizeof(text)));
+        set(&fresh, "vm", "cpus", "9");
+        set(&fresh, "vm", "name", "n");
+        set(&fresh, "socket", "mode", "0600");
+        set(&fresh, "socket", "path", "/x");
+        set(&fresh, "modules", "load", "debug");
+        assert_true(config_needs_restart(&config, &fresh, text, sizeof(text)));
+        assert_string_equal(text, "[vm] cpus, [vm] name, [socket] path, [socket] mode, "
+                                  "[modules] load");
+        assert_true(config_needs_restart(&config, &fresh, text, 10)); /* cut, not overrun */
+        config_deinit(&fresh);
+}
+
 static void test_what_only_makes_sense_together(void **state)
 {
         (void)state;
@@ -441,6 +533,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_bytes_that_are_no_text, start, end),
                 cmocka_unit_test_setup_teardown(test_no_file, start, end),
                 cmocka_unit_test_setup_teardown(test_bounds_of_modules, start, end),
+                cmocka_unit_test_setup_teardown(test_drop_ins, start, end),
+                cmocka_unit_test_setup_teardown(test_what_a_reload_cannot_change, start, end),
                 cmocka_unit_test_setup_teardown(test_what_only_makes_sense_together, start, end),
         };
         int fd = mkstemp(path), r;

@@ -44,11 +44,26 @@ static void on_job(uv_async_t *async)
         CHECK(sem_post(&harness->job_done) == 0);
 }
 
-static void on_stopping(void *ctx)
+static void on_stopping(void *ctx, uint64_t drain_ms)
 {
         struct harness *harness = ctx;
 
+        (void)drain_ms;
         atomic_store(&harness->is_stopping, true);
+}
+
+static void on_reloading(void *ctx)
+{
+        struct harness *harness = ctx;
+
+        atomic_fetch_add(&harness->n_reloading, 1);
+}
+
+static void on_reloaded(void *ctx)
+{
+        struct harness *harness = ctx;
+
+        atomic_fetch_add(&harness->n_reloaded, 1);
 }
 
 static void listen_at(struct harness *harness)
@@ -107,6 +122,8 @@ void harness_start(struct harness *harness, const struct harness_options *option
                 .limits = options->limits,
                 .listen_fd = harness->listen_fd,
                 .on_stopping = on_stopping,
+                .on_reloading = on_reloading,
+                .on_reloaded = on_reloaded,
                 .ctx = harness,
         };
         if (options->tune)

@@ -38,6 +38,7 @@ struct harness {
         pthread_t thread;
         bool running;
         _Atomic bool is_stopping; /* the server has said so */
+        _Atomic uint32_t n_reloading, n_reloaded;
 
         /* a function for the loop thread */
         uv_async_t job_async;

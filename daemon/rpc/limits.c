@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#include "rpc/limits.h"
+
+#include <sys/resource.h>
+
+#include "base/macros.h"
+#include "rpc/peer.h"
+
+/* Descriptors that are not connections: the loop's, the log's, modules', vCPUs'. */
+#define DESCRIPTORS_KEPT 64u
+
+void rpc_limits_fit(struct rpc_limits *limits)
+{
+        struct rlimit limit;
+        uint64_t room;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit))
+                return;
+        if (limit.rlim_cur < limit.rlim_max) {
+                limit.rlim_cur = limit.rlim_max;
+                (void)setrlimit(RLIMIT_NOFILE, &limit);
+                (void)getrlimit(RLIMIT_NOFILE, &limit);
+        }
+        if (limit.rlim_cur == RLIM_INFINITY)
+                return;
+        room = limit.rlim_cur > DESCRIPTORS_KEPT ? limit.rlim_cur - DESCRIPTORS_KEPT : 0;
+        limits->connections = MIN(limits->connections, MAX(room, 1u));
+}
+
+void rpc_limits_change(struct rpc_server *server, const struct rpc_limits *limits)
+{
+        struct rpc_peer *peer;
+
+        server->config.limits = *limits;
+        rpc_limits_fit(&server->config.limits);
+        rpc_quota_change(&server->quota, &server->config.limits);
+        TAILQ_FOREACH (peer, &server->peers, link)
+                rpc_peer_change_limits(peer);
+}
