@@ -17,6 +17,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define BLANKS " \t\r"
+
 struct reading {
         const struct conf_handler *handler;
         FILE *file;
@@ -61,12 +63,17 @@ static int take_line(struct reading *reading, char *line, int size)
         return c == EOF && n == 0 ? -1 : n;
 }
 
-/* What inih would drop without a word: an editor's mark at the beginning, indentation. */
+/* What inih would drop without a word, or take for a line's going on: indentation, and on the first
+ * line an editor's mark. */
 static void strip_front(struct reading *reading, char *line)
 {
-        size_t skip = reading->line == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+        static const char mark[] = "\xef\xbb\xbf";
+        size_t skip = strspn(line, BLANKS);
 
-        skip += strspn(line + skip, " \t\r");
+        while (reading->line == 1 && strncmp(line + skip, mark, strlen(mark)) == 0) {
+                skip += strlen(mark);
+                skip += strspn(line + skip, BLANKS);
+        }
         memmove(line, line + skip, strlen(line + skip) + 1);
 }
 
@@ -84,7 +91,7 @@ static bool check_section(struct reading *reading, const char *line)
                 refuse(reading, reading->line, "the name of a section has at most 49 bytes");
                 return false;
         }
-        rest = end + 1 + strspn(end + 1, " \t\r");
+        rest = end + 1 + strspn(end + 1, BLANKS);
         if (*rest && *rest != ';' && *rest != '#') {
                 refuse(reading, reading->line, "nothing may follow a section's name");
                 return false;

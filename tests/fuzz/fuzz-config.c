@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The configuration's text.  inih bends some input without a word (long lines, long names, lines
- * that continue a value), which config.c's reader is there to refuse; so the same text is read by a
- * simple reader of this file's own, which takes one line at a time as the man page describes it.
- * Both must accept or refuse alike, name the same line, and leave the same settings.
+ * that continue a value), which conf-file.c's reader is there to refuse; so the same text is read
+ * by a simple reader of this file's own, which takes one line at a time as the man page describes
+ * it. Both must accept or refuse alike, name the same line, and leave the same settings.
  *
  * Input: the text.
  */
@@ -58,7 +58,12 @@ static bool take_section(struct reader *reader, const char *line, size_t n)
         /* A comment ends a line wherever it stands, before a bracket too. */
         if (!end || (size_t)(end - line) > without_comment(line, n))
                 return false;
-        FUZZ_CHECK((size_t)(end - line - 1) < sizeof(reader->section));
+        if (end - line - 1 > 49)
+                return false;
+        /* Behind the bracket there is nothing but a remark. */
+        for (const char *rest = end + 1; rest < line + n && *rest != ';' && *rest != '#'; rest++)
+                if (!isspace((unsigned char)*rest))
+                        return false;
         memcpy(reader->section, line + 1, (size_t)(end - line - 1));
         reader->section[end - line - 1] = 0;
         return true;
@@ -87,25 +92,22 @@ static bool take_line(struct reader *reader, const char *line, size_t n)
 {
         char text[256];
 
-        while (n > 0 && (line[0] == ' ' || line[0] == '\t' || line[0] == '\r')) {
-                line++;
-                n--;
-        }
         if (n > 189)
                 return false;
         for (size_t i = 0; i < n; i++)
                 if (((unsigned char)line[i] < ' ' && line[i] != '\t' && line[i] != '\r') ||
                     line[i] == 0x7f)
                         return false;
-        if (n > 0 && line[0] == '[') {
-                const char *end = memchr(line, ']', n);
-
-                if ((end ? (size_t)(end - line) - 1 : n - 1) > 49)
-                        return false;
-        }
-        if (reader->line == 1 && n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) {
-                line += 3; /* a byte order mark */
-                n -= 3;
+        while (reader->line == 1 && n > 0) {
+                if (n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) {
+                        line += 3; /* a byte order mark */
+                        n -= 3;
+                } else if (isspace((unsigned char)line[0])) {
+                        line++;
+                        n--;
+                } else {
+                        break;
+                }
         }
         trimmed(text, sizeof(text), line, n);
         if (!text[0] || text[0] == ';' || text[0] == '#')
@@ -178,13 +180,12 @@ static void check_same(const struct config *a, const struct config *b)
         }
 }
 
-/* "/proc/self/fd/N: line 7: …" → 7. */
+/* "/proc/self/fd/N:7: …" → 7. */
 static unsigned line_of(const char *text)
 {
-        const char *at = strstr(text, ": line ");
         unsigned line = 0;
 
-        FUZZ_CHECK(at && sscanf(at, ": line %u: ", &line) == 1 && line > 0);
+        FUZZ_CHECK(sscanf(text, "/proc/self/fd/%*d:%u: ", &line) == 1 && line > 0);
         return line;
 }
 

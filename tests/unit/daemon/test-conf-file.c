@@ -88,6 +88,7 @@ static void test_lines_and_sections(void **state)
         reads("a = 1\n\n# x\n[s]\n; y\nb=2 ; z\n[s]\n[t]\nc : 3", "1[]a=1 4[s] 6[s]b=2 7[s] 8[t] "
                                                                   "9[t]c=3 ");
         reads("\xef\xbb\xbf[s]\r\na = 1\r\n", "1[s] 2[s]a=1 ");
+        reads(" \xef\xbb\xbf\xef\xbb\xbf [s]\na = 1\n", "1[s] 2[s]a=1 ");
         reads("[s] # remark\n[t] ; too\n", "1[s] 2[t] ");
         /* Indentation is nobody's continuation. */
         reads("[s]\na = 1\n  b = 2\n\r c = 3\n\t[t]\n", "1[s] 2[s]a=1 3[s]b=2 4[s]c=3 5[t] ");
