@@ -15,6 +15,7 @@
 
 #include "base/macros.h"
 #include "conf-file.h"
+#include "conf-folder.h"
 #include "proto/limits.h"
 #include "proto/names.h"
 #include "vm/vmreq.h"

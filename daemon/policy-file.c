@@ -19,6 +19,7 @@
 
 #include "base/macros.h"
 #include "conf-file.h"
+#include "conf-folder.h"
 
 /* Users and groups whose entry is larger are taken for unknown. */
 #define ENTRY_BYTES_MAX (1u << 20)

@@ -214,13 +214,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         config_init(&reader.config);
         fd = file_of((const char *)data, len, path, sizeof(path));
 
-        ok = config_read_file(&config, path, text, sizeof(text));
+        ok = config_read(&config, path, false, text, sizeof(text));
         refused = read_text(&reader, (const char *)data, len);
         FUZZ_CHECK(ok == (refused == 0));
         FUZZ_CHECK(ok ? !text[0] : line_of(text) == refused);
         check_settings(&config);
         if (ok) /* what a refused text leaves behind is of no use to anybody */
                 check_same(&config, &reader.config);
+        FUZZ_CHECK(!ok || !config_needs_restart(&config, &reader.config, text, sizeof(text)));
 
         (void)close(fd);
         config_deinit(&config);
