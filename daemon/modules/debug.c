@@ -12,9 +12,10 @@
  * looks at cancel_requested() now and then - debug.spin does not, because being out of reach is
  * what it is for.
  *
- * Two forms are shown.  Word functions (add, sum15, whoami, unblock, spin) are plain C: integers
- * in, one integer or nothing out.  Everything else is a callback that reads checked arguments and
- * writes its result.
+ * Three forms are shown.  Word functions (add, sum15, whoami, unblock, spin) are plain C: integers
+ * in, one integer or nothing out.  Callbacks read checked arguments and write their result.
+ * Generators (count, pour) are callbacks that are run again and again, each time for one piece of
+ * their result.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -24,9 +25,11 @@
 #include "symbols/vmreq-module.h"
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
-#define SPIN_MS_MAX 60000 /* nobody can stop it: a minute is long enough to see what happens then  \
-                           */
-#define NS_PER_MS 1000000u
+#define SPIN_MS_MAX                                                                                \
+        60000 /* nobody can stop it: a minute is long enough to see what happens then              \
+               */
+#define NS_PER_MS      1000000u
+#define POUR_BYTES_MAX (VMREQ_CHUNK_BYTES_MAX - 5) /* with the head of a msgpack bin: a chunk */
 
 /* One per vCPU.  OPEN → BLOCKED by its own EMT; BLOCKED → RELEASED by unblock, on any; back to OPEN
  * by its own EMT.  unblock says true exactly if it made the second step, and block keeps to it. */
@@ -172,6 +175,62 @@ static int32_t debug_block(void *ctx, const struct vmreq_value *args, uint32_t a
         return 0;
 }
 
+/* ---- generators ------------------------------------------------------------------------------ */
+
+/* What debug.count remembers from run to run.  One number would fit into the pointer itself, as in
+ * debug.pour; this is how it goes with more. */
+struct counter {
+        uint64_t next;
+};
+
+static struct counter *counter_of(struct vmreq_writer *reply)
+{
+        struct counter *counter = host->state(reply);
+
+        if (!counter) { /* the first run */
+                counter = calloc(1, sizeof(*counter));
+                if (counter)
+                        host->set_state(reply, counter, free); /* however the call ends */
+        }
+        return counter;
+}
+
+static int32_t debug_count(void *ctx, const struct vmreq_value *args, uint32_t argc,
+                           struct vmreq_writer *reply)
+{
+        struct counter *counter = counter_of(reply);
+        uint64_t n = args[0].u, delay_ns = args[1].u * NS_PER_MS;
+
+        (void)ctx;
+        (void)argc;
+        if (!counter)
+                return -ENOMEM;
+        if (counter->next == n)
+                return 0; /* there is nothing (more) to count */
+        /* Waiting here holds the EMT up, as in debug.sleep: this is for trying that out. */
+        for (uint64_t end = now_ns() + delay_ns, now = now_ns(); delay_ns > 0 && now < end;
+             now = now_ns())
+                if (host->park(host, end - now) == 1)
+                        return fail_cancelled(reply);
+        host->put_uint(reply, counter->next++);
+        return counter->next < n ? VMREQ_AGAIN : 0;
+}
+
+static int32_t debug_pour(void *ctx, const struct vmreq_value *args, uint32_t argc,
+                          struct vmreq_writer *reply)
+{
+        static const char zeros[POUR_BYTES_MAX];
+        uintptr_t done = (uintptr_t)host->state(reply);
+
+        (void)ctx;
+        (void)argc;
+        if (done == args[0].u)
+                return 0;
+        host->put_bytes(reply, zeros, args[1].u);
+        host->set_state(reply, (void *)(done + 1), NULL);
+        return done + 1 < args[0].u ? VMREQ_AGAIN : 0;
+}
+
 /* ---- what it offers -------------------------------------------------------------------------- */
 
 #define I64(letter)                                                                                \
@@ -217,6 +276,29 @@ static const struct vmreq_param fail_params[] = {
                 .flags = VMREQ_PARAM_OPTIONAL,
                 .doc = "What the caller shall read about the failure.",
                 .fallback = {.type = VMREQ_T_STR, .len = 0, .data = ""},
+        },
+};
+
+static const struct vmreq_param count_params[] = {
+        {.name = "n", .type = VMREQ_T_U32, .doc = "How many numbers."},
+        {
+                .name = "delay_ms",
+                .type = VMREQ_T_U32,
+                .flags = VMREQ_PARAM_OPTIONAL,
+                .doc = "How long to wait before each of them, in milliseconds.",
+                .fallback = {.type = VMREQ_T_U32, .u = 0},
+        },
+};
+
+static const struct vmreq_param pour_params[] = {
+        {.name = "n", .type = VMREQ_T_U32, .doc = "How many chunks."},
+        {
+                .name = "bytes",
+                .type = VMREQ_T_U32,
+                .flags = VMREQ_PARAM_OPTIONAL | VMREQ_PARAM_RANGE,
+                .doc = "How many bytes in each.",
+                .max = POUR_BYTES_MAX,
+                .fallback = {.type = VMREQ_T_U32, .u = 65536},
         },
 };
 
@@ -286,6 +368,21 @@ static const struct vmreq_symbol symbols[] = {
                 PARAMS(unblock_params),
                 .result = VMREQ_T_BOOL,
                 .words = (vmreq_words)debug_unblock,
+        },
+        {
+                SYMBOL("debug.count", "Counts from 0, one number at a time."),
+                PARAMS(count_params),
+                .flags = VMREQ_SYM_READ_ONLY | VMREQ_SYM_IDEMPOTENT | VMREQ_SYM_CANCELLABLE |
+                         VMREQ_SYM_STREAMING,
+                .result = VMREQ_T_U64,
+                .function = debug_count,
+        },
+        {
+                SYMBOL("debug.pour", "As many zero bytes as wanted, one chunk at a time."),
+                PARAMS(pour_params),
+                .flags = VMREQ_SYM_READ_ONLY | VMREQ_SYM_IDEMPOTENT | VMREQ_SYM_STREAMING,
+                .result = VMREQ_T_BYTES,
+                .function = debug_pour,
         },
 };
 

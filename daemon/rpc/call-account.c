@@ -9,10 +9,13 @@
 
 #include "rpc/busy.h"
 #include "rpc/peer.h"
+#include "rpc/rows.h"
+#include "rpc/stream.h"
 
 static uint64_t bytes_of(const struct rpc_call *call)
 {
-        return sizeof(*call) + call->args.n_bytes + call->n_rows * sizeof(*call->rows) +
+        return sizeof(*call) + call->args.n_bytes + (call->stream ? sizeof(*call->stream) : 0) +
+               call->n_rows * sizeof(*call->rows) +
                (call->n_writers > 1 ? call->n_writers * sizeof(*call->writers) : 0);
 }
 
@@ -80,6 +83,8 @@ void rpc_call_leave_peer(struct rpc_call *call)
 {
         if (!call->peer)
                 return;
+        rpc_stream_leave_peer(call);
+        rpc_rows_leave_peer(call);
         TAILQ_REMOVE(&call->peer->calls, call, peer_link);
         if (call->kind == RPC_CALL_REQUEST && !call->answered)
                 call->peer->n_unanswered--;

@@ -14,6 +14,8 @@
 #include "rpc/audit.h"
 #include "rpc/peer.h"
 #include "rpc/reply.h"
+#include "rpc/rows.h"
+#include "rpc/stream.h"
 #include "rpc/waiter.h"
 
 void rpc_call_overdue_error(const struct rpc_call *call, struct rpc_error *ret_error)
@@ -21,8 +23,9 @@ void rpc_call_overdue_error(const struct rpc_call *call, struct rpc_error *ret_e
         rpc_error_set(ret_error, PROTO_TIMEOUT, PROTO_RAN_YES,
                       "%s: its time limit of %llu ms passed while it runs; %s",
                       call->symbol->def->name, (unsigned long long)call->options.timeout_ms,
-                      call->kind == RPC_CALL_SUBMIT ? "it goes on, and its result is kept"
-                                                    : "it goes on, its result is dropped");
+                      call->stream                    ? "it does not run again"
+                      : call->kind == RPC_CALL_SUBMIT ? "it goes on, and its result is kept"
+                                                      : "it goes on, its result is dropped");
         rpc_error_add_word(ret_error, "scope", "request");
         rpc_error_add_word(ret_error, "state", "running");
 }
@@ -39,6 +42,25 @@ static void answer(struct rpc_call *call)
         rpc_reply_call(&(struct rpc_addressee){.peer = call->peer, .msgid = call->msgid}, call);
 }
 
+/* It has its fate, and whoever waits for it is told. */
+static void finish(struct rpc_call *call)
+{
+        call->finished = true;
+        call->server->n_open--;
+        if (call->streamed)
+                rpc_rows_send(call, false);
+        rpc_audit_end(call);
+        answer(call);
+        if (call->kind == RPC_CALL_SUBMIT && call->peer && call->peer->completed)
+                rpc_reply_call(&(struct rpc_addressee){.peer = call->peer,
+                                                       .completed = true,
+                                                       .id = call->id},
+                               call);
+        rpc_call_keep_result(call);
+        if (call->peer && call->peer->paused)
+                rpc_peer_touch(call->peer); /* it may be read from again */
+}
+
 static void settle(struct rpc_call *call)
 {
         /* Acquire: pairs with post. */
@@ -46,6 +68,7 @@ static void settle(struct rpc_call *call)
 
         if (!(events & RPC_CALL_RELEASED) || (events & RPC_CALL_PUSHED))
                 return;
+        rpc_call_end_states(call);
         if (rpc_call_is_kept(call)) {
                 rpc_call_drop_leftovers(call);
                 return;
@@ -63,16 +86,14 @@ void rpc_calls_drain(struct rpc_server *server)
 
                 next = call->bridge_next;
                 /* acq_rel: pairs with post; a bit that comes later pushes the call again. */
-                events = atomic_fetch_and_explicit(&call->events, ~RPC_CALL_PUSHED,
+                events = atomic_fetch_and_explicit(&call->events, ~(RPC_CALL_PUSHED | RPC_CALL_ROW),
                                                    memory_order_acq_rel);
+                if ((events & RPC_CALL_ROW) && !call->finished)
+                        rpc_rows_send(call, true);
                 if ((events & RPC_CALL_DONE) && !call->finished) {
-                        call->finished = true;
-                        server->n_open--;
-                        rpc_audit_end(call);
-                        answer(call);
-                        rpc_call_keep_result(call);
-                        if (call->peer && call->peer->paused)
-                                rpc_peer_touch(call->peer); /* it may be read from again */
+                        if (call->stream && rpc_stream_turn(call))
+                                continue; /* an EMT may have it again */
+                        finish(call);
                 }
                 if (events & RPC_CALL_RELEASED)
                         settle(call);
@@ -104,6 +125,7 @@ void rpc_calls_doom(struct rpc_server *server)
 
         TAILQ_FOREACH (call, &server->calls, server_link)
                 call->killed = !call->finished;
+        rpc_streams_kill(server);
 }
 
 void rpc_calls_kill(struct rpc_server *server)
@@ -129,7 +151,7 @@ static void cancel_calls(struct rpc_peer *peer)
                 TAILQ_FOREACH (call, &peer->calls, peer_link) {
                         enum vmreq_req_state state = VMREQ_REQ_FREE;
 
-                        if (call->finished)
+                        if (call->finished || call->options.detach)
                                 continue;
                         (void)snprintf(call->cancelled_by, sizeof(call->cancelled_by),
                                        "the end of its connection");
@@ -150,6 +172,10 @@ void rpc_calls_abandon(struct rpc_peer *peer)
         TAILQ_FOREACH_SAFE (call, &peer->calls, peer_link, next) {
                 rpc_call_leave_peer(call);
                 rpc_call_move_to_uid(call);
+                if (call->options.detach)
+                        rpc_stream_go_on(call);
+                else
+                        (void)rpc_stream_stop(call, VMREQ_FATE_CANCELLED);
                 settle(call);
         }
 }
@@ -179,13 +205,18 @@ const char *rpc_call_cancel(struct rpc_call *call, const char *by)
         if (call->finished)
                 return "finished";
         (void)snprintf(call->cancelled_by, sizeof(call->cancelled_by), "%s", by);
+        if (rpc_stream_stop(call, VMREQ_FATE_CANCELLED))
+                return "removed";
         switch (vmreq_cancel(call->handle)) {
         case VMREQ_VERDICT_REMOVED:
                 return "removed";
         case VMREQ_VERDICT_RUNNING:
-                return call->symbol->def->flags & VMREQ_SYM_CANCELLABLE ? "asked" : "running";
+                return call->stream || (call->symbol->def->flags & VMREQ_SYM_CANCELLABLE)
+                               ? "asked"
+                               : "running";
         default:
-                return "finished";
+                /* A generator's run has ended, and the next is not submitted yet. */
+                return call->stream ? "asked" : "finished";
         }
 }
 

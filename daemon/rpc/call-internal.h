@@ -22,6 +22,10 @@ void rpc_call_delist(struct rpc_call *call);
 
 /* Where its function will write.  False: no memory. */
 bool rpc_call_new_writers(struct rpc_call *call);
+/* Its value is not needed any more; the writer may be written to again. */
+void rpc_call_reset_writer(struct rpc_call *call, struct rpc_writer *writer);
+/* No function of it runs or will: generators' states may go. */
+void rpc_call_end_states(struct rpc_call *call);
 /* Frees a call that stands in no list, with all it holds. */
 void rpc_call_free(struct rpc_call *call);
 /* A SUBMIT's result is kept until it is released or its connection ends. */
@@ -35,5 +39,10 @@ void rpc_call_drop_leftovers(struct rpc_call *call);
 
 /* ---- call-run.c ---- */
 
-/* Hands it to the engine, with the hooks.  0, or the engine's error. */
+/* Hands it to the engine, with the hooks; a generator perhaps later, when there is room.  0, or the
+ * engine's error. */
 int rpc_call_submit(struct rpc_call *call);
+/* One run of a generator. */
+int rpc_call_run(struct rpc_call *call);
+/* It has ended without the engine: DONE and RELEASED go over the bridge. */
+void rpc_call_post_end(struct rpc_call *call);

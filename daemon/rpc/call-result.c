@@ -11,7 +11,11 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/macros.h"
 #include "rpc/peer.h"
+#include "rpc/rows.h"
+#include "rpc/stream.h"
+#include "symbols/vmreq-module.h"
 
 /* It is no result on its way any more: charged, or dropped. */
 static void unhold(struct rpc_call *call, struct rpc_writer *writer)
@@ -29,6 +33,21 @@ static void drop_value(struct rpc_call *call, struct rpc_writer *writer)
         unhold(call, writer);
 }
 
+void rpc_call_reset_writer(struct rpc_call *call, struct rpc_writer *writer)
+{
+        unhold(call, writer);
+        writer->n_chunks = 0;
+        if (writer->value.cap > RPC_RESULT_LARGE)
+                proto_builder_deinit(&writer->value);
+        proto_builder_reset(&writer->value);
+}
+
+void rpc_call_end_states(struct rpc_call *call)
+{
+        for (uint32_t i = 0; i < call->n_writers; i++)
+                rpc_writer_end_state(&call->writers[i]);
+}
+
 static void writers_free(struct rpc_call *call)
 {
         for (uint32_t i = 0; i < call->n_writers; i++) {
@@ -44,6 +63,8 @@ void rpc_call_free(struct rpc_call *call)
 {
         CHECK(!call->waiters);
         writers_free(call);
+        rpc_stream_free(call->stream);
+        free(call->streamed);
         free(call->rows);
         rpc_args_deinit(&call->args);
         free(call);
@@ -54,9 +75,16 @@ static bool is_broadcast(uint32_t cpu)
         return cpu == VMREQ_CPU_ALL || cpu == VMREQ_CPU_ALL_REVERSE;
 }
 
+/* What the function of one vCPU may write in one run: a chunk, where they are taken one by one. */
+static size_t writer_max(const struct rpc_call *call)
+{
+        size_t frame_bytes = call->server->config.limits.frame_bytes;
+
+        return call->stream ? MIN(frame_bytes, (size_t)VMREQ_CHUNK_BYTES_MAX) : frame_bytes;
+}
+
 bool rpc_call_new_writers(struct rpc_call *call)
 {
-        size_t max = call->server->config.limits.frame_bytes;
         uint32_t cpus = vmreq_vm_cpus(call->server->config.vm);
 
         if (is_broadcast(call->options.cpu)) {
@@ -64,6 +92,10 @@ bool rpc_call_new_writers(struct rpc_call *call)
                 if (!call->rows)
                         return false;
                 call->n_rows = cpus;
+                if (call->options.stream && !rpc_rows_new(call, cpus))
+                        return false;
+        } else if ((call->symbol->def->flags & VMREQ_SYM_STREAMING) && !rpc_stream_new(call)) {
+                return false;
         }
         if (call->symbol->words)
                 return true;
@@ -72,7 +104,7 @@ bool rpc_call_new_writers(struct rpc_call *call)
                 return false;
         call->n_writers = call->n_rows > 1 ? cpus : 1;
         for (uint32_t i = 0; i < call->n_writers; i++)
-                rpc_writer_init(&call->writers[i], max);
+                rpc_writer_init(&call->writers[i], writer_max(call));
         return true;
 }
 

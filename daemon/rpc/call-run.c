@@ -5,13 +5,17 @@
  * `complete` writes the row, `release` says that nothing is in use any more.  They run on an EMT or
  * on the loop thread, set a bit each, and put the call on the bridge; the loop answers when it sees
  * DONE, and destroys when it sees RELEASED.  A broadcast is put there at DONE already, because a
- * RUNNING child may hold it for long.
+ * RUNNING child may hold it for long, and for each row if they are streamed.  A generator has one
+ * request after the other, see stream.c; all that is said here is true of each.
  */
 #include "rpc/call-internal.h"
 
-#include "base/clock.h"
+#include <errno.h>
+
 #include "rpc/peer.h"
 #include "rpc/reply.h"
+#include "rpc/rows.h"
+#include "rpc/stream.h"
 #include "rpc/waiter.h"
 
 static void post(struct rpc_call *call, uint32_t bit, bool push)
@@ -30,9 +34,16 @@ static void on_complete(void *user, const struct vmreq_result *result)
         struct rpc_call *call = user;
 
         call->row = result->row;
-        for (uint32_t i = 0; i < result->n_rows; i++)
+        for (uint32_t i = 0; i < result->n_rows && !call->streamed; i++)
                 call->rows[i] = result->rows[i];
         post(call, RPC_CALL_DONE, result->n_rows > 0);
+}
+
+/* In place of on_complete's copy, where rows are streamed. */
+static void on_row(void *user, const struct vmreq_row *row)
+{
+        rpc_rows_final(user, row);
+        post(user, RPC_CALL_ROW, true);
 }
 
 static void on_release(void *user)
@@ -56,6 +67,28 @@ static void on_overdue(void *user)
         rpc_reply_error_full(call->peer, call->msgid, &error);
 }
 
+/* A generator in a broadcast: to its end, its chunks one behind the other in the writer. */
+static int32_t run_to_the_end(struct rpc_call *call, struct rpc_writer *writer)
+{
+        const struct vmreq_symbol *def = call->symbol->def;
+        int32_t status;
+
+        do {
+                size_t mark = writer->value.len;
+
+                status = def->function(def->ctx, call->args.value, call->args.n, &writer->base);
+                if (status < 0)
+                        return status;
+                writer->chunk = rpc_writer_end_chunk(writer, mark);
+                if (writer->chunk != RPC_WRITER_OK)
+                        return 0; /* the loop looks at it */
+        } while (status == VMREQ_AGAIN && !vmreq_cancel_requested());
+        if (status != VMREQ_AGAIN)
+                return status;
+        writer->base.ops->put_failure(&writer->base, "CANCELLED", "asked to end between two runs");
+        return -ECANCELED;
+}
+
 /* Runs on the EMT: from the engine's callback form to the module's function. */
 static int32_t run_function(void *ctx, const uint64_t *args, uint32_t argc,
                             struct vmreq_reply *reply)
@@ -74,7 +107,10 @@ static int32_t run_function(void *ctx, const uint64_t *args, uint32_t argc,
                 writer->refused = true;
                 return VMREQ_E_BUSY;
         }
-        status = def->function(def->ctx, call->args.value, call->args.n, &writer->base);
+        if (call->n_rows && (def->flags & VMREQ_SYM_STREAMING))
+                status = run_to_the_end(call, writer);
+        else
+                status = def->function(def->ctx, call->args.value, call->args.n, &writer->base);
         if (writer->value.cap > RPC_RESULT_LARGE) {
                 writer->held = writer->value.cap;
                 atomic_fetch_add_explicit(held, writer->held, memory_order_relaxed);
@@ -82,7 +118,12 @@ static int32_t run_function(void *ctx, const uint64_t *args, uint32_t argc,
         return status;
 }
 
-int rpc_call_submit(struct rpc_call *call)
+void rpc_call_post_end(struct rpc_call *call)
+{
+        post(call, RPC_CALL_DONE | RPC_CALL_RELEASED, true);
+}
+
+int rpc_call_run(struct rpc_call *call)
 {
         struct vmreq_spec spec = VMREQ_SPEC_INIT;
 
@@ -98,15 +139,20 @@ int rpc_call_submit(struct rpc_call *call)
                 spec.callback = run_function;
                 spec.ctx = call;
         }
-        call->submitted_ns = clock_now_ns();
-        if (call->options.timeout_ms)
-                call->deadline_ns =
-                        clock_add(call->submitted_ns, call->options.timeout_ms * CLOCK_NS_PER_MS);
         spec.deadline_ns = call->deadline_ns;
         spec.tag = call->id;
         spec.user = call;
+        spec.row = call->streamed ? on_row : NULL;
         spec.overdue = on_overdue;
         spec.complete = on_complete;
         spec.release = on_release;
+        /* Relaxed: nobody else knows of the run yet; the engine's push orders it before the hooks.
+         */
+        atomic_store_explicit(&call->events, 0, memory_order_relaxed);
         return vmreq_submit(call->server->config.vm, &spec, &call->handle);
+}
+
+int rpc_call_submit(struct rpc_call *call)
+{
+        return call->stream ? rpc_stream_start(call) : rpc_call_run(call);
 }

@@ -82,6 +82,7 @@ static bool prepare(struct rpc_peer *peer, const struct rpc_call_spec *spec, str
         if (!call->symbol)
                 return false;
         rpc_options_init(&call->options, call->symbol->def, timeout_ms);
+        call->options.stream = peer->stream && spec->kind == RPC_CALL_REQUEST;
         code = rpc_options_read(&call->options, spec->options, vmreq_vm_cpus(server->config.vm),
                                 spec->kind == RPC_CALL_SUBMIT, text, sizeof(text));
         if (code == PROTO_OK && verdict == RPC_VERDICT_LOOK &&
@@ -100,6 +101,11 @@ static bool prepare(struct rpc_peer *peer, const struct rpc_call_spec *spec, str
                         rpc_error_set(error, code, PROTO_RAN_NO, "%s", text);
                 return false;
         }
+        rpc_options_cap(&call->options, call->symbol->timeout_max_ms);
+        call->submitted_ns = clock_now_ns();
+        if (call->options.timeout_ms)
+                call->deadline_ns =
+                        clock_add(call->submitted_ns, call->options.timeout_ms * CLOCK_NS_PER_MS);
         if (call->options.no_wait)
                 call->kind = RPC_CALL_NO_WAIT;
         if (!rpc_call_new_writers(call)) {

@@ -22,6 +22,8 @@
 struct rpc_server;
 struct rpc_peer;
 struct rpc_error;
+struct rpc_stream;
+struct rpc_rows;
 
 enum rpc_call_kind {
         RPC_CALL_REQUEST, /* a response with its msgid is due */
@@ -33,6 +35,7 @@ enum rpc_call_kind {
 #define RPC_CALL_DONE     0x1u /* result and rows are written */
 #define RPC_CALL_RELEASED 0x2u /* the engine has let go */
 #define RPC_CALL_PUSHED   0x4u /* stands on the bridge */
+#define RPC_CALL_ROW      0x8u /* streamed: a row is final */
 
 struct rpc_call {
         struct rpc_call *bridge_next; /* the bridge's */
@@ -62,6 +65,9 @@ struct rpc_call {
         bool account_is_uid; /* it outlived its connection */
         uint64_t bytes;      /* charged */
         char cancelled_by[48];
+
+        struct rpc_stream *stream; /* a generator's, but for broadcasts; else NULL */
+        struct rpc_rows *streamed; /* a broadcast's whose rows are streamed; else NULL */
 
         /* waiting for it by vmreq.wait */
         struct rpc_waiter *waiters;

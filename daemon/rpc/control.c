@@ -72,7 +72,8 @@ static bool read_style(const struct proto_value *value, enum rpc_style *ret_styl
  * are for newer servers. */
 static const char *read_wishes(struct rpc_peer *peer, const struct proto_value *map)
 {
-        const struct proto_value *value;
+        static const char *const flags[] = {"stream", "completed"};
+        const struct proto_value *value, *flag;
         enum rpc_style style = peer->style;
 
         if (!map)
@@ -85,6 +86,15 @@ static const char *read_wishes(struct rpc_peer *peer, const struct proto_value *
         value = proto_value_map_get(map, "timeout_ms");
         if (value && (value->type != PROTO_UINT || value->u > WAIT_MS_MAX))
                 return "timeout_ms: milliseconds 0..10^12, 0 for none";
+        for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+                flag = proto_value_map_get(map, flags[i]);
+                if (flag && flag->type != PROTO_BOOL)
+                        return "stream, completed: true or false";
+        }
+        flag = proto_value_map_get(map, "stream");
+        peer->stream = flag ? flag->b : peer->stream;
+        flag = proto_value_map_get(map, "completed");
+        peer->completed = flag ? flag->b : peer->completed;
         peer->style = style;
         if (value) {
                 peer->timeout_ms = value->u;
@@ -158,8 +168,9 @@ static void put_identity(struct proto_builder *out, const struct rpc_peer *peer)
 
 static void method_hello(const struct rpc_request *request)
 {
-        static const char *const capabilities[] = {"broadcast", "submit", "cancel", "timing",
-                                                   "named-arguments"};
+        static const char *const capabilities[] = {"broadcast", "submit",          "cancel",
+                                                   "timing",    "named-arguments", "stream",
+                                                   "completed"};
         const struct rpc_config *config = &request->peer->server->config;
         const char *expected = read_wishes(request->peer, rpc_request_param(request, 0));
         struct proto_builder *out;

@@ -189,7 +189,7 @@ static const struct {
         {VMREQ_SYM_READ_ONLY, "read-only"},         {VMREQ_SYM_IDEMPOTENT, "idempotent"},
         {VMREQ_SYM_CANCELLABLE, "cancellable"},     {VMREQ_SYM_CONFIDENTIAL, "confidential"},
         {VMREQ_SYM_PRIORITY, "priority"},           {VMREQ_SYM_POKE, "poke"},
-        {VMREQ_SYM_CHANGES_STATE, "changes-state"},
+        {VMREQ_SYM_CHANGES_STATE, "changes-state"}, {VMREQ_SYM_STREAMING, "streaming"},
 };
 
 static void put_flags(struct proto_builder *out, const struct sym_symbol *symbol)
@@ -234,6 +234,8 @@ static void put_symbol(struct proto_builder *out, const struct sym_symbol *symbo
         rpc_destination_put(out, def->dest);
         proto_put_text(out, "timeout_ms");
         proto_put_uint(out, def->timeout_ms);
+        proto_put_text(out, "timeout_max_ms");
+        proto_put_uint(out, symbol->timeout_max_ms);
         proto_put_text(out, "since");
         proto_put_text(out, def->since ? def->since : module->version);
         proto_put_text(out, "deprecated");

@@ -2,8 +2,7 @@
 /*
  * The options of one call.  Registered defaults first, then the map's entries one by one; an
  * unknown option, or one with a value of the wrong kind, refuses the call and names what was
- * expected.  Options of the protocol that this version does not do are refused as such: doing
- * something else than was asked for would be worse.
+ * expected: doing something else than was asked for would be worse.
  */
 #include "rpc/options.h"
 
@@ -81,15 +80,22 @@ static void read_bool(struct reader *reader, const struct proto_value *value, bo
                 *ret_bool = value->b;
 }
 
-/* Options of the protocol that this version does not do.  Saying so beats doing something else. */
-static bool is_unsupported(const struct proto_value *key, const struct proto_value *value)
+static void read_key(struct reader *reader, const struct proto_value *value)
 {
-        bool is_false = value->type == PROTO_BOOL && !value->b;
+        if ((value->type != PROTO_STR && value->type != PROTO_BIN) || value->count == 0 ||
+            value->count > RPC_KEY_BYTES_MAX) {
+                reader->expected = "a string of 1 to 128 bytes";
+                return;
+        }
+        reader->options->key = value->data;
+        reader->options->key_len = value->count;
+}
 
-        if (proto_value_is_text(key, "key"))
-                return true;
-        return !is_false &&
-               (proto_value_is_text(key, "stream") || proto_value_is_text(key, "detach"));
+static void read_stream(struct reader *reader, const struct proto_value *value)
+{
+        read_bool(reader, value, &reader->options->stream);
+        if (reader->submit && reader->options->stream)
+                reader->expected = "false: chunks and rows are streamed to vmreq.call only";
 }
 
 /* False: no such option. */
@@ -114,7 +120,13 @@ static bool read_one(struct reader *reader, const struct proto_value *key,
                 read_bool(reader, value, &options->timing);
         else if (proto_value_is_text(key, "no_wait") && reader->submit)
                 read_bool(reader, value, &options->no_wait);
-        else if (!proto_value_is_text(key, "stream") && !proto_value_is_text(key, "detach"))
+        else if (proto_value_is_text(key, "stream"))
+                read_stream(reader, value);
+        else if (proto_value_is_text(key, "detach"))
+                read_bool(reader, value, &options->detach);
+        else if (proto_value_is_text(key, "key"))
+                read_key(reader, value);
+        else
                 return false;
         return true;
 }
@@ -136,17 +148,11 @@ enum proto_code rpc_options_read(struct rpc_options *options, const struct proto
                 bool is_text = key->type == PROTO_STR || key->type == PROTO_BIN;
                 int len = is_text ? (int)MIN(key->count, 32u) : 0;
 
-                if (is_unsupported(key, value)) {
-                        (void)snprintf(reterr_text, size,
-                                       "option \"%.*s\" is not supported by this version", len,
-                                       key->data);
-                        return PROTO_UNSUPPORTED;
-                }
                 if (!read_one(&reader, key, value)) {
                         (void)snprintf(
                                 reterr_text, size,
                                 "unknown option \"%.*s\"; there are cpu, priority, poke, timeout_ms, "
-                                "parallel, on_error, timing%s",
+                                "parallel, on_error, timing, stream, detach, key%s",
                                 len, is_text ? key->data : "", submit ? ", no_wait" : "");
                         return PROTO_INVALID_REQUEST;
                 }
@@ -164,4 +170,10 @@ enum proto_code rpc_options_read(struct rpc_options *options, const struct proto
                 return PROTO_INVALID_REQUEST;
         }
         return PROTO_OK;
+}
+
+void rpc_options_cap(struct rpc_options *options, uint32_t timeout_max_ms)
+{
+        if (timeout_max_ms && (options->timeout_ms == 0 || options->timeout_ms > timeout_max_ms))
+                options->timeout_ms = timeout_max_ms;
 }

@@ -16,7 +16,14 @@ struct rpc_options {
         uint32_t flags;      /* VMREQ_* of the engine */
         uint64_t timeout_ms; /* 0 = none */
         bool no_wait, timing;
+        bool stream;     /* chunks and rows as they come */
+        bool detach;     /* it does not end with its connection */
+        const char *key; /* in the frame: valid while that is; NULL: none */
+        uint32_t key_len;
 };
+
+/* Longest `key`, in bytes. */
+#define RPC_KEY_BYTES_MAX 128u
 
 /* What they are if the caller says nothing.  `timeout_ms` is the connection's or the server's
  * default. */
@@ -29,3 +36,6 @@ void rpc_options_init(struct rpc_options *options, const struct vmreq_symbol *sy
  */
 enum proto_code rpc_options_read(struct rpc_options *options, const struct proto_value *map,
                                  uint32_t cpus, bool submit, char *reterr_text, size_t size);
+
+/* The symbol's cap of time limits: longer ones, and none at all, mean it.  0: there is no cap. */
+void rpc_options_cap(struct rpc_options *options, uint32_t timeout_max_ms);

@@ -8,8 +8,12 @@
  */
 #include "rpc/outcome.h"
 
+#include <assert.h>
+
 #include "rpc/call.h"
 #include "rpc/server-internal.h"
+#include "rpc/stream.h"
+#include "symbols/vmreq-module.h"
 
 static uint64_t to_us(uint64_t ns)
 {
@@ -36,22 +40,30 @@ static enum rpc_writer_result check_value(const struct rpc_call *call, const str
         const struct rpc_writer *writer = writer_of(call, row);
         uint32_t result = call->symbol->def->result;
 
+        if (writer && (call->symbol->def->flags & VMREQ_SYM_STREAMING))
+                return writer->chunk;
         return writer ? rpc_writer_check(writer, result == VMREQ_T_NIL || result == VMREQ_T_STATUS)
                       : RPC_WRITER_OK;
 }
 
-/* The engine's statuses that clients see under a name of their own. */
+static_assert(VMREQ_FAIL_INVALID == VMREQ_E_INVALID && VMREQ_FAIL_TIMEOUT == VMREQ_E_TIMEOUT &&
+                      VMREQ_FAIL_STATE == VMREQ_E_STATE && VMREQ_FAIL_DEADLOCK == VMREQ_E_DEADLOCK,
+              "a module may return what the engine answered it");
+
+/* Statuses that clients see under a name of their own. */
 static enum proto_code code_of_status(int32_t status)
 {
         switch (status) {
-        case VMREQ_E_STATE:
+        case VMREQ_FAIL_STATE:
                 return PROTO_VM_STATE;
-        case VMREQ_E_DEADLOCK:
+        case VMREQ_FAIL_DEADLOCK:
                 return PROTO_DEADLOCK;
-        case VMREQ_E_TIMEOUT:
+        case VMREQ_FAIL_TIMEOUT:
                 return PROTO_TIMEOUT;
-        case VMREQ_E_INVALID:
+        case VMREQ_FAIL_INVALID:
                 return PROTO_INVALID_ARGUMENT;
+        case VMREQ_FAIL_UNSUPPORTED:
+                return PROTO_UNSUPPORTED;
         default:
                 return PROTO_FAILED;
         }
@@ -105,7 +117,8 @@ static void failure_error(struct rpc_error *error, const struct rpc_call *call,
                 /* It was asked to end early, and says that it did. */
                 rpc_error_set(error, PROTO_KILLED, PROTO_RAN_MAYBE,
                               "%s: the daemon goes down while it runs", call->symbol->def->name);
-        } else if (call->cancelled_by[0] && (call->symbol->def->flags & VMREQ_SYM_CANCELLABLE)) {
+        } else if (call->cancelled_by[0] &&
+                   (call->symbol->def->flags & (VMREQ_SYM_CANCELLABLE | VMREQ_SYM_STREAMING))) {
                 rpc_error_set(error, PROTO_CANCELLED, PROTO_RAN_YES,
                               "%s: cancelled by %s while it ran", call->symbol->def->name,
                               call->cancelled_by);
@@ -115,11 +128,41 @@ static void failure_error(struct rpc_error *error, const struct rpc_call *call,
         }
 }
 
+/* A generator that has run does not run again. */
+static void stream_fate_error(struct rpc_error *error, const struct rpc_call *call)
+{
+        const char *name = call->symbol->def->name;
+
+        switch (call->row.fate) {
+        case VMREQ_FATE_EXPIRED:
+                rpc_error_set(error, PROTO_TIMEOUT, PROTO_RAN_YES,
+                              "%s: its time limit of %llu ms passed between two of its runs", name,
+                              (unsigned long long)call->options.timeout_ms);
+                rpc_error_add_word(error, "scope", "request");
+                rpc_error_add_word(error, "state", "queued");
+                break;
+        case VMREQ_FATE_CANCELLED:
+                rpc_error_set(error, PROTO_CANCELLED, PROTO_RAN_YES,
+                              "%s: cancelled by %s between two of its runs", name,
+                              call->cancelled_by[0] ? call->cancelled_by : "the daemon");
+                break;
+        default:
+                rpc_error_set(error, PROTO_KILLED, PROTO_RAN_YES,
+                              "%s: the VM goes away; it does not run again", name);
+                break;
+        }
+        rpc_error_add_number(error, "chunks", (int64_t)call->stream->n_chunks);
+}
+
 static void fate_error(struct rpc_error *error, const struct rpc_call *call,
                        const struct vmreq_row *row)
 {
         const char *name = call->symbol->def->name;
 
+        if (call->stream && call->stream->n_runs > 0) {
+                stream_fate_error(error, call);
+                return;
+        }
         switch (row->fate) {
         case VMREQ_FATE_EXPIRED:
                 rpc_error_set(
@@ -146,6 +189,8 @@ static const char *writer_text(enum rpc_writer_result result)
         switch (result) {
         case RPC_WRITER_E_BUDGET:
                 return "its result is larger than a frame may be";
+        case RPC_WRITER_E_CHUNK:
+                return "a chunk of it is larger than chunks may be (256 KiB)";
         case RPC_WRITER_E_MEMORY:
                 return "out of memory for its result";
         default:
@@ -156,7 +201,7 @@ static const char *writer_text(enum rpc_writer_result result)
 static void writer_error(struct rpc_error *error, const struct rpc_call *call,
                          enum rpc_writer_result result)
 {
-        if (result == RPC_WRITER_E_BUDGET)
+        if (result == RPC_WRITER_E_BUDGET || result == RPC_WRITER_E_CHUNK)
                 rpc_error_set(error, PROTO_TOO_LARGE, PROTO_RAN_YES, "%s: %s",
                               call->symbol->def->name, writer_text(result));
         else
@@ -172,6 +217,38 @@ static void dropped_error(struct rpc_error *error, const struct rpc_call *call)
                 "%s: the result was dropped: it was over this connection's share of bytes when it came",
                 call->symbol->def->name);
         rpc_error_add_word(error, "limit", "bytes");
+}
+
+static bool stream_failed(const struct rpc_call *call, struct rpc_error *error)
+{
+        switch (call->stream->fault) {
+        case RPC_STREAM_OK:
+                return false;
+        case RPC_STREAM_E_CHUNK:
+                writer_error(error, call, RPC_WRITER_E_CHUNK);
+                return true;
+        case RPC_STREAM_E_FRAME:
+                rpc_error_set(
+                        error, PROTO_TOO_LARGE, PROTO_RAN_YES,
+                        "%s: a chunk of it is larger than a frame may be, or nested deeper than %d levels",
+                        call->symbol->def->name, PROTO_DEPTH_MAX);
+                return true;
+        case RPC_STREAM_E_COLLECTED:
+                rpc_error_set(
+                        error, PROTO_TOO_LARGE, PROTO_RAN_YES,
+                        "%s: its chunks together are larger than a frame may be (%llu bytes); the option "
+                        "\"stream\" has them sent one by one",
+                        call->symbol->def->name,
+                        (unsigned long long)call->server->config.limits.frame_bytes);
+                return true;
+        case RPC_STREAM_E_MEMORY:
+                writer_error(error, call, RPC_WRITER_E_MEMORY);
+                return true;
+        case RPC_STREAM_E_BALANCE:
+        default:
+                writer_error(error, call, RPC_WRITER_E_BALANCE);
+                return true;
+        }
 }
 
 bool rpc_outcome_failed(struct rpc_call *call, struct rpc_error *ret_error)
@@ -195,6 +272,8 @@ bool rpc_outcome_failed(struct rpc_call *call, struct rpc_error *ret_error)
                 dropped_error(ret_error, call);
                 return true;
         }
+        if (call->stream)
+                return stream_failed(call, ret_error);
         written = check_value(call, &call->row);
         if (written != RPC_WRITER_OK)
                 writer_error(ret_error, call, written);
@@ -208,12 +287,21 @@ static void put_value(struct proto_builder *out, const struct rpc_call *call,
 {
         const struct rpc_writer *writer = writer_of(call, row);
 
-        if (!writer)
-                rpc_marshal_word(out, call->symbol->def, row->value);
-        else if (writer->value.len)
+        if (call->stream && call->options.stream) {
+                proto_put_uint(out, call->stream->n_chunks);
+        } else if (call->stream) {
+                proto_put_array(out, (uint32_t)call->stream->n_chunks);
+                proto_put_raw(out, call->stream->collected.data, call->stream->collected.len);
+        } else if (call->symbol->def->flags & VMREQ_SYM_STREAMING) {
+                proto_put_array(out, writer->n_chunks);
                 proto_put_raw(out, writer->value.data, writer->value.len);
-        else
+        } else if (!writer) {
+                rpc_marshal_word(out, call->symbol->def, row->value);
+        } else if (writer->value.len) {
+                proto_put_raw(out, writer->value.data, writer->value.len);
+        } else {
                 proto_put_nil(out);
+        }
 }
 
 static void put_times(struct proto_builder *out, const struct vmreq_row *row)
@@ -282,10 +370,15 @@ static void put_rows(struct proto_builder *out, const struct rpc_call *call)
 
 static void put_timed(struct proto_builder *out, const struct rpc_call *call)
 {
+        struct vmreq_row times = call->row;
+
         proto_put_map(out, 4);
         proto_put_text(out, "cpu");
         proto_put_uint(out, call->row.cpu);
-        put_times(out, &call->row);
+        if (call->stream)
+                times = (struct vmreq_row){.queued_ns = call->stream->queued_ns,
+                                           .run_ns = call->stream->run_ns};
+        put_times(out, &times);
         proto_put_text(out, "value");
         put_value(out, call, &call->row);
 }
@@ -296,6 +389,8 @@ size_t rpc_outcome_size(const struct rpc_call *call)
 
         for (uint32_t i = 0; i < call->n_rows; i++)
                 n += rpc_outcome_row_size(call, &call->rows[i]);
+        if (call->stream)
+                return call->stream->collected.len;
         return call->n_rows ? n : rpc_outcome_row_size(call, &call->row);
 }
 

@@ -39,6 +39,7 @@
 #include "rpc/peer-reject.h"
 #include "rpc/reply.h"
 #include "rpc/session.h"
+#include "rpc/stream.h"
 
 /* A buffer that grew beyond this is given back when it is empty. */
 #define KEEP_BYTES 4096u
@@ -135,6 +136,8 @@ struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd)
         proto_builder_init(&peer->out, output_max(server));
         proto_frame_init(&peer->frame, server->config.limits.frame_bytes);
         TAILQ_INIT(&peer->calls);
+        TAILQ_INIT(&peer->streams);
+        TAILQ_INIT(&peer->rows);
         TAILQ_INSERT_TAIL(&server->peers, peer, link);
         server->n_peers++;
         server->counted.peers++;
@@ -404,6 +407,8 @@ void rpc_peer_flush(struct rpc_peer *peer)
                 peer->out_sent += (size_t)n;
         }
         output_sent(peer);
+        rpc_streams_resume(peer);
+        rpc_rows_resume(peer);
         update_pause(peer);
         set_events(peer);
         rpc_peer_settle(peer);

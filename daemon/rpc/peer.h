@@ -11,6 +11,7 @@
 #include "proto/frame.h"
 #include "rpc/error.h"
 #include "rpc/identity.h"
+#include "rpc/rows.h"
 #include "rpc/server-internal.h"
 
 enum rpc_peer_state {
@@ -52,11 +53,16 @@ struct rpc_peer {
 
         struct rpc_call_list calls; /* in flight for this peer, unanswered ones among them */
         uint32_t n_unanswered;
+        struct rpc_stream_list streams; /* that wait until it has read some of its output */
+        struct rpc_rows_list rows;      /* likewise */
+        uint64_t streams_reserved;      /* bytes charged for chunks that are about to come */
 
         /* what hello and the like have set */
         enum rpc_style style;
         uint64_t timeout_ms; /* 0: the server's default */
         bool timeout_set;
+        bool stream;    /* default of that option */
+        bool completed; /* wants to be told when what it submitted has ended */
 };
 
 /* Takes over a connected descriptor.  NULL: refused, and the descriptor is closed. */

@@ -15,6 +15,7 @@
 #include "rpc/quota.h"
 #include "rpc/reload.h"
 #include "rpc/server.h"
+#include "rpc/stream.h"
 
 struct rpc_peer;
 struct rpc_call;
@@ -58,6 +59,7 @@ struct rpc_server {
         uv_timer_t drain_timer;
         uv_timer_t stall_timer; /* runs while some peer has a frame under way */
         uv_timer_t figures_timer, idle_timer, watchdog_timer;
+        uv_timer_t stream_timer; /* runs while generators wait between two runs */
         uv_timer_t accept_timer; /* accepting pauses after descriptors ran out */
         struct rpc_bridge bridge;
         struct rpc_service *service;
@@ -71,6 +73,7 @@ struct rpc_server {
         struct rpc_call_list
                 calls; /* every call whose request has not been released, or whose result is kept */
         struct rpc_call_bucket by_id[RPC_ID_BUCKETS]; /* the same, by id */
+        struct rpc_streams streams;                   /* generators that wait between two runs */
         uint32_t n_peers;
         uint32_t n_calls; /* in `calls` */
         uint32_t n_open;  /* of these, with a request that has no fate yet */

@@ -217,6 +217,7 @@ static int init_handles(struct rpc_server *server)
         r = r ? r : uv_timer_init(loop, &server->idle_timer);
         r = r ? r : uv_timer_init(loop, &server->watchdog_timer);
         r = r ? r : uv_timer_init(loop, &server->stall_timer);
+        r = r ? r : uv_timer_init(loop, &server->stream_timer);
         r = r ? r : uv_signal_init(loop, &server->sigterm);
         r = r ? r : uv_signal_init(loop, &server->sigint);
         r = r ? r : rpc_bridge_init(&server->bridge, loop, on_bridge);
@@ -224,7 +225,7 @@ static int init_handles(struct rpc_server *server)
                 return r;
         server->prepare.data = server->check.data = server->idle.data = server;
         server->service_timer.data = server->drain_timer.data = server->accept_timer.data = server;
-        server->stall_timer.data = server;
+        server->stall_timer.data = server->stream_timer.data = server;
         server->figures_timer.data = server->idle_timer.data = server->watchdog_timer.data = server;
         server->sigterm.data = server->sigint.data = server;
         r = uv_prepare_start(&server->prepare, on_prepare);
@@ -252,6 +253,7 @@ int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_serv
         TAILQ_INIT(&server->dirty);
         TAILQ_INIT(&server->ready);
         TAILQ_INIT(&server->calls);
+        rpc_streams_init(&server->streams);
         server->arena = PROTO_ARENA_NULL;
         rpc_policy_host_read(&host);
         rpc_policy_init(&server->policy, &host, config->vm_name, vmreq_vm_cpus(config->vm),

@@ -13,6 +13,7 @@
 
 #include "base/macros.h"
 #include "proto/frame.h"
+#include "symbols/vmreq-module.h"
 
 static struct proto_builder *out(struct vmreq_writer *writer)
 {
@@ -88,6 +89,19 @@ static void put_failure(struct vmreq_writer *base, const char *name, const char 
                        text ? text : "");
 }
 
+static void *get_state(struct vmreq_writer *writer)
+{
+        return container_of(writer, struct rpc_writer, base)->state;
+}
+
+static void set_state(struct vmreq_writer *base, void *state, void (*release)(void *state))
+{
+        struct rpc_writer *writer = container_of(base, struct rpc_writer, base);
+
+        writer->state = state;
+        writer->release = release;
+}
+
 static const struct vmreq_writer_ops writer_ops = {
         .put_nil = put_nil,
         .put_bool = put_bool,
@@ -101,6 +115,8 @@ static const struct vmreq_writer_ops writer_ops = {
         .put_map = put_map,
         .put_raw = put_raw,
         .put_failure = put_failure,
+        .state = get_state,
+        .set_state = set_state,
 };
 
 void rpc_writer_init(struct rpc_writer *writer, size_t bytes_max)
@@ -109,14 +125,27 @@ void rpc_writer_init(struct rpc_writer *writer, size_t bytes_max)
         writer->failure = NULL;
         writer->held = 0;
         writer->refused = false;
+        writer->n_chunks = 0;
+        writer->chunk = RPC_WRITER_OK;
+        writer->state = NULL;
+        writer->release = NULL;
         proto_builder_init(&writer->value, bytes_max);
 }
 
 void rpc_writer_deinit(struct rpc_writer *writer)
 {
+        rpc_writer_end_state(writer);
         proto_builder_deinit(&writer->value);
         free(writer->failure);
         writer->failure = NULL;
+}
+
+void rpc_writer_end_state(struct rpc_writer *writer)
+{
+        if (writer->state && writer->release)
+                writer->release(writer->state);
+        writer->state = NULL;
+        writer->release = NULL;
 }
 
 enum rpc_writer_result rpc_writer_check(const struct rpc_writer *writer, bool nil_ok)
@@ -131,6 +160,24 @@ enum rpc_writer_result rpc_writer_check(const struct rpc_writer *writer, bool ni
                 return nil_ok ? RPC_WRITER_OK : RPC_WRITER_E_BALANCE;
         return proto_frame_skip(value->data, value->len, 0) == value->len ? RPC_WRITER_OK
                                                                           : RPC_WRITER_E_BALANCE;
+}
+
+enum rpc_writer_result rpc_writer_end_chunk(struct rpc_writer *writer, size_t mark)
+{
+        const struct proto_builder *value = &writer->value;
+
+        if (value->error == PROTO_BUILDER_E_BUDGET)
+                return RPC_WRITER_E_BUDGET;
+        if (value->error)
+                return RPC_WRITER_E_MEMORY;
+        if (value->len == mark)
+                return RPC_WRITER_OK;
+        if (value->len - mark > VMREQ_CHUNK_BYTES_MAX)
+                return RPC_WRITER_E_CHUNK;
+        if (proto_frame_skip(value->data, value->len, mark) != value->len)
+                return RPC_WRITER_E_BALANCE;
+        writer->n_chunks++;
+        return RPC_WRITER_OK;
 }
 
 void rpc_put_x64(struct proto_builder *builder, uint64_t value)

@@ -184,6 +184,16 @@ static void host_put_failure(struct vmreq_writer *reply, const char *name, const
         reply->ops->put_failure(reply, name, text);
 }
 
+static void *host_state(struct vmreq_writer *reply)
+{
+        return reply->ops->state(reply);
+}
+
+static void host_set_state(struct vmreq_writer *reply, void *state, void (*release)(void *state))
+{
+        reply->ops->set_state(reply, state, release);
+}
+
 void sym_host_init(struct sym_host *host, struct sym_module *module)
 {
         host->module = module;
@@ -209,5 +219,7 @@ void sym_host_init(struct sym_host *host, struct sym_module *module)
                 .put_map = host_put_map,
                 .put_raw = host_put_raw,
                 .put_failure = host_put_failure,
+                .state = host_state,
+                .set_state = host_set_state,
         };
 }

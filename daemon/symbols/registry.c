@@ -122,6 +122,7 @@ static void symbol_init(struct sym_symbol *symbol, struct sym_module *module,
                 .name_len = strlen(def->name),
                 .words = def->words,
                 .kind = VMREQ_FN_CALLBACK,
+                .timeout_max_ms = sym_signature_timeout_max(def),
         };
         if (symbol->words) /* its result is checked with its signature */
                 CHECK(sym_kind_of_result(def->result, &symbol->kind));

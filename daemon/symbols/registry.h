@@ -24,6 +24,7 @@ struct sym_symbol {
         enum vmreq_kind kind; /* words: by result type */
         uint32_t n_required;  /* params without OPTIONAL, all of which come first */
         uint32_t index;       /* its place in sym_registry_list, for tables beside it */
+        uint32_t timeout_max_ms; /* cap of a call's time limit; 0 = none */
 };
 
 /* What the table tells its owner (the daemon logs it).  `level` as VMREQ_LOG_*.  Any thread: a

@@ -33,7 +33,8 @@
 #define PARAM_FLAGS (VMREQ_PARAM_OPTIONAL | VMREQ_PARAM_RANGE | VMREQ_PARAM_SENSITIVE)
 #define SYMBOL_FLAGS                                                                               \
         (VMREQ_SYM_READ_ONLY | VMREQ_SYM_IDEMPOTENT | VMREQ_SYM_CANCELLABLE |                      \
-         VMREQ_SYM_CONFIDENTIAL | VMREQ_SYM_PRIORITY | VMREQ_SYM_POKE | VMREQ_SYM_CHANGES_STATE)
+         VMREQ_SYM_CONFIDENTIAL | VMREQ_SYM_PRIORITY | VMREQ_SYM_POKE | VMREQ_SYM_CHANGES_STATE |  \
+         VMREQ_SYM_STREAMING)
 
 struct check {
         const struct vmreq_symbol *symbol;
@@ -260,7 +261,23 @@ static bool check_head(const struct check *check)
                 return refuse(check, "unknown destination 0x%" PRIx32, symbol->dest);
         if (!symbol->words == !symbol->function)
                 return refuse(check, "expected exactly one of words and function");
+        if ((symbol->flags & VMREQ_SYM_STREAMING) &&
+            (symbol->words || symbol->result == VMREQ_T_NIL || symbol->result == VMREQ_T_STATUS))
+                return refuse(check,
+                              "a streaming symbol needs a function, and a type for its chunks");
+        if (sym_signature_timeout_max(symbol) &&
+            symbol->timeout_ms > sym_signature_timeout_max(symbol))
+                return refuse(check, "default time limit of %" PRIu32 " ms, over its own cap",
+                              symbol->timeout_ms);
         return true;
+}
+
+uint32_t sym_signature_timeout_max(const struct vmreq_symbol *symbol)
+{
+        const size_t end =
+                offsetof(struct vmreq_symbol, timeout_max_ms) + sizeof(symbol->timeout_max_ms);
+
+        return symbol->size >= end ? symbol->timeout_max_ms : 0;
 }
 
 bool sym_signature_check(const struct vmreq_symbol *symbol, char *reterr_text, size_t size)

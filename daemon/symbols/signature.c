@@ -215,5 +215,6 @@ void sym_signature_format(const struct vmreq_symbol *symbol, char *ret_text, siz
                         text_add_value(&text, &param->fallback);
                 }
         }
-        text_add(&text, ") -> %s", sym_type_to_string(symbol->result));
+        text_add(&text, ") -> %s%s", symbol->flags & VMREQ_SYM_STREAMING ? "stream of " : "",
+                 sym_type_to_string(symbol->result));
 }

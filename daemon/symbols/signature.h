@@ -32,5 +32,8 @@ bool sym_kind_of_result(uint32_t result, enum vmreq_kind *ret_kind);
  */
 bool sym_signature_check(const struct vmreq_symbol *symbol, char *reterr_text, size_t size);
 
+/* Its cap of time limits, 0 if it has none: a member that not every module's structure has. */
+uint32_t sym_signature_timeout_max(const struct vmreq_symbol *symbol);
+
 /* "add(a: i64, b: i64 = 0) -> i64" - with the full name; for messages and people.  Cut at size. */
 void sym_signature_format(const struct vmreq_symbol *symbol, char *ret_text, size_t size);

@@ -81,6 +81,7 @@ struct vmreq_param {
 #define VMREQ_SYM_PRIORITY      0x10u /* priority lane unless the caller says otherwise */
 #define VMREQ_SYM_POKE          0x20u /* POKE unless the caller says otherwise */
 #define VMREQ_SYM_CHANGES_STATE 0x40u /* calls are recorded in the journal */
+#define VMREQ_SYM_STREAMING     0x80u /* a generator, see VMREQ_AGAIN */
 
 /* Destinations; 0..n-1 is a vCPU. */
 #define VMREQ_DEST_ANY         0xfffffff0u
@@ -99,6 +100,40 @@ typedef void (*vmreq_words)(void);
 typedef int32_t (*vmreq_function)(void *ctx, const struct vmreq_value *args, uint32_t argc,
                                   struct vmreq_writer *reply);
 
+/*
+ * Generators.  A function whose symbol has VMREQ_SYM_STREAMING makes a sequence of values instead
+ * of one.  Each run writes one of them, the chunk, of the symbol's result type and at most
+ * VMREQ_CHUNK_BYTES_MAX encoded, or none; and returns VMREQ_AGAIN to be run again, 0 when there is
+ * nothing more, a negative status for a failure.  In between its EMT serves others, and runs stop
+ * while the client does not read: a generator never waits for a client.  A client that asked for
+ * `stream` is sent each chunk as it comes, any other one array of all of them.
+ *
+ * Each run gets the same arguments.  What a generator has to remember from run to run is its state,
+ * one pointer that is the call's own: state() gives it, NULL at the first run, set_state() sets it.
+ * A number fits as it is.  `release` (NULL: nothing to do) gets the state when the call has ended
+ * and no run of it is under way or to come: after the last run, and also where there is no last
+ * run, because the call was cancelled, its time limit passed or its client went between two runs.
+ * That happens exactly once, on a thread of the daemon's that is no EMT and may not be held up:
+ * free memory there, and close what does not block.  A state that is replaced is the function's own
+ * to release.
+ *
+ * A generator is cancellable between any two runs, without doing anything for it.  In a broadcast
+ * each vCPU has a generator of its own, with its own state, which there runs to its end in one go.
+ */
+#define VMREQ_AGAIN           1
+#define VMREQ_CHUNK_BYTES_MAX (256u << 10)
+
+/*
+ * Failing statuses that clients see as an error of that name, instead of FAILED with the number.
+ * put_failure's text says the rest: which argument, which state and what it would have to be, what
+ * is missing.
+ */
+#define VMREQ_FAIL_INVALID     (-20001) /* INVALID_ARGUMENT: found out only while running */
+#define VMREQ_FAIL_TIMEOUT     (-20004) /* TIMEOUT */
+#define VMREQ_FAIL_STATE       (-20009) /* VM_STATE */
+#define VMREQ_FAIL_DEADLOCK    (-20010) /* DEADLOCK */
+#define VMREQ_FAIL_UNSUPPORTED (-20101) /* UNSUPPORTED: this build or backend cannot */
+
 struct vmreq_symbol {
         uint32_t size; /* sizeof(struct vmreq_symbol) */
         uint32_t flags;
@@ -108,12 +143,15 @@ struct vmreq_symbol {
         const char *deprecated; /* what to use instead; NULL = not deprecated */
         const struct vmreq_param *params;
         uint32_t n_params;   /* at most 15; the optional ones last */
-        uint32_t result;     /* enum vmreq_type */
+        uint32_t result;     /* enum vmreq_type; STREAMING: of each chunk, neither NIL nor STATUS */
         uint32_t dest;       /* default destination */
         uint32_t timeout_ms; /* default time limit; 0 = none of its own */
         vmreq_words words;   /* exactly one of the two */
         vmreq_function function;
         void *ctx; /* of `function` */
+
+        uint32_t timeout_max_ms; /* longest time limit a caller may ask for, and what "none" means
+                                  * then; 0 = no such cap */
 };
 
 /* Levels of `log`, as syslog's. */
@@ -171,6 +209,11 @@ struct vmreq_host {
         /* What the client shall read beside the number if the function returns a failing status.
          * Both are copied; either may be NULL. */
         void (*put_failure)(struct vmreq_writer *reply, const char *name, const char *text);
+
+        /* --- inside a generator: its state, see VMREQ_AGAIN --- */
+
+        void *(*state)(struct vmreq_writer *reply);
+        void (*set_state)(struct vmreq_writer *reply, void *state, void (*release)(void *state));
 };
 
 struct vmreq_setting {

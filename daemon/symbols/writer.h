@@ -24,6 +24,8 @@ struct vmreq_writer_ops {
         void (*put_map)(struct vmreq_writer *writer, uint32_t pairs);
         void (*put_raw)(struct vmreq_writer *writer, const void *data, size_t len);
         void (*put_failure)(struct vmreq_writer *writer, const char *name, const char *text);
+        void *(*state)(struct vmreq_writer *writer);
+        void (*set_state)(struct vmreq_writer *writer, void *state, void (*release)(void *state));
 };
 
 struct vmreq_writer {

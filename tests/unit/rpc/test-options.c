@@ -150,15 +150,64 @@ static void test_submit_only(void **state)
         assert_int_equal(read_options(&plain, true, "{'no_wait': 1}"), PROTO_INVALID_REQUEST);
 }
 
-static void test_unsupported_and_unknown(void **state)
+static void test_stream_and_detach(void **state)
 {
         (void)state;
-        assert_int_equal(read_options(&plain, false, "{'stream': true}"), PROTO_UNSUPPORTED);
-        assert_has(text, "option \"stream\" is not supported");
-        assert_int_equal(read_options(&plain, false, "{'detach': true}"), PROTO_UNSUPPORTED);
-        assert_int_equal(read_options(&plain, false, "{'key': 'k'}"), PROTO_UNSUPPORTED);
-        assert_int_equal(read_options(&plain, false, "{'stream': false, 'detach': false}"),
-                         PROTO_OK);
+        assert_int_equal(read_options(&plain, false, "{}"), PROTO_OK);
+        assert_false(options.stream || options.detach || options.key);
+        assert_int_equal(read_options(&plain, false, "{'stream': true, 'detach': true}"), PROTO_OK);
+        assert_true(options.stream && options.detach);
+        assert_int_equal(read_options(&plain, false, "{'stream': 1}"), PROTO_INVALID_REQUEST);
+        assert_has(text, "option \"stream\": expected a bool");
+        assert_int_equal(read_options(&plain, false, "{'detach': nil}"), PROTO_INVALID_REQUEST);
+        assert_has(text, "option \"detach\": expected a bool");
+        assert_int_equal(read_options(&plain, true, "{'stream': false, 'detach': true}"), PROTO_OK);
+        assert_int_equal(read_options(&plain, true, "{'stream': true}"), PROTO_INVALID_REQUEST);
+        assert_has(text, "vmreq.call only");
+}
+
+static void test_key(void **state)
+{
+        static const char *const bad[] = {"{'key': ''}", "{'key': 7}", "{'key': nil}",
+                                          "{'key': ['k']}"};
+        char map[300], key[140];
+
+        (void)state;
+        assert_int_equal(read_options(&plain, true, "{'key': 'k'}"), PROTO_OK);
+        assert_non_null(options.key);
+        assert_int_equal(options.key_len, 1);
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                assert_int_equal(read_options(&plain, false, bad[i]), PROTO_INVALID_REQUEST);
+                assert_has(text, "option \"key\": expected a string of 1 to 128 bytes");
+        }
+        for (uint32_t len = 127; len <= 129; len++) {
+                memset(key, 'k', len);
+                key[len] = '\0';
+                (void)snprintf(map, sizeof(map), "{'key': '%s'}", key);
+                assert_int_equal(read_options(&plain, false, map),
+                                 len <= 128 ? PROTO_OK : PROTO_INVALID_REQUEST);
+        }
+}
+
+static void test_cap(void **state)
+{
+        static const struct {
+                uint64_t timeout_ms, capped;
+        } cases[] = {{0, 500}, {1, 1}, {499, 499}, {500, 500}, {501, 500}, {1000000000000, 500}};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                options.timeout_ms = cases[i].timeout_ms;
+                rpc_options_cap(&options, 0); /* none */
+                assert_int_equal(options.timeout_ms, cases[i].timeout_ms);
+                rpc_options_cap(&options, 500);
+                assert_int_equal(options.timeout_ms, cases[i].capped);
+        }
+}
+
+static void test_unknown(void **state)
+{
+        (void)state;
         assert_int_equal(read_options(&plain, false, "{'cpus': 1}"), PROTO_INVALID_REQUEST);
         assert_has(text, "unknown option \"cpus\"; there are cpu, priority");
         assert_int_equal(read_options(&plain, false, "{1: 1}"), PROTO_INVALID_REQUEST);
@@ -182,13 +231,11 @@ static void test_twice_the_last_counts(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_defaults),
-                cmocka_unit_test(test_destinations),
-                cmocka_unit_test(test_flags),
-                cmocka_unit_test(test_time_limit),
-                cmocka_unit_test(test_submit_only),
-                cmocka_unit_test(test_unsupported_and_unknown),
-                cmocka_unit_test(test_twice_the_last_counts),
+                cmocka_unit_test(test_defaults),    cmocka_unit_test(test_destinations),
+                cmocka_unit_test(test_flags),       cmocka_unit_test(test_time_limit),
+                cmocka_unit_test(test_submit_only), cmocka_unit_test(test_stream_and_detach),
+                cmocka_unit_test(test_key),         cmocka_unit_test(test_cap),
+                cmocka_unit_test(test_unknown),     cmocka_unit_test(test_twice_the_last_counts),
         };
 
         (void)alarm(50);
