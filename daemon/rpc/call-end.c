@@ -211,7 +211,7 @@ const char *rpc_call_cancel(struct rpc_call *call, const char *by)
         case VMREQ_VERDICT_REMOVED:
                 return "removed";
         case VMREQ_VERDICT_RUNNING:
-                return call->stream || (call->symbol->def->flags & VMREQ_SYM_CANCELLABLE)
+                return call->symbol->def->flags & (VMREQ_SYM_CANCELLABLE | VMREQ_SYM_STREAMING)
                                ? "asked"
                                : "running";
         default:

@@ -214,7 +214,7 @@ static void put_symbol(struct proto_builder *out, const struct sym_symbol *symbo
         char signature[512];
 
         sym_signature_format(def, signature, sizeof(signature));
-        proto_put_map(out, 11);
+        proto_put_map(out, 12);
         proto_put_text(out, "name");
         proto_put_text(out, def->name);
         proto_put_text(out, "module");

@@ -10,6 +10,7 @@
 #include "base/macros.h"
 #include "proto/limits.h"
 #include "rpc/destination.h"
+#include "rpc/stream.h"
 
 static_assert(RPC_RECORD_BYTES >= 12 * 14 + PROTO_NAME_BYTES_MAX + 9 * 9,
               "keys, the longest name, and the widest numbers");
@@ -56,13 +57,19 @@ bool rpc_record_take(const struct rpc_call *call, const struct rpc_emts *emts,
                 .call = call, .on = VMREQ_CPU_NONE, .since_ns = call->submitted_ns};
         if (call->n_rows)
                 return take_broadcast(call, emts, ret_record);
-        if (call->finished || vmreq_status(call->handle, &state, &row))
+        if (call->finished)
+                return false;
+        if (rpc_stream_waits(call))
+                return true;
+        if (vmreq_status(call->handle, &state, &row))
                 return false;
         if (state == VMREQ_REQ_QUEUED)
                 return true;
         if (state != VMREQ_REQ_RUNNING)
-                return false; /* done, and the loop has not heard of it yet */
+                return call->stream; /* done, and the loop has not heard of it yet */
         ret_record->running = true;
+        if (call->stream)
+                ret_record->since_ns = call->stream->submitted_ns;
         ret_record->on = row.cpu;
         ret_record->since_ns += row.queued_ns;
         return true;
@@ -127,7 +134,7 @@ void rpc_record_put_keys(struct proto_builder *out, const struct rpc_record *rec
         proto_put_text(out, "caller");
         rpc_record_put_caller(out, call);
         put_flag(out, "priority", call->options.flags & VMREQ_PRIORITY);
-        put_flag(out, "detached", false);
+        put_flag(out, "detached", call->options.detach);
         put_flag(out, "answered", is_answered(call));
 }
 

@@ -68,11 +68,13 @@ static void set_waits(struct rpc_call *call, bool waits)
 void rpc_rows_send(struct rpc_call *call, bool wait)
 {
         struct rpc_rows *rows = call->streamed;
-        bool is_full = false;
+        bool is_full = false, reverse = call->options.cpu == VMREQ_CPU_ALL_REVERSE;
 
         if (!call->peer || call->answered)
                 return;
-        for (uint32_t cpu = 0; cpu < call->n_rows; cpu++) {
+        for (uint32_t i = 0; i < call->n_rows; i++) {
+                uint32_t cpu = reverse ? call->n_rows - 1 - i : i;
+
                 /* Acquire: pairs with rpc_rows_final. */
                 if (rows->of[cpu].is_done ||
                     !atomic_load_explicit(&rows->of[cpu].is_final, memory_order_acquire))

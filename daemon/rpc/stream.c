@@ -344,7 +344,10 @@ bool rpc_stream_turn(struct rpc_call *call)
                 /* Too many results were on their way: later, then. */
                 call->one_writer.refused = false;
                 stream->n_runs--;
-        } else if (call->row.fate == VMREQ_FATE_DONE && call->row.status >= 0) {
+                park(stream, RPC_STREAM_RETRY);
+                return true;
+        }
+        if (call->row.fate == VMREQ_FATE_DONE && call->row.status >= 0) {
                 stream->is_last = call->row.status != VMREQ_AGAIN;
                 stream->fault = look_at_chunk(stream);
         } else {

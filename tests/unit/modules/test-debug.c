@@ -81,6 +81,56 @@ static void fails(void **state)
         assert_string_equal(call.writer.text, "nil");
 }
 
+static void counts(void **state)
+{
+        const struct vmreq_value args[] = {{.u = 4}, {.u = 1}}, none = {.u = 0};
+        struct call call;
+
+        (void)state;
+        call_do(&call, &caller, "debug.count", 0, args, 1);
+        assert_int_equal(call.row.status, 0);
+        assert_string_equal(call.writer.text, "0 1 2 3");
+        assert_non_null(call.writer.release);
+        call_end(&call);
+        call_do(&call, &caller, "debug.count", 1, args, 2); /* 1 ms before each */
+        assert_string_equal(call.writer.text, "0 1 2 3");
+        assert_true(call.row.run_ns >= 4000000);
+        call_end(&call);
+        call_do(&call, &caller, "debug.count", 0, &none, 1);
+        assert_string_equal(call.writer.text, "");
+        call_end(&call);
+}
+
+static void stops_counting(void **state)
+{
+        const struct vmreq_value args[] = {{.u = 4}, {.u = 60000}};
+        struct call call;
+
+        (void)state;
+        call_start(&call, &caller, "debug.count", 0, args, 2);
+        call_until_running(&call);
+        assert_int_equal(vmreq_cancel(call.handle), VMREQ_VERDICT_RUNNING);
+        call_wait(&call);
+        assert_int_equal(call.row.status, -ECANCELED);
+        assert_string_equal(call.writer.failure_name, "CANCELLED");
+        call_end(&call);
+}
+
+static void pours(void **state)
+{
+        const struct vmreq_value args[] = {{.u = 3}, {.u = 7}}, none = {.u = 0}, one = {.u = 1};
+        struct call call;
+
+        (void)state;
+        call_do(&call, &caller, "debug.pour", 0, args, 2);
+        assert_string_equal(call.writer.text, "bytes:7 bytes:7 bytes:7");
+        assert_null(call.writer.release); /* the state is a number */
+        call_do(&call, &caller, "debug.pour", 0, &one, 1);
+        assert_string_equal(call.writer.text, "bytes:65536");
+        call_do(&call, &caller, "debug.pour", 0, &none, 1);
+        assert_string_equal(call.writer.text, "");
+}
+
 static void knows_where_it_runs(void **state)
 {
         struct call call;
@@ -194,17 +244,19 @@ static void is_declared_right(void **state)
         static const struct {
                 const char *name;
                 uint32_t result;
-                bool words, cancellable;
+                bool words, cancellable, streaming;
         } rows[] = {
-                {"debug.add", VMREQ_T_I64, true, false},
-                {"debug.block", VMREQ_T_NIL, false, true},
-                {"debug.echo", VMREQ_T_ANY, false, false},
-                {"debug.fail", VMREQ_T_STATUS, false, false},
-                {"debug.sleep", VMREQ_T_NIL, false, true},
-                {"debug.spin", VMREQ_T_NIL, true, false},
-                {"debug.sum15", VMREQ_T_I64, true, false},
-                {"debug.unblock", VMREQ_T_BOOL, true, false},
-                {"debug.whoami", VMREQ_T_U32, true, false},
+                {"debug.add", VMREQ_T_I64, true, false, false},
+                {"debug.block", VMREQ_T_NIL, false, true, false},
+                {"debug.count", VMREQ_T_U64, false, true, true},
+                {"debug.echo", VMREQ_T_ANY, false, false, false},
+                {"debug.fail", VMREQ_T_STATUS, false, false, false},
+                {"debug.pour", VMREQ_T_BYTES, false, false, true},
+                {"debug.sleep", VMREQ_T_NIL, false, true, false},
+                {"debug.spin", VMREQ_T_NIL, true, false, false},
+                {"debug.sum15", VMREQ_T_I64, true, false, false},
+                {"debug.unblock", VMREQ_T_BOOL, true, false, false},
+                {"debug.whoami", VMREQ_T_U32, true, false, false},
         };
         const struct sym_symbol *const *list;
         size_t n;
@@ -218,6 +270,7 @@ static void is_declared_right(void **state)
                 assert_int_equal(list[i]->words, rows[i].words);
                 assert_int_equal(!!(list[i]->def->flags & VMREQ_SYM_CANCELLABLE),
                                  rows[i].cancellable);
+                assert_int_equal(!!(list[i]->def->flags & VMREQ_SYM_STREAMING), rows[i].streaming);
         }
 }
 
@@ -243,6 +296,9 @@ int main(int argc, char **argv)
                 cmocka_unit_test_setup_teardown(echoes, setup, teardown),
                 cmocka_unit_test_setup_teardown(fails, setup, teardown),
                 cmocka_unit_test_setup_teardown(knows_where_it_runs, setup, teardown),
+                cmocka_unit_test_setup_teardown(counts, setup, teardown),
+                cmocka_unit_test_setup_teardown(stops_counting, setup, teardown),
+                cmocka_unit_test_setup_teardown(pours, setup, teardown),
                 cmocka_unit_test_setup_teardown(takes_its_time, setup, teardown),
                 cmocka_unit_test_setup_teardown(blocks_until_unblocked, setup, teardown),
                 cmocka_unit_test_setup_teardown(ignores_spurious_unparks, setup, teardown),

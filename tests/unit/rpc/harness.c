@@ -103,6 +103,10 @@ static void new_vm(struct harness *harness, const struct harness_options *option
         assert_int_equal(sym_registry_add_builtin(harness->registry, &test_module, NULL, 0, text,
                                                   sizeof(text)),
                          SYM_LOAD_OK);
+        if (options->generators)
+                assert_int_equal(sym_registry_add_builtin(harness->registry, &generator_module,
+                                                          NULL, 0, text, sizeof(text)),
+                                 SYM_LOAD_OK);
 }
 
 void harness_start(struct harness *harness, const struct harness_options *options)
@@ -112,6 +116,7 @@ void harness_start(struct harness *harness, const struct harness_options *option
         memset(harness, 0, sizeof(*harness));
         log_init(getenv("VMREQ_TEST_LOG") ? STDERR_FILENO : -1, LOG_L_INFO);
         test_module_reset();
+        generator_module_reset();
         listen_at(harness);
         new_vm(harness, options);
         config = (struct rpc_config){
@@ -163,6 +168,7 @@ void harness_end(struct harness *harness)
                 harness_drain(harness);
         assert_int_equal(vmreq_vm_stop(harness->vm, VMREQ_FOREVER, NULL, 0), 0);
         assert_true(rpc_server_settle(harness->server));
+        assert_int_equal(atomic_load(&n_states), 0); /* of generators: each was released */
         assert_null(rpc_server_free(harness->server));
         assert_null(sym_registry_free(harness->registry));
         assert_int_equal(vmreq_vm_free(harness->vm), 0);

@@ -19,6 +19,7 @@
 struct harness_options {
         uint32_t cpus, slab, lane;
         struct rpc_limits limits;
+        bool generators;                         /* with the module "g" */
         void (*tune)(struct rpc_config *config); /* what the test wants otherwise; NULL: nothing */
         bool unserved;                           /* no thread: the test never runs the loop */
 };
@@ -109,6 +110,20 @@ void harness_until_peers(struct harness *harness, uint32_t n_peers);
  * t.change() -> nil                     changes state
  * t.slow() -> nil                       registered for ALL, priority, poke, 1234 ms
  */
+/*
+ * The module "g", with the option `generators`.  All but the last two are generators, each with a
+ * state on the heap:
+ *
+ * g.count(n: u32) -> u64                0..n-1
+ * g.gated(n: u32) -> u64                as g.count, each run with a gate as t.gate
+ * g.fail(n: u32) -> u64                 as g.count, but fails with -5 where that ends
+ * g.pour(n: u32, bytes: u32) -> bytes   n times so many bytes
+ * g.patience(n: u32) -> str             n runs without a chunk, then one with
+ * g.odd() -> any                        writes two values in a run
+ * g.deep(n: u32) -> any                 one chunk, nested n arrays
+ * g.big(n: u32) -> bytes                n bytes, after a gate
+ * g.capped() -> nil                     as t.block, registered with a time limit of 40 ms, cap 50
+ */
 #define GATES_MAX 16
 /* Waits until some t.gate has begun. */
 void gate_wait(void);
@@ -117,11 +132,16 @@ void gate_open(void);
 /* Lets all go from here on: for the end of a test that may have failed. */
 void gates_open(void);
 
+/* A word function that does nothing. */
+void gate_nothing(void);
+
 #define MARKS_MAX 8192
 extern _Atomic uint32_t n_marks;
 extern _Atomic uint64_t marks[MARKS_MAX];
 /* How many t.block run or have run. */
 extern _Atomic uint32_t n_blocked;
+/* Runs of generators; their states that are not released. */
+extern _Atomic uint32_t n_runs, n_states;
 
 /* ---- clients ---- */
 

@@ -33,6 +33,16 @@ void gate_open(void)
         CHECK(sem_post(&gate_out) == 0);
 }
 
+void gate_nothing(void)
+{
+}
+
+void gate_pass(void)
+{
+        CHECK(sem_post(&gate_in) == 0);
+        sem_down(&gate_out);
+}
+
 void gates_open(void)
 {
         for (unsigned i = 0; i < 1000; i++)
@@ -92,10 +102,6 @@ static void t_nil(void)
 
 /* ---- callbacks ---- */
 
-#define FUNCTION(name)                                                                             \
-        static int32_t name(void *ctx, const struct vmreq_value *args, uint32_t argc,              \
-                            struct vmreq_writer *reply)
-
 FUNCTION(t_echo)
 {
         (void)ctx, (void)argc;
@@ -113,8 +119,7 @@ FUNCTION(t_size)
 FUNCTION(t_gate)
 {
         (void)ctx, (void)args, (void)argc;
-        CHECK(sem_post(&gate_in) == 0);
-        sem_down(&gate_out);
+        gate_pass();
         host->put_uint(reply, host->cpu(host));
         return 0;
 }
@@ -160,8 +165,7 @@ FUNCTION(t_fail)
 
 FUNCTION(t_gated_fail)
 {
-        CHECK(sem_post(&gate_in) == 0);
-        sem_down(&gate_out);
+        gate_pass();
         return t_fail(ctx, args, argc, reply);
 }
 
@@ -216,11 +220,7 @@ static const struct vmreq_param fail_params[] = {
          .fallback = {.type = VMREQ_T_STR, .data = ""}},
 };
 
-#define SYMBOL(symbol)                                                                             \
-        .size = sizeof(struct vmreq_symbol), .name = (symbol), .doc = "A test's.",                 \
-        .dest = VMREQ_DEST_ANY
-#define PARAMS(array) .params = (array), .n_params = ARRAY_SIZE(array)
-#define WORDS(fn)     .words = (vmreq_words)(fn)
+#define WORDS(fn) .words = (vmreq_words)(fn)
 
 static const struct vmreq_symbol symbols[] = {
         {SYMBOL("t.add"), PARAMS(add_params), .result = VMREQ_T_I64, WORDS(t_add)},

@@ -66,8 +66,8 @@ static void test_refused(void **state)
         client_expect_error(&c, 2, "INVALID_ARGUMENT", "no", "takes 2 arguments, got 1");
         client_send(&c, "[0, 3, 'vmreq.call', ['t.add', [1, 2], {'cpu': 2}]]");
         client_expect_error(&c, 3, "INVALID_REQUEST", "no", "\"cpu\"");
-        client_send(&c, "[0, 4, 'vmreq.call', ['t.add', [1, 2], {'stream': true}]]");
-        client_expect_error(&c, 4, "UNSUPPORTED", "no", "stream");
+        client_send(&c, "[0, 4, 'vmreq.call', ['t.add', [1, 2], {'stream': 1}]]");
+        client_expect_error(&c, 4, "INVALID_REQUEST", "no", "stream");
         client_send(&c, "[0, 5, 'vmreq.call', ['t.add', 1]]");
         client_expect_error(&c, 5, "INVALID_REQUEST", "no", "vmreq.call");
         client_send(&c, "[0, 6, 'Not A Name', []]");

@@ -90,14 +90,14 @@ static void test_in_full(void **state)
                 "[1,1,nil,{'name':'t.open','module':'t','signature':'t.open(level: u8 = 3) -> u32',"
                 "'doc':'A test's.','params':[{'name':'level','type':'u8','doc':'how far','optional':true,"
                 "'sensitive':false,'default':3,'min':1,'max':9}],'result':'u32',"
-                "'flags':['read-only','idempotent','words'],'cpu':'any','timeout_ms':0,'since':'0.9',"
+                "'flags':['read-only','idempotent','words'],'cpu':'any','timeout_ms':0,'timeout_max_ms':0,'since':'0.9',"
                 "'deprecated':'t.add'}]");
         client_send(&c, "[0, 2, 'vmreq.describe', ['t.slow']]");
         client_expect(
                 &c,
                 "[1,2,nil,{'name':'t.slow','module':'t','signature':'t.slow() -> nil','doc':'Everywhere.',"
                 "'params':[],'result':'nil','flags':['priority','poke','words'],'cpu':'all',"
-                "'timeout_ms':1234,'since':'2.1','deprecated':nil}]");
+                "'timeout_ms':1234,'timeout_max_ms':0,'since':'2.1','deprecated':nil}]");
         client_send(&c, "[0, 3, 'vmreq.describe', ['t.none']]");
         client_expect_error(&c, 3, "NOT_FOUND", "no", "t.none");
         client_send(&c, "[0, 4, 'vmreq.describe', [%b]]", "t.block", (size_t)7);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "rpc/writer.h"
+#include "symbols/vmreq-module.h"
 
 /* The n-th allocation from here fails; 0: none does. */
 static size_t fail_at;
@@ -159,6 +160,76 @@ static void test_x64_text(void **state)
         proto_builder_deinit(&out);
 }
 
+static void *released[4];
+static size_t n_released;
+
+static void note_release(void *state)
+{
+        released[n_released++] = state;
+}
+
+static void test_state(void **state)
+{
+        int one, two;
+
+        (void)state;
+        n_released = 0;
+        assert_null(ops->state(&writer.base));
+        ops->set_state(&writer.base, &one, note_release);
+        assert_ptr_equal(ops->state(&writer.base), &one);
+        ops->set_state(&writer.base, &two, note_release); /* the first is the caller's own again */
+        rpc_writer_end_state(&writer);
+        rpc_writer_end_state(&writer);
+        assert_int_equal(n_released, 1);
+        assert_ptr_equal(released[0], &two);
+        assert_null(ops->state(&writer.base));
+        /* A number has nothing to release; none at all neither. */
+        ops->set_state(&writer.base, (void *)7, NULL);
+        rpc_writer_end_state(&writer);
+        ops->set_state(&writer.base, NULL, note_release);
+        rpc_writer_end_state(&writer);
+        assert_int_equal(n_released, 1);
+        ops->set_state(&writer.base, &one, note_release);
+        rpc_writer_deinit(&writer); /* does it, too */
+        assert_int_equal(n_released, 2);
+}
+
+static void test_chunks(void **state)
+{
+        static char bytes[VMREQ_CHUNK_BYTES_MAX];
+        size_t mark;
+
+        (void)state;
+        rpc_writer_deinit(&writer);
+        rpc_writer_init(&writer, 2 * sizeof(bytes));
+        assert_int_equal(rpc_writer_end_chunk(&writer, 0), RPC_WRITER_OK); /* none */
+        assert_int_equal(writer.n_chunks, 0);
+        ops->put_uint(&writer.base, 1);
+        assert_int_equal(rpc_writer_end_chunk(&writer, 0), RPC_WRITER_OK);
+        mark = writer.value.len;
+        ops->put_array(&writer.base, 1);
+        assert_int_equal(rpc_writer_end_chunk(&writer, mark), RPC_WRITER_E_BALANCE);
+        ops->put_nil(&writer.base);
+        assert_int_equal(rpc_writer_end_chunk(&writer, mark), RPC_WRITER_OK);
+        assert_int_equal(writer.n_chunks, 2);
+        mark = writer.value.len;
+        ops->put_nil(&writer.base);
+        ops->put_nil(&writer.base);
+        assert_int_equal(rpc_writer_end_chunk(&writer, mark), RPC_WRITER_E_BALANCE);
+        proto_builder_reset(&writer.value);
+        ops->put_bytes(&writer.base, bytes, sizeof(bytes) - 5);
+        assert_int_equal(writer.value.len, sizeof(bytes));
+        assert_int_equal(rpc_writer_end_chunk(&writer, 0), RPC_WRITER_OK);
+        proto_builder_reset(&writer.value);
+        ops->put_bytes(&writer.base, bytes, sizeof(bytes) - 4);
+        assert_int_equal(rpc_writer_end_chunk(&writer, 0), RPC_WRITER_E_CHUNK);
+        ops->put_bytes(&writer.base, bytes, sizeof(bytes));
+        assert_int_equal(rpc_writer_end_chunk(&writer, 0), RPC_WRITER_E_BUDGET);
+        proto_builder_reset(&writer.value);
+        writer.value.error = PROTO_BUILDER_E_MEMORY;
+        assert_int_equal(rpc_writer_end_chunk(&writer, 0), RPC_WRITER_E_MEMORY);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -169,6 +240,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_no_memory, start, end),
                 cmocka_unit_test_setup_teardown(test_failure, start, end),
                 cmocka_unit_test_setup_teardown(test_x64_text, start, end),
+                cmocka_unit_test_setup_teardown(test_state, start, end),
+                cmocka_unit_test_setup_teardown(test_chunks, start, end),
         };
 
         (void)alarm(50);

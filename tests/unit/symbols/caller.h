@@ -23,6 +23,8 @@ struct text_writer {
         char text[4096];
         size_t used;
         char failure_name[64], failure_text[256]; /* "-": none, "NULL": NULL */
+        void *state;                              /* a generator's */
+        void (*release)(void *state);
 };
 
 static inline void __attribute__((format(printf, 2, 3)))
@@ -111,6 +113,18 @@ static inline void text_failure(struct vmreq_writer *base, const char *name, con
                        text ? text : "NULL");
 }
 
+static inline void *text_state(struct vmreq_writer *writer)
+{
+        return ((struct text_writer *)writer)->state;
+}
+
+static inline void text_set_state(struct vmreq_writer *writer, void *state,
+                                  void (*release)(void *state))
+{
+        ((struct text_writer *)writer)->state = state;
+        ((struct text_writer *)writer)->release = release;
+}
+
 static const struct vmreq_writer_ops text_writer_ops = {
         .put_nil = text_nil,
         .put_bool = text_bool,
@@ -124,6 +138,8 @@ static const struct vmreq_writer_ops text_writer_ops = {
         .put_map = text_map,
         .put_raw = text_raw,
         .put_failure = text_failure,
+        .state = text_state,
+        .set_state = text_set_state,
 };
 
 static inline void text_writer_init(struct text_writer *writer)
@@ -180,7 +196,24 @@ static inline int32_t call_run(void *ctx, const uint64_t *words, uint32_t argc,
         (void)words;
         (void)argc;
         (void)reply;
+        if (def->flags & VMREQ_SYM_STREAMING) { /* one run after the other, chunks as text */
+                int32_t status;
+
+                do
+                        status = def->function(def->ctx, call->args, def->n_params,
+                                               &call->writer.base);
+                while (status == VMREQ_AGAIN);
+                return status;
+        }
         return def->function(def->ctx, call->args, def->n_params, &call->writer.base);
+}
+
+/* A generator's call has ended. */
+static inline void call_end(struct call *call)
+{
+        if (call->writer.state && call->writer.release)
+                call->writer.release(call->writer.state);
+        call->writer.state = NULL;
 }
 
 /* Submits `name` to `cpu` with the first `n` arguments; the rest are the fallbacks. */

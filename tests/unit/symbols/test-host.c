@@ -27,6 +27,7 @@ static int32_t write_all(void *ctx, const struct vmreq_value *args, uint32_t arg
         host->put_map(reply, 0);
         host->put_raw(reply, "\xc0", 1);
         host->put_failure(reply, "NAME", NULL);
+        host->set_state(reply, host->state(reply) ? NULL : &host, NULL);
         return 0;
 }
 
@@ -143,6 +144,7 @@ static void writes(void **state)
                             "0xffffffffffffffff 0.5 \"abc\" bytes:2 {0 raw:1");
         assert_string_equal(call.writer.failure_name, "NAME");
         assert_string_equal(call.writer.failure_text, "NULL");
+        assert_ptr_equal(call.writer.state, &host);
         caller_deinit(caller);
 }
 

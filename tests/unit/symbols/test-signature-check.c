@@ -59,6 +59,41 @@ static void heads(void **state)
         accepts(&symbol);
 }
 
+static void generators(void **state)
+{
+        struct vmreq_symbol symbol = CALLBACK("a.b");
+
+        (void)state;
+        symbol.flags = VMREQ_SYM_STREAMING;
+        symbol.result = VMREQ_T_STR;
+        accepts(&symbol);
+        symbol.result = VMREQ_T_NIL;
+        refuses(&symbol, "a type for its chunks");
+        symbol.result = VMREQ_T_STATUS;
+        refuses(&symbol, "a type for its chunks");
+        symbol.result = VMREQ_T_I64;
+        symbol.function = NULL;
+        symbol.words = words_nothing;
+        refuses(&symbol, "needs a function");
+}
+
+static void time_limits(void **state)
+{
+        struct vmreq_symbol symbol = CALLBACK("a.b");
+
+        (void)state;
+        symbol.timeout_ms = 100;
+        symbol.timeout_max_ms = 100;
+        accepts(&symbol);
+        assert_int_equal(sym_signature_timeout_max(&symbol), 100);
+        symbol.timeout_max_ms = 99;
+        refuses(&symbol, "over its own cap");
+        /* From a header that did not have it: the bytes behind are not looked at. */
+        symbol.size = offsetof(struct vmreq_symbol, timeout_max_ms);
+        accepts(&symbol);
+        assert_int_equal(sym_signature_timeout_max(&symbol), 0);
+}
+
 static void destinations(void **state)
 {
         static const uint32_t good[] = {0,
@@ -96,7 +131,7 @@ static void names_and_sizes(void **state)
         assert_false(sym_signature_check(&symbol, why, sizeof(why)));
         assert_null(strchr(why, '\xff'));
         symbol.name = "a.b";
-        symbol.size = sizeof(symbol) - 1;
+        symbol.size = offsetof(struct vmreq_symbol, ctx) + sizeof(void *) - 1;
         assert_false(sym_signature_check(&symbol, why, sizeof(why)));
         assert_has(why, "bytes, expected at least");
         assert_false(sym_signature_check(NULL, why, sizeof(why)));
@@ -302,7 +337,8 @@ int main(void)
                 cmocka_unit_test(names_and_sizes), cmocka_unit_test(params),
                 cmocka_unit_test(param_lists),     cmocka_unit_test(ranges),
                 cmocka_unit_test(fallbacks),       cmocka_unit_test(fallbacks_in_ranges),
-                cmocka_unit_test(word_functions),
+                cmocka_unit_test(word_functions),  cmocka_unit_test(generators),
+                cmocka_unit_test(time_limits),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

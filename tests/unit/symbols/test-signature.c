@@ -152,6 +152,10 @@ static void formats_none(void **state)
         (void)state;
         sym_signature_format(&symbol, text, sizeof(text));
         assert_string_equal(text, "a.b() -> nil");
+        symbol.flags = VMREQ_SYM_STREAMING;
+        symbol.result = VMREQ_T_STR;
+        sym_signature_format(&symbol, text, sizeof(text));
+        assert_string_equal(text, "a.b() -> stream of str");
 }
 
 int main(void)
