@@ -278,6 +278,7 @@ static int run(struct rpc_stream *stream, bool in_turn)
                 }
         }
         stream->place = RPC_STREAM_ENGINE;
+        stream->submitted_ns = clock_now_ns();
         r = rpc_call_run(call);
         if (r)
                 unreserve(stream);

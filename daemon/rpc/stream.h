@@ -55,6 +55,7 @@ struct rpc_stream {
         bool is_last;   /* the function has said that nothing more comes */
         enum rpc_stream_fault fault;
         uint32_t reserved;              /* bytes charged to the peer for the chunk to come */
+        uint64_t submitted_ns;          /* the present or last run */
         uint64_t n_runs;                /* that have begun */
         uint64_t n_chunks;              /* sent, collected or, where nobody wants them, dropped */
         struct proto_builder collected; /* without `stream`: the chunks, one behind the other */
