@@ -28,6 +28,9 @@
 #include "rpc/record.h"
 #include "rpc/watchdog.h"
 
+/* With more calls in flight the loop does not wait for results by spinning. */
+#define SPIN_CALLS_MAX 4u
+
 /* Shared by the submitters (who may be before the server exists) and the loop. */
 struct rpc_service {
         _Atomic uint64_t due_ns;             /* UINT64_MAX: nothing new */
@@ -176,13 +179,34 @@ void rpc_server_flush(struct rpc_server *server)
                 (void)uv_idle_start(&server->idle, on_idle);
 }
 
+/* What the EMTs have finished meanwhile; then output. */
+static void collect(struct rpc_server *server)
+{
+        rpc_calls_drain(server);
+        rpc_drain_check(server);
+        rpc_server_flush(server);
+}
+
+/* Of few calls in flight, one may be about to end: waiting for it here saves two threads a wake-up.
+ * With many there is other work, and the answers go out better together. */
+static void await_results(struct rpc_server *server)
+{
+        if (server->n_open && server->n_open <= SPIN_CALLS_MAX && TAILQ_EMPTY(&server->ready) &&
+            rpc_bridge_spin(&server->bridge))
+                collect(server);
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
         struct rpc_server *server = prepare->data;
 
         /* In this order: what the end of a drain has to say must not wait for the next event. */
-        rpc_drain_check(server);
-        rpc_server_flush(server);
+        collect(server);
+        await_results(server);
+        /* They come as fast as they go: sockets have their turn, without sleep, and the answers go
+         * out better together. */
+        if (!rpc_bridge_sleep(&server->bridge))
+                (void)uv_idle_start(&server->idle, on_idle);
         rpc_figures_look(server);
         rpc_idle_look(server);
 }
@@ -191,6 +215,7 @@ static void on_check(uv_check_t *check)
 {
         struct rpc_server *server = check->data;
 
+        rpc_bridge_awake(&server->bridge);
         rpc_server_flush(server);
         rpc_drain_check(server);
 }
@@ -202,6 +227,14 @@ static void on_signal(uv_signal_t *handle, int number)
 }
 
 /* ---- life ---- */
+
+/* As the engine: where its EMTs do not spin, for want of processors, the loop does not either. */
+static uint64_t spin_ns(vmreq_vm vm)
+{
+        struct vmreq_stats stats;
+
+        return vmreq_vm_stats(vm, &stats) ? 0 : stats.spin_ns;
+}
 
 static int init_handles(struct rpc_server *server)
 {
@@ -220,7 +253,7 @@ static int init_handles(struct rpc_server *server)
         r = r ? r : uv_timer_init(loop, &server->stream_timer);
         r = r ? r : uv_signal_init(loop, &server->sigterm);
         r = r ? r : uv_signal_init(loop, &server->sigint);
-        r = r ? r : rpc_bridge_init(&server->bridge, loop, on_bridge);
+        r = r ? r : rpc_bridge_init(&server->bridge, loop, on_bridge, spin_ns(server->config.vm));
         if (r)
                 return r;
         server->prepare.data = server->check.data = server->idle.data = server;

@@ -168,6 +168,7 @@ int vmreq_vm_stats(vmreq_vm id, struct vmreq_stats *ret_stats)
         *ret_stats = (struct vmreq_stats){.slab = vm->slab_size};
         count_packets(vm, ret_stats);
         ret_stats->lane_capacity = vm->any[LANE_NORMAL].capacity;
+        ret_stats->spin_ns = vm->spin_ns_max;
         for (unsigned i = 0; i < VM_STRIPES; i++) {
                 ret_stats->submitted += peek(&vm->stripes[i].submitted);
                 ret_stats->refused += peek(&vm->stripes[i].refused);

@@ -659,6 +659,8 @@ struct vmreq_stats {
         uint32_t slab, in_use;    /* packets there are, packets not FREE */
         uint32_t lane_capacity;
         uint32_t any_depth[2]; /* ANY lanes, normal and priority */
+        uint64_t spin_ns; /* for how long who waits spins at most before it sleeps; 0: not at all,
+                             because the processors are too few or the settings say so */
 };
 
 VMREQ_API int vmreq_vm_stats(vmreq_vm vm, struct vmreq_stats *ret_stats);

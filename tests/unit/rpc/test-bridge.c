@@ -39,7 +39,7 @@ static int start(void **state)
         memset(last, 0, sizeof(last));
         out_of_order = false;
         assert_int_equal(uv_loop_init(&loop), 0);
-        return rpc_bridge_init(&bridge, &loop, drain);
+        return rpc_bridge_init(&bridge, &loop, drain, 1000000);
 }
 
 static int end(void **state)
@@ -78,6 +78,28 @@ static void test_order_and_coalescing(void **state)
         (void)uv_run(&loop, UV_RUN_NOWAIT);
         assert_int_equal(n_drains, 2);
         assert_int_equal(n_taken, 101);
+}
+
+/* A loop that is awake is not woken, and looks before it sleeps. */
+static void test_awake(void **state)
+{
+        static struct rpc_call call;
+
+        (void)state;
+        assert_true(rpc_bridge_sleep(&bridge));
+        rpc_bridge_awake(&bridge);
+        assert_false(rpc_bridge_spin(&bridge));
+        call.id = 1;
+        rpc_bridge_push(&bridge, &call);
+        (void)uv_run(&loop, UV_RUN_NOWAIT);
+        assert_int_equal(n_drains, 0);
+        assert_true(rpc_bridge_spin(&bridge));
+        assert_false(rpc_bridge_sleep(&bridge));
+        assert_ptr_equal(rpc_bridge_take(&bridge), &call);
+        assert_true(rpc_bridge_sleep(&bridge));
+        rpc_bridge_push(&bridge, &call);
+        (void)uv_run(&loop, UV_RUN_NOWAIT);
+        assert_int_equal(n_drains, 1);
 }
 
 static void *pusher(void *arg)
@@ -121,6 +143,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_empty, start, end),
                 cmocka_unit_test_setup_teardown(test_order_and_coalescing, start, end),
+                cmocka_unit_test_setup_teardown(test_awake, start, end),
                 cmocka_unit_test_setup_teardown(test_many_pushers, start, end),
         };
 
