@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/macros.h"
 #include "config.h"
+#include "explain.h"
 #include "journal.h"
 #include "manager.h"
 #include "modules/modules.h"
@@ -345,10 +346,49 @@ static bool read_settings(struct daemon *daemon, int *ret_status)
         return false;
 }
 
-/* Answers that take no daemon: --check. */
-static bool answers_alone(struct daemon *daemon)
+/* How the symbol is marked, by loading what the daemon would; only where that matters. */
+static void find_flags(struct daemon *daemon, struct explain_question *question)
 {
-        return daemon->options.check;
+        const char *name = question->symbol;
+        const struct sym_symbol *symbol = NULL;
+
+        if (!explain_needs_flags(question->policy, question->identity, name))
+                return;
+        if (start_vm(daemon) && load_modules(daemon))
+                symbol = sym_registry_find(daemon->registry, name, strlen(name));
+        question->flags_known = symbol;
+        question->flags = symbol ? symbol->def->flags : 0;
+}
+
+static int explain(struct daemon *daemon)
+{
+        struct explain_question question = {.config = &daemon->config,
+                                            .user = daemon->options.explain_user,
+                                            .symbol = daemon->options.explain_symbol};
+        struct rpc_policy_host host;
+        struct rpc_policy policy;
+        struct rpc_identity identity;
+
+        if (!explain_is_name(question.symbol)) {
+                (void)fprintf(stderr, "vmreqd: \"%s\" is no method and no symbol's name\n",
+                              question.symbol);
+                return EXIT_FAILURE;
+        }
+        rpc_policy_host_read(&host);
+        if (!explain_identity(question.user, &host, &identity)) {
+                (void)fprintf(stderr, "vmreqd: there is no user \"%s\"\n", question.user);
+                return EXIT_FAILURE;
+        }
+        rpc_policy_init(&policy, &host, daemon->config.name, daemon->config.cpus, NULL);
+        policy.rules = daemon->rules;
+        daemon->rules = NULL;
+        question.policy = &policy;
+        question.identity = &identity;
+        find_flags(daemon, &question);
+        explain_write(&question, stdout);
+        rpc_policy_deinit(&policy);
+        rpc_identity_deinit(&identity);
+        return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static int serve(struct daemon *daemon)
@@ -383,16 +423,19 @@ int main(int argc, char **argv)
 {
         static struct daemon daemon = {.listening = {.fd = -1, .lock_fd = -1}};
         int status = EXIT_SUCCESS;
+        bool only_asks;
 
         if (!options_parse(argc, argv, &daemon.options, &status))
                 return status;
         /* Whoever only asks neither waits for failed starts nor counts as one. */
-        if (!daemon.options.check && !backoff_begin())
+        only_asks = daemon.options.check || daemon.options.explain_user;
+        if (!only_asks && !backoff_begin())
                 return EXIT_SUCCESS;
         config_init(&daemon.config);
-        if (!read_settings(&daemon, &status) || answers_alone(&daemon)) {
-                (void)take_down(&daemon);
-                return status;
-        }
-        return serve(&daemon);
+        if (read_settings(&daemon, &status) && !only_asks)
+                return serve(&daemon);
+        if (status == EXIT_SUCCESS && daemon.options.explain_user)
+                status = explain(&daemon);
+        (void)take_down(&daemon);
+        return status;
 }

@@ -27,27 +27,32 @@ static bool fail(char *text, size_t size, const char *path, const char *what, in
         return false;
 }
 
-/* The default place: /run/vmreqd for root, else $XDG_RUNTIME_DIR/vmreqd; the folder is made if it
- * is missing. */
+bool listening_default_path(const char *name, char *ret_path, size_t size)
+{
+        const char *runtime = geteuid() == 0 ? "/run" : getenv("XDG_RUNTIME_DIR");
+
+        return runtime && runtime[0] == '/' &&
+               (size_t)snprintf(ret_path, size, "%s/vmreqd/%s.sock", runtime, name) < size;
+}
+
+/* The default place; the folder is made if it is missing. */
 static bool default_path(const char *name, char *path, size_t path_size, char *text, size_t size)
 {
-        const char *runtime = getenv("XDG_RUNTIME_DIR");
-        bool is_root = geteuid() == 0;
-        char folder[CONFIG_PATH_MAX - 80];
+        char *slash;
+        bool made;
 
-        if (is_root) {
-                (void)snprintf(folder, sizeof(folder), "/run/vmreqd");
-        } else if (runtime && runtime[0] == '/' && strlen(runtime) < sizeof(folder) - 8) {
-                (void)snprintf(folder, sizeof(folder), "%s/vmreqd", runtime);
-        } else {
+        if (!listening_default_path(name, path, path_size)) {
                 (void)snprintf(text, size,
                                "no place for the socket: XDG_RUNTIME_DIR is not set; use --socket");
                 return false;
         }
-        if (mkdir(folder, is_root ? 0755 : 0700) && errno != EEXIST)
-                return fail(text, size, folder, "cannot make the folder", errno);
-        (void)snprintf(path, path_size, "%s/%s.sock", folder, name);
-        return true;
+        slash = strrchr(path, '/');
+        *slash = 0;
+        made = mkdir(path, geteuid() == 0 ? 0755 : 0700) == 0 || errno == EEXIST;
+        if (!made)
+                (void)fail(text, size, path, "cannot make the folder", errno);
+        *slash = '/';
+        return made;
 }
 
 /* True: locked.  False with *ret_retry: the file was removed under us. */

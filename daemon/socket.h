@@ -22,5 +22,9 @@ struct listening {
 bool listening_open(struct listening *listening, const struct config *config, int inherited_fd,
                     char *reterr_text, size_t size);
 
+/* Where a daemon of this user listens that was told nothing: /run/vmreqd for root, else
+ * $XDG_RUNTIME_DIR/vmreqd.  False: there is no such place. */
+bool listening_default_path(const char *name, char *ret_path, size_t size);
+
 /* Closes it; removes what it has made, never what it was given. */
 void listening_close(struct listening *listening);

@@ -16,6 +16,12 @@ static int compare_groups(const void *a, const void *b)
         return (*x > *y) - (*x < *y);
 }
 
+void rpc_identity_sort(struct rpc_identity *identity)
+{
+        if (identity->n_groups)
+                qsort(identity->groups, identity->n_groups, sizeof(gid_t), compare_groups);
+}
+
 /* The length is not known before: asking with too little room tells it. */
 static int read_groups(int fd, struct rpc_identity *identity)
 {
@@ -39,7 +45,7 @@ static int read_groups(int fd, struct rpc_identity *identity)
                         return -E2BIG;
         }
         identity->n_groups = (uint32_t)(len / sizeof(gid_t));
-        qsort(identity->groups, identity->n_groups, sizeof(gid_t), compare_groups);
+        rpc_identity_sort(identity);
         return 0;
 }
 

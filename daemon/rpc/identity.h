@@ -22,5 +22,8 @@ struct rpc_identity {
 int rpc_identity_read(int fd, struct rpc_identity *ret_identity);
 void rpc_identity_deinit(struct rpc_identity *identity);
 
+/* Puts groups that came from elsewhere into order. */
+void rpc_identity_sort(struct rpc_identity *identity);
+
 /* Is `gid` the primary or a supplementary group? */
 bool rpc_identity_in_group(const struct rpc_identity *identity, gid_t gid);
