@@ -105,6 +105,7 @@ static void on_state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_
 
         log_write(&meta, "VM state %s -> %s%s%s", vmreq_vm_state_name(from),
                   vmreq_vm_state_name(to), reason ? ": " : "", reason ? reason : "");
+        rpc_service_state_changed(daemon->service, from, to, reason);
         if (!(to == VMREQ_VM_OFF && daemon->config.exit_on_off) &&
             !(to == VMREQ_VM_FAILED && daemon->config.exit_on_failed))
                 return;

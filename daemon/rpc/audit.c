@@ -15,6 +15,7 @@
 #include "proto/limits.h"
 #include "rpc/call.h"
 #include "rpc/peer.h"
+#include "rpc/record.h"
 
 /* Denials of one uid in one second that are told of. */
 #define DENIED_PER_SECOND 5
@@ -48,22 +49,13 @@ void rpc_audit_begin(const struct rpc_call *call)
                   (unsigned)call->caller_uid, (int)call->caller_pid, id_of(call));
 }
 
-/* The worst that any row says: what somebody who searches the journal wants to find. */
-static const struct vmreq_row *telling_row(const struct rpc_call *call)
-{
-        for (uint32_t i = 0; i < call->n_rows; i++)
-                if (call->rows[i].fate != VMREQ_FATE_DONE || call->rows[i].status < 0)
-                        return &call->rows[i];
-        return call->n_rows ? &call->rows[0] : &call->row;
-}
-
 void rpc_audit_end(const struct rpc_call *call)
 {
         const struct vmreq_row *row;
 
         if (!changes_state(call))
                 return;
-        row = telling_row(call);
+        row = rpc_record_row(call);
         log_write(
                 &(struct log_meta){
                         .level = LOG_L_INFO,

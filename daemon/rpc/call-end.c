@@ -13,6 +13,7 @@
 
 #include "rpc/audit.h"
 #include "rpc/peer.h"
+#include "rpc/record.h"
 #include "rpc/reply.h"
 #include "rpc/rows.h"
 #include "rpc/stream.h"
@@ -50,6 +51,9 @@ static void finish(struct rpc_call *call)
         if (call->streamed)
                 rpc_rows_send(call, false);
         rpc_audit_end(call);
+        rpc_record_tell(call);
+        if (!call->n_rows)
+                rpc_stuck_ended(call);
         answer(call);
         if (call->kind == RPC_CALL_SUBMIT && call->peer && call->peer->completed)
                 rpc_reply_call(&(struct rpc_addressee){.peer = call->peer,
@@ -69,6 +73,7 @@ static void settle(struct rpc_call *call)
         if (!(events & RPC_CALL_RELEASED) || (events & RPC_CALL_PUSHED))
                 return;
         rpc_call_end_states(call);
+        rpc_stuck_ended(call); /* a broadcast's child may have run until now */
         if (rpc_call_is_kept(call)) {
                 rpc_call_drop_leftovers(call);
                 return;

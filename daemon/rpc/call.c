@@ -185,6 +185,7 @@ bool rpc_call_begin(struct rpc_peer *peer, const struct rpc_call_spec *spec, uin
                 return false;
         }
         server->counted.calls++;
+        rpc_stuck_watch(call);
         if (ret_id)
                 *ret_id = call->id;
         return true;

@@ -13,6 +13,7 @@
 #include "rpc/audit.h"
 #include "rpc/call.h"
 #include "rpc/describe.h"
+#include "rpc/events.h"
 #include "rpc/peer.h"
 #include "rpc/ps.h"
 #include "rpc/reply.h"
@@ -72,7 +73,7 @@ static bool read_style(const struct proto_value *value, enum rpc_style *ret_styl
  * are for newer servers. */
 static const char *read_wishes(struct rpc_peer *peer, const struct proto_value *map)
 {
-        static const char *const flags[] = {"stream", "completed"};
+        static const char *const flags[] = {"stream", "completed", "ps", "events"};
         const struct proto_value *value, *flag;
         enum rpc_style style = peer->style;
 
@@ -375,6 +376,12 @@ static const struct {
         {"vmreq.ps", RPC_RIGHT_OBSERVE, rpc_method_ps},
         {"vmreq.why", RPC_RIGHT_OBSERVE, rpc_method_why},
         {"vmreq.stats", RPC_RIGHT_OBSERVE, rpc_method_stats},
+        {"vmreq.subscribe", RPC_RIGHT_OBSERVE, rpc_method_subscribe},
+        {"vmreq.subscribe.vm.state", RPC_RIGHT_OBSERVE, NULL},
+        {"vmreq.subscribe.emt.stuck", RPC_RIGHT_OBSERVE, NULL},
+        {"vmreq.subscribe.request", RPC_RIGHT_OBSERVE, NULL},
+        {"vmreq.subscribe.console", RPC_RIGHT_ALL, NULL},
+        {"vmreq.unsubscribe", RPC_RIGHT_OBSERVE, rpc_method_unsubscribe},
 };
 
 static_assert(ARRAY_SIZE(methods) <= RPC_METHODS_MAX, "each has its bit in an identity's rights");

@@ -197,6 +197,7 @@ void rpc_peer_close(struct rpc_peer *peer)
         peer->state = RPC_PEER_CLOSING;
         unlist(peer);
         rpc_calls_abandon(peer);
+        rpc_events_forget(peer);
         proto_builder_deinit(&peer->out);
         recharge_output(peer);
         drop_input(peer);
@@ -409,6 +410,7 @@ void rpc_peer_flush(struct rpc_peer *peer)
         output_sent(peer);
         rpc_streams_resume(peer);
         rpc_rows_resume(peer);
+        rpc_events_resume(peer);
         update_pause(peer);
         set_events(peer);
         rpc_peer_settle(peer);

@@ -10,6 +10,7 @@
 #include "proto/builder.h"
 #include "proto/frame.h"
 #include "rpc/error.h"
+#include "rpc/events.h"
 #include "rpc/identity.h"
 #include "rpc/rows.h"
 #include "rpc/server-internal.h"
@@ -56,6 +57,8 @@ struct rpc_peer {
         struct rpc_stream_list streams; /* that wait until it has read some of its output */
         struct rpc_rows_list rows;      /* likewise */
         uint64_t streams_reserved;      /* bytes charged for chunks that are about to come */
+
+        struct rpc_subscription subscriptions[_RPC_TOPIC_N];
 
         /* what hello and the like have set */
         enum rpc_style style;

@@ -10,6 +10,7 @@
 #include "base/macros.h"
 #include "proto/limits.h"
 #include "rpc/destination.h"
+#include "rpc/server-internal.h"
 #include "rpc/stream.h"
 
 static_assert(RPC_RECORD_BYTES >= 12 * 14 + PROTO_NAME_BYTES_MAX + 9 * 9,
@@ -142,4 +143,48 @@ void rpc_record_put(struct proto_builder *out, const struct rpc_record *record, 
 {
         proto_put_map(out, RPC_RECORD_KEYS);
         rpc_record_put_keys(out, record, now_ns);
+}
+
+/* ---- at its end ---- */
+
+const struct vmreq_row *rpc_record_row(const struct rpc_call *call)
+{
+        for (uint32_t i = 0; i < call->n_rows; i++)
+                if (call->rows[i].fate != VMREQ_FATE_DONE || call->rows[i].status < 0)
+                        return &call->rows[i];
+        return call->n_rows ? &call->rows[0] : &call->row;
+}
+
+static void put_fate(struct proto_builder *out, const struct rpc_call *call)
+{
+        const struct vmreq_row *row = rpc_record_row(call);
+
+        proto_put_map(out, 8);
+        proto_put_text(out, "id");
+        proto_put_uint(out, call->id);
+        proto_put_text(out, "symbol");
+        proto_put_text(out, call->symbol->def->name);
+        proto_put_text(out, "cpu");
+        rpc_destination_put(out, call->n_rows || row->cpu == VMREQ_CPU_NONE ? call->options.cpu
+                                                                            : row->cpu);
+        proto_put_text(out, "fate");
+        proto_put_text(out, vmreq_fate_name(row->fate));
+        proto_put_text(out, "status");
+        proto_put_int(out, row->status);
+        proto_put_text(out, "queued_us");
+        proto_put_uint(out, call->row.queued_ns / 1000);
+        proto_put_text(out, "run_us");
+        proto_put_uint(out, call->row.run_ns / 1000);
+        proto_put_text(out, "caller");
+        rpc_record_put_caller(out, call);
+}
+
+void rpc_record_tell(const struct rpc_call *call)
+{
+        struct proto_builder *out = rpc_event_begin(call->server, RPC_TOPIC_REQUEST);
+
+        if (!out)
+                return;
+        put_fate(out, call);
+        rpc_event_end(call->server, RPC_TOPIC_REQUEST);
 }

@@ -47,5 +47,13 @@ void rpc_record_put(struct proto_builder *out, const struct rpc_record *record, 
 /* About how many bytes that takes at most. */
 #define RPC_RECORD_BYTES 320u
 
+/* ---- at its end ---- */
+
+/* What became of it; of a broadcast the first row that is not a successful DONE, if there is one:
+ * that is what somebody who looks for trouble wants to find. */
+const struct vmreq_row *rpc_record_row(const struct rpc_call *call);
+/* It has its fate: the event `request`. */
+void rpc_record_tell(const struct rpc_call *call);
+
 /* {"uid": …, "pid": …} */
 void rpc_record_put_caller(struct proto_builder *out, const struct rpc_call *call);

@@ -41,6 +41,7 @@ static void take_over(struct rpc_server *server)
         log_write(&meta, "reloaded: %u rules", reload->settings.rules->n);
         rpc_policy_replace(&server->policy, &reload->host, reload->settings.rules);
         reload->settings.rules = NULL;
+        rpc_events_review(server);
 }
 
 static void refuse(const struct rpc_reload *reload)

@@ -10,11 +10,14 @@
 #include "proto/codes.h"
 #include "proto/value.h"
 #include "rpc/bridge.h"
+#include "rpc/events.h"
 #include "rpc/list.h"
 #include "rpc/policy.h"
 #include "rpc/quota.h"
 #include "rpc/reload.h"
 #include "rpc/server.h"
+#include "rpc/states.h"
+#include "rpc/stuck.h"
 #include "rpc/stream.h"
 
 struct rpc_peer;
@@ -57,6 +60,7 @@ struct rpc_server {
         uv_idle_t idle;       /* runs while some peer has input left over from its turn */
         uv_timer_t service_timer;
         uv_timer_t drain_timer;
+        uv_timer_t stuck_timer; /* runs while something is in flight */
         uv_timer_t stall_timer; /* runs while some peer has a frame under way */
         uv_timer_t figures_timer, idle_timer, watchdog_timer;
         uv_timer_t stream_timer; /* runs while generators wait between two runs */
@@ -78,6 +82,10 @@ struct rpc_server {
         uint32_t n_calls; /* in `calls` */
         uint32_t n_open;  /* of these, with a request that has no fate yet */
         uint64_t next_id;
+
+        struct rpc_events events;
+        struct rpc_stuck stuck;
+        struct rpc_state_change vm_state; /* the last one; `from` _VMREQ_VM_N: there was none */
 
         struct proto_arena arena; /* of the frame at hand */
         uint8_t *scratch;         /* RPC_READ_BYTES, shared by all peers whose input is whole */

@@ -35,6 +35,8 @@
 struct rpc_service {
         _Atomic uint64_t due_ns;             /* UINT64_MAX: nothing new */
         _Atomic(struct rpc_server *) server; /* NULL before the loop runs */
+        struct rpc_states states;
+        _Atomic bool console_news;
 };
 
 /* Set on the thread that runs the loop. */
@@ -46,14 +48,60 @@ struct rpc_service *rpc_service_new(void)
 {
         struct rpc_service *service = calloc(1, sizeof(*service));
 
-        if (service)
-                atomic_init(&service->due_ns, UINT64_MAX);
+        if (!service)
+                return NULL;
+        if (!rpc_states_init(&service->states)) {
+                free(service);
+                return NULL;
+        }
+        atomic_init(&service->due_ns, UINT64_MAX);
         return service;
 }
 
 void rpc_service_free(struct rpc_service *service)
 {
+        if (service)
+                rpc_states_deinit(&service->states);
         free(service);
+}
+
+static void wake_loop(struct rpc_service *service)
+{
+        /* Acquire: pairs with rpc_server_set_service. */
+        struct rpc_server *server = atomic_load_explicit(&service->server, memory_order_acquire);
+
+        if (server)
+                (void)uv_async_send(&server->bridge.async);
+}
+
+void rpc_service_state_changed(struct rpc_service *service, enum vmreq_vm_state from,
+                               enum vmreq_vm_state to, const char *reason)
+{
+        rpc_states_push(&service->states,
+                        &(struct rpc_state_change){.from = from, .to = to, .reason = reason});
+        wake_loop(service);
+}
+
+void rpc_service_console_news(struct rpc_service *service)
+{
+        /* acq_rel: what was written before is visible to whoever takes the news; pairs with
+         * take_news. */
+        if (!atomic_exchange_explicit(&service->console_news, true, memory_order_acq_rel))
+                wake_loop(service);
+}
+
+/* Loop thread. */
+static void take_news(struct rpc_server *server, struct rpc_service *service)
+{
+        /* Acquire: pairs with rpc_service_wake. */
+        uint64_t due = atomic_exchange_explicit(&service->due_ns, UINT64_MAX, memory_order_acquire);
+
+        if (due != UINT64_MAX)
+                rpc_server_rearm(server, due);
+        rpc_states_drain(server, &service->states);
+        /* acq_rel: pairs with rpc_service_console_news. */
+        if (atomic_exchange_explicit(&service->console_news, false, memory_order_acq_rel))
+                rpc_events_feed(server, RPC_TOPIC_CONSOLE);
 }
 
 void rpc_service_wake(void *ctx, uint64_t due_ns)
@@ -99,6 +147,11 @@ void rpc_server_rearm(struct rpc_server *server, uint64_t due_ns)
         (void)uv_timer_start(&server->service_timer, on_service, ms, 0);
 }
 
+void rpc_server_offer_console(struct rpc_server *server, const struct rpc_feed *feed)
+{
+        server->events.topics[RPC_TOPIC_CONSOLE].feed = feed;
+}
+
 void rpc_server_set_service(struct rpc_server *server, struct rpc_service *service)
 {
         server->service = service;
@@ -141,14 +194,8 @@ static void on_bridge(uv_async_t *async)
         /* Acquire: pairs with rpc_server_ask_stop. */
         if (atomic_load_explicit(&server->stop_asked, memory_order_acquire))
                 rpc_drain_begin(server);
-        if (server->service) {
-                /* Acquire: pairs with rpc_service_wake. */
-                uint64_t due = atomic_exchange_explicit(&server->service->due_ns, UINT64_MAX,
-                                                        memory_order_acquire);
-
-                if (due != UINT64_MAX)
-                        rpc_server_rearm(server, due);
-        }
+        if (server->service)
+                take_news(server, server->service);
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -168,6 +215,7 @@ void rpc_server_flush(struct rpc_server *server)
 {
         struct rpc_peer *peer;
 
+        rpc_events_flush(server);
         while ((peer = TAILQ_FIRST(&server->dirty))) {
                 TAILQ_REMOVE(&server->dirty, peer, dirty_link);
                 peer->is_dirty = false;
@@ -251,6 +299,7 @@ static int init_handles(struct rpc_server *server)
         r = r ? r : uv_timer_init(loop, &server->watchdog_timer);
         r = r ? r : uv_timer_init(loop, &server->stall_timer);
         r = r ? r : uv_timer_init(loop, &server->stream_timer);
+        r = r ? r : uv_timer_init(loop, &server->stuck_timer);
         r = r ? r : uv_signal_init(loop, &server->sigterm);
         r = r ? r : uv_signal_init(loop, &server->sigint);
         r = r ? r : rpc_bridge_init(&server->bridge, loop, on_bridge, spin_ns(server->config.vm));
@@ -259,6 +308,7 @@ static int init_handles(struct rpc_server *server)
         server->prepare.data = server->check.data = server->idle.data = server;
         server->service_timer.data = server->drain_timer.data = server->accept_timer.data = server;
         server->stall_timer.data = server->stream_timer.data = server;
+        server->stuck_timer.data = server;
         server->figures_timer.data = server->idle_timer.data = server->watchdog_timer.data = server;
         server->sigterm.data = server->sigint.data = server;
         r = uv_prepare_start(&server->prepare, on_prepare);
@@ -267,6 +317,16 @@ static int init_handles(struct rpc_server *server)
         r = r ? r : uv_signal_start(&server->sigint, on_signal, SIGINT);
         r = r ? r : rpc_reload_init(server);
         return r ? r : rpc_listener_start(server);
+}
+
+static void free_memory(struct rpc_server *server)
+{
+        rpc_events_deinit(&server->events);
+        rpc_stuck_deinit(&server->stuck);
+        proto_arena_deinit(&server->arena);
+        free(server->scratch);
+        free(server->ps_records);
+        free(server);
 }
 
 int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_server)
@@ -295,12 +355,15 @@ int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_serv
         rpc_quota_init(&server->quota, &server->config.limits);
         server->scratch = malloc(RPC_READ_BYTES);
         server->ps_records = calloc(RPC_PS_MAX + 1, sizeof(*server->ps_records));
-        r = server->scratch && server->ps_records ? uv_loop_init(&server->loop) : -ENOMEM;
+        server->vm_state.from = _VMREQ_VM_N;
+        server->vm_state.to = vmreq_vm_state(config->vm);
+        r = server->scratch && server->ps_records && rpc_events_init(&server->events) &&
+                            rpc_stuck_init(&server->stuck, vmreq_vm_cpus(config->vm))
+                    ? uv_loop_init(&server->loop)
+                    : -ENOMEM;
         if (r) {
                 rpc_policy_deinit(&server->policy);
-                free(server->scratch);
-                free(server->ps_records);
-                free(server);
+                free_memory(server);
                 return r;
         }
         server->loop_open = true;
@@ -326,6 +389,8 @@ void rpc_server_run(struct rpc_server *server)
         loop_of_this_thread = server;
         if (server->config.on_ready)
                 server->config.on_ready(server->config.ctx);
+        if (server->service)
+                take_news(server, server->service); /* of the time before there was a loop */
         rpc_watchdog_start(server);
         rpc_idle_look(server);
         (void)uv_run(&server->loop, UV_RUN_DEFAULT);
@@ -373,9 +438,6 @@ struct rpc_server *rpc_server_free(struct rpc_server *server)
         CHECK(atomic_load_explicit(&server->results_held, memory_order_relaxed) == 0);
         rpc_quota_deinit(&server->quota);
         rpc_policy_deinit(&server->policy);
-        proto_arena_deinit(&server->arena);
-        free(server->scratch);
-        free(server->ps_records);
-        free(server);
+        free_memory(server);
         return NULL;
 }

@@ -108,5 +108,28 @@ struct rpc_service;
 struct rpc_service *rpc_service_new(void);
 void rpc_service_free(struct rpc_service *service);
 void rpc_service_wake(void *ctx, uint64_t due_ns);
+/* What the engine's state_changed hook has to tell: becomes an event.  Any thread. */
+void rpc_service_state_changed(struct rpc_service *service, enum vmreq_vm_state from,
+                               enum vmreq_vm_state to, const char *reason);
+
+/*
+ * A stream of bytes that somebody else keeps in a ring, offered as the topic `console`.  Positions
+ * are numbers of bytes since its beginning.  The functions are called on the loop thread and may
+ * wait for nothing but the copying of bytes.
+ */
+struct rpc_feed {
+        /* Bytes from *position on, at most `size`, or from the oldest that is kept, *ret_lost bytes
+         * later.  Moves *position behind what was read; returns how much that is. */
+        size_t (*read)(void *ctx, uint64_t *position, void *to, size_t size, uint64_t *ret_lost);
+        uint64_t (*begin)(void *ctx); /* of what is kept */
+        uint64_t (*end)(void *ctx);   /* where the next byte will stand */
+        void *ctx;
+};
+
+/* Offers it; before rpc_server_run.  Borrowed for the server's life. */
+void rpc_server_offer_console(struct rpc_server *server, const struct rpc_feed *feed);
+/* It has something new.  Any thread; does not block. */
+void rpc_service_console_news(struct rpc_service *service);
+
 /* The server that serves it; before rpc_server_run. */
 void rpc_server_set_service(struct rpc_server *server, struct rpc_service *service);

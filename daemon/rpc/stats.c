@@ -183,6 +183,8 @@ static void put_front(struct proto_builder *out, const struct rpc_server *server
         put_map(out, "log", 2);
         put(out, "written", log.written);
         put(out, "dropped", log.dropped);
+        put_map(out, "events", 1);
+        put(out, "lost", server->events.lost);
 }
 
 void rpc_method_stats(const struct rpc_request *request)
@@ -195,7 +197,7 @@ void rpc_method_stats(const struct rpc_request *request)
         (void)vmreq_vm_stats(server->config.vm, &stats);
         rpc_peer_spend(request->peer, stats.packets_new);
         out = rpc_reply_begin(request->peer, request->msgid, &mark);
-        proto_put_map(out, 11);
+        proto_put_map(out, 12);
         put(out, "uptime_ms", (clock_now_ns() - server->started_ns) / CLOCK_NS_PER_MS);
         put_map(out, "vm", 1);
         proto_put_text(out, "state");

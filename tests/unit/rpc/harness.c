@@ -86,6 +86,12 @@ static void on_module_log(void *ctx, int level, const char *module, const char *
         log_line(level, "module %s: %s", module, text);
 }
 
+static void on_state_changed(void *ctx, enum vmreq_vm_state from, enum vmreq_vm_state to,
+                             const char *reason)
+{
+        rpc_service_state_changed(ctx, from, to, reason);
+}
+
 static void new_vm(struct harness *harness, const struct harness_options *options)
 {
         struct vmreq_config config = VMREQ_CONFIG_INIT;
@@ -97,6 +103,7 @@ static void new_vm(struct harness *harness, const struct harness_options *option
         config.slab = options->slab;
         config.lane_capacity = options->lane;
         config.service_wake = rpc_service_wake;
+        config.state_changed = on_state_changed;
         config.ctx = harness->service;
         assert_int_equal(vmreq_vm_create(&config, &harness->vm), 0);
         assert_int_equal(sym_registry_new(harness->vm, on_module_log, NULL, &harness->registry), 0);

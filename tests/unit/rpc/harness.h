@@ -94,6 +94,7 @@ void harness_until_peers(struct harness *harness, uint32_t n_peers);
  * t.echo(value: any) -> any
  * t.size(data: bytes) -> u64
  * t.gate() -> u32                       waits for gate_open, whatever happens; its cpu
+ * t.patient() -> u32                    as t.gate, registered with 300 ms
  * t.block() -> nil                      cancellable: until asked to end, then fails as CANCELLED
  * t.mark(n: u64) -> nil                 words; notes n in the order of running
  * t.big(n: u32) -> bytes                n bytes

@@ -34,7 +34,7 @@ static void test_list(void **state)
                 &c,
                 "[1,1,nil,['t.add','t.big','t.block','t.change','t.cpu','t.deep','t.echo','t.fail','t.gate',"
                 "'t.gated_fail',"
-                "'t.mark','t.nothing','t.open','t.secret','t.size','t.slow','t.status','t.twice','t.x64']]");
+                "'t.mark','t.nothing','t.open','t.patient','t.secret','t.size','t.slow','t.status','t.twice','t.x64']]");
         client_send(&c, "[0, 2, 'vmreq.symbols', [{'glob': 't.s*'}]]");
         client_expect(&c, "[1,2,nil,['t.secret','t.size','t.slow','t.status']]");
         client_send(&c,
@@ -45,11 +45,11 @@ static void test_list(void **state)
         client_send(&c, "[0, 5, 'vmreq.symbols', [{'after': 't.x64'}]]");
         client_expect(&c, "[1,5,nil,[]]");
         client_send(&c, "[0, 6, 'vmreq.symbols', [{'glob': nil, 'after': nil, 'limit': nil}]]");
-        assert_int_equal(client_receive(&c)->items[3].count, 19);
+        assert_int_equal(client_receive(&c)->items[3].count, 20);
         client_send(&c, "[0, 7, 'vmreq.symbols', [{'limit': 18446744073709551615}]]");
-        assert_int_equal(client_receive(&c)->items[3].count, 19);
+        assert_int_equal(client_receive(&c)->items[3].count, 20);
         client_send(&c, "[0, 8, 'vmreq.symbols', [nil]]");
-        assert_int_equal(client_receive(&c)->items[3].count, 19);
+        assert_int_equal(client_receive(&c)->items[3].count, 20);
 }
 
 static void test_list_refused(void **state)
@@ -76,7 +76,7 @@ static void test_list_refused(void **state)
         client_send(&c, "[0, 2, 'vmreq.symbols', [{'glob': %S}]]", pattern, (size_t)128);
         client_expect_error(&c, 2, "INVALID_REQUEST", "no", "");
         client_send(&c, "[0, 3, 'vmreq.symbols', [{'glob': %S}]]", pattern, (size_t)127);
-        assert_int_equal(client_receive(&c)->items[3].count, 19);
+        assert_int_equal(client_receive(&c)->items[3].count, 20);
         client_send(&c, "[0, 4, 'vmreq.symbols', [{'glob': %S}]]", "a\0b", (size_t)3);
         client_expect_error(&c, 4, "INVALID_REQUEST", "no", "");
 }
@@ -130,7 +130,7 @@ static void test_neovim(void **state)
         assert_int_equal(info->count, 2);
         assert_int_equal(info->items[0].type, PROTO_UINT);
         functions = proto_value_map_get(&info->items[1], "functions");
-        assert_int_equal(functions->count, 19);
+        assert_int_equal(functions->count, 20);
         assert_true(
                 proto_value_is_text(proto_value_map_get(&functions->items[0], "name"), "t.add"));
         assert_true(proto_value_is_text(
