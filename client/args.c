@@ -286,25 +286,147 @@ static enum args_result result_of(const struct proto_builder *out)
         }
 }
 
+/* ---- arguments by name ----------------------------------------------------------------------- */
+
+/* The words of a command line, sorted out. */
+struct given {
+        const char *words[PROTO_ARITY_MAX]; /* by parameter; NULL: not given */
+        uint32_t n_params, n_given;
+        bool named; /* at least one by its name */
+};
+
+/* The parameter that "NAME=VALUE" names; n_params if it names none. */
+static uint32_t named_param(const struct proto_value *params, uint32_t n_params, const char *word)
+{
+        size_t len = strcspn(word, "=");
+        uint32_t i = 0;
+
+        if (word[len] != '=')
+                return n_params;
+        for (; i < n_params; i++) {
+                struct field_text name = field_text(&params->items[i], "name");
+
+                if (name.len == len && memcmp(name.data, word, len) == 0)
+                        break;
+        }
+        return i;
+}
+
+/* True; false with what is wrong: positional behind named, or one given twice. */
+static bool sort_out(struct given *given, const struct proto_value *params, char *const *words,
+                     size_t n_words, char *reterr_text, size_t size)
+{
+        for (size_t i = 0; i < n_words; i++) {
+                uint32_t at = named_param(params, given->n_params, words[i]);
+                bool named = at < given->n_params;
+
+                if (!named && given->named) {
+                        (void)snprintf(reterr_text, size,
+                                       "'%.*s' names no argument, and stands behind one that is "
+                                       "named",
+                                       SHOWN_BYTES_MAX, words[i]);
+                        return false;
+                }
+                if (!named)
+                        at = (uint32_t)i; /* there are as many: see args_put */
+                if (given->words[at]) {
+                        (void)snprintf(reterr_text, size, "argument %u is given twice, by '%.*s'",
+                                       (unsigned)at + 1, SHOWN_BYTES_MAX, words[i]);
+                        return false;
+                }
+                given->words[at] = named ? strchr(words[i], '=') + 1 : words[i];
+                given->named |= named;
+                given->n_given++;
+        }
+        return true;
+}
+
+static bool any_named(const struct proto_value *params, uint32_t n_params, char *const *words,
+                      size_t n_words)
+{
+        for (size_t i = 0; i < n_words; i++) {
+                if (named_param(params, n_params, words[i]) < n_params)
+                        return true;
+        }
+        return false;
+}
+
+/* A map would be taken for the argument itself. */
+static bool takes_no_names(const struct proto_value *params)
+{
+        const struct proto_value *type = field_get(&params->items[0], "type");
+
+        return type && (proto_value_is_text(type, "any") || proto_value_is_text(type, "map"));
+}
+
+/* ---- all of them ----------------------------------------------------------------------------- */
+
+static bool put_one(struct proto_builder *out, const struct proto_value *description, uint32_t i,
+                    const char *word, char *reterr_text, size_t size)
+{
+        const struct proto_value *params = field_array(description, "params");
+        struct arg arg = {.out = out, .word = word};
+        const struct type *type;
+
+        if (!params || i >= params->count) {
+                (void)read_text(&arg); /* never says no */
+                return true;
+        }
+        type = find_type(field_text(&params->items[i], "type"));
+        if (type->read(&arg))
+                return true;
+        explain(&arg, type, i, description, reterr_text, size);
+        return false;
+}
+
+static bool put_given(struct proto_builder *out, const struct proto_value *description,
+                      const struct given *given, char *reterr_text, size_t size)
+{
+        const struct proto_value *params = field_array(description, "params");
+        bool map = !takes_no_names(params);
+        struct field_text name;
+
+        if (map)
+                proto_put_map(out, given->n_given);
+        else
+                proto_put_array(out, given->n_given);
+        for (uint32_t i = 0; i < given->n_params; i++) {
+                name = field_text(&params->items[i], "name");
+                if (!given->words[i] && !map && i < given->n_given) {
+                        (void)snprintf(reterr_text, size,
+                                       "argument %u \"%.*s\" is missing, and the ones behind it "
+                                       "cannot be sent without it",
+                                       (unsigned)i + 1, (int)name.len, name.data);
+                        return false;
+                }
+                if (!given->words[i])
+                        continue;
+                if (map)
+                        proto_put_str(out, name.data, name.len);
+                if (!put_one(out, description, i, given->words[i], reterr_text, size))
+                        return false;
+        }
+        return true;
+}
+
 enum args_result args_put(struct proto_builder *out, const struct proto_value *description,
                           char *const *words, size_t n_words, char *reterr_text, size_t size)
 {
         const struct proto_value *params = field_array(description, "params");
+        struct given given = {.n_params = params ? params->count : 0};
 
+        if (given.n_params > PROTO_ARITY_MAX)
+                given.n_params = PROTO_ARITY_MAX;
+        if (n_words <= given.n_params && any_named(params, given.n_params, words, n_words)) {
+                if (!sort_out(&given, params, words, n_words, reterr_text, size) ||
+                    !put_given(out, description, &given, reterr_text, size))
+                        return ARGS_E_INVALID;
+                return result_of(out);
+        }
         proto_put_array(out, (uint32_t)n_words);
         for (size_t i = 0; i < n_words; i++) {
-                struct arg arg = {.out = out, .word = words[i]};
-                const struct type *type;
-
-                if (!params || i >= params->count) {
-                        (void)read_text(&arg); /* never says no */
-                        continue;
-                }
-                type = find_type(field_text(&params->items[i], "type"));
-                if (!type->read(&arg)) {
-                        explain(&arg, type, i, description, reterr_text, size);
+                if (!put_one(out, description, (uint32_t)i, words[i], reterr_text, size))
                         return ARGS_E_INVALID;
-                }
         }
         return result_of(out);
 }

@@ -26,10 +26,12 @@ enum args_result {
 };
 
 /*
- * Puts one array of `n_words` arguments.  `description` is the answer of vmreq.describe; a
- * parameter whose type is not known here is read as `any`.  Words beyond the described parameters
- * are sent as text: that their number is wrong is for the server to say.  Files are read up to the
- * builder's budget.
+ * Puts one array of `n_words` arguments; or, if one is written NAME=VALUE with a parameter's name,
+ * a map of all of them by name (an array, where a map would be taken for the first argument). Those
+ * without a name come first, and stand for the parameters in their order.  `description` is the
+ * answer of vmreq.describe; a parameter whose type is not known here is read as `any`.  Words
+ * beyond the described parameters are sent as text: that their number is wrong is for the server to
+ * say.  Files are read up to the builder's budget.
  */
 enum args_result args_put(struct proto_builder *out, const struct proto_value *description,
                           char *const *words, size_t n_words, char *reterr_text, size_t size);

@@ -2,9 +2,10 @@
 /*
  * The verbs' common ground: one connection, one moment to give up, answers decoded.
  *
- * Called by the verbs, once per process.  Each wait ends at ctl.deadline_ns at the latest, which is
- * 2 s behind the moment by which the daemon itself would have answered: a daemon that is merely
- * slow says so in its own words, and one that is stopped or stuck cannot hold us.
+ * Called by the verbs.  Each wait ends at ctl.deadline_ns at the latest, which is 2 s behind the
+ * moment by which the daemon itself would have answered: a daemon that is merely slow says so in
+ * its own words, and one that is stopped or stuck cannot hold us.  Behind an ssh, making the
+ * connection has a limit of its own: somebody may have to type a password.
  */
 
 #include <stdio.h>
@@ -18,10 +19,12 @@
 #include "client/sockets.h"
 #include "proto/frame.h"
 
-#define GRACE_MS     2000
-#define NS_PER_MS    UINT64_C(1000000)
-#define FRAME_ROOM   1024 /* beyond its params */
-#define ARRAY_OF_ONE 0x91
+#define GRACE_MS      2000
+#define REMOTE_MS     120000 /* to have a connection over ssh; picked */
+#define NS_PER_MS     UINT64_C(1000000)
+#define FRAME_ROOM    1024 /* beyond its params */
+#define ARRAY_OF_ONE  0x91
+#define ANSWERS_BYTES ((size_t)64 << 20) /* held, of streams that come faster than they print */
 
 uint64_t ctl_now(void)
 {
@@ -33,41 +36,101 @@ uint64_t ctl_now(void)
 
 uint64_t ctl_left(const struct ctl *ctl)
 {
-        uint64_t now = ctl_now();
+        uint64_t now;
 
         if (ctl->deadline_ns == UINT64_MAX)
                 return VMREQ_CLIENT_FOREVER;
+        now = ctl_now();
         return now >= ctl->deadline_ns ? 0 : ctl->deadline_ns - now;
+}
+
+void ctl_set_endless(struct ctl *ctl)
+{
+        ctl->patience_ms = 0;
+        ctl->deadline_ns = UINT64_MAX;
+}
+
+void ctl_set_limit(struct ctl *ctl, uint64_t ms)
+{
+        ctl->patience_ms = ms;
+        ctl->deadline_ns = ctl_now() + ms * NS_PER_MS;
 }
 
 void ctl_set_patience(struct ctl *ctl, uint64_t limit_ms)
 {
-        if (ctl->options.has_timeout)
-                limit_ms = ctl->options.timeout_ms;
-        if (ctl->options.has_timeout && limit_ms == 0) {
-                ctl->patience_ms = 0;
-                ctl->deadline_ns = UINT64_MAX;
+        uint64_t effective_ms = ctl->options.has_timeout ? ctl->options.timeout_ms : limit_ms;
+
+        if (ctl->options.has_timeout && effective_ms == 0) {
+                ctl_set_endless(ctl);
                 return;
         }
-        ctl->patience_ms = limit_ms + GRACE_MS;
-        ctl->deadline_ns = ctl_now() + ctl->patience_ms * NS_PER_MS;
+        ctl_set_limit(ctl, effective_ms + GRACE_MS);
+}
+
+int ctl_no_memory(void)
+{
+        fprintf(stderr, "vmreqctl: out of memory\n");
+        return CTL_FAILED;
+}
+
+/* ---- the connection -------------------------------------------------------------------------- */
+
+static int find_socket(struct ctl *ctl)
+{
+        struct sockets_places places = sockets_places();
+        enum sockets_result found;
+        char text[768];
+
+        found = sockets_find(&places, ctl->options.socket, ctl->options.machine, ctl->socket,
+                             sizeof(ctl->socket), text, sizeof(text));
+        if (found == SOCKETS_OK)
+                return CTL_DONE;
+        fprintf(stderr, "vmreqctl: ");
+        render_clean(stderr, text, strlen(text), true);
+        fputc('\n', stderr);
+        return found == SOCKETS_E_NONE ? CTL_LOST : CTL_USAGE;
+}
+
+static int connect_local(struct ctl *ctl, const struct vmreq_client_config *config)
+{
+        char text[512];
+        int r = find_socket(ctl);
+
+        if (r != CTL_DONE)
+                return r;
+        r = vmreq_client_connect(ctl->socket, config, &ctl->client, text, sizeof(text));
+        return r == 0 ? CTL_DONE : report_connect(ctl, r, text);
+}
+
+static int connect_remote(struct ctl *ctl, struct vmreq_client_config *config)
+{
+        char text[512];
+        int fd, r;
+
+        r = remote_open(&ctl->remote, &ctl->options, &fd);
+        if (r != CTL_DONE)
+                return r;
+        (void)snprintf(ctl->socket, sizeof(ctl->socket), "%s", ctl->options.host);
+        if (!ctl->options.has_timeout)
+                config->connect_ns = REMOTE_MS * NS_PER_MS;
+        r = vmreq_client_adopt(fd, config, &ctl->client, text, sizeof(text));
+        if (r == 0 && ctl->deadline_ns != UINT64_MAX)
+                ctl_set_limit(ctl, ctl->patience_ms); /* what connecting took is not the verb's */
+        if (r == 0)
+                return CTL_DONE;
+        remote_close(&ctl->remote);
+        return report_connect(ctl, r, text);
 }
 
 int ctl_connect(struct ctl *ctl)
 {
         struct vmreq_client_config config = VMREQ_CLIENT_CONFIG_INIT;
-        struct sockets_places places = sockets_places();
-        enum sockets_result found;
-        char text[768];
-        int r;
 
-        found = sockets_find(&places, ctl->options.socket, ctl->options.machine, ctl->socket,
-                             sizeof(ctl->socket), text, sizeof(text));
-        if (found != SOCKETS_OK) {
-                fprintf(stderr, "vmreqctl: ");
-                render_clean(stderr, text, strlen(text), true);
-                fputc('\n', stderr);
-                return found == SOCKETS_E_NONE ? CTL_LOST : CTL_USAGE;
+        if (ctl->client && vmreq_client_reason(ctl->client)[0] == '\0')
+                return CTL_DONE;
+        if (ctl->client) {
+                fprintf(stderr, "vmreqctl: the connection was lost; this is a new one\n");
+                ctl_disconnect(ctl);
         }
         config.name = "vmreqctl";
         config.version = VMREQ_VERSION;
@@ -75,9 +138,18 @@ int ctl_connect(struct ctl *ctl)
         if (config.connect_ns == 0)
                 config.connect_ns = 1; /* 0 would mean the library's default */
         config.frame_bytes_max = CTL_PARAMS_MAX + FRAME_ROOM;
-        r = vmreq_client_connect(ctl->socket, &config, &ctl->client, text, sizeof(text));
-        return r == 0 ? CTL_DONE : report_connect(ctl, r, text);
+        config.answer_bytes_max = ANSWERS_BYTES;
+        config.flags = VMREQ_CLIENT_TAKE_STREAMS | VMREQ_CLIENT_TAKE_EVENTS;
+        return ctl->options.host ? connect_remote(ctl, &config) : connect_local(ctl, &config);
 }
+
+void ctl_disconnect(struct ctl *ctl)
+{
+        ctl->client = vmreq_client_free(ctl->client);
+        remote_close(&ctl->remote);
+}
+
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 int ctl_submit(struct ctl *ctl, const char *method, const struct proto_builder *params,
                uint32_t *ret_msgid)
@@ -86,10 +158,8 @@ int ctl_submit(struct ctl *ctl, const char *method, const struct proto_builder *
 
         if (params->error == PROTO_BUILDER_E_BUDGET)
                 return report_client(ctl, VMREQ_CLIENT_E_TOO_LARGE);
-        if (params->error != PROTO_BUILDER_OK) {
-                fprintf(stderr, "vmreqctl: out of memory\n");
-                return CTL_FAILED;
-        }
+        if (params->error != PROTO_BUILDER_OK)
+                return ctl_no_memory();
         r = vmreq_client_submit(ctl->client, method, params->data, params->len, ret_msgid);
         return r == 0 ? CTL_DONE : report_client(ctl, r);
 }
@@ -98,7 +168,7 @@ int ctl_submit(struct ctl *ctl, const char *method, const struct proto_builder *
  * The scanner and the decoder know whole frames, whose outermost value is an array: so the result
  * becomes the only element of one.
  */
-static int decode(struct ctl_value *value)
+bool ctl_decode(struct ctl_value *value)
 {
         const struct vmreq_client_answer *answer = &value->answer;
         const struct proto_value *root;
@@ -107,16 +177,16 @@ static int decode(struct ctl_value *value)
 
         value->bytes = malloc(len);
         if (!value->bytes)
-                return -1;
+                return false;
         value->bytes[0] = ARRAY_OF_ONE;
         memcpy(value->bytes + 1, answer->value, answer->value_len);
         proto_frame_init(&frame, len);
         if (proto_frame_scan(&frame, value->bytes, len) != PROTO_FRAME_DONE ||
             proto_value_decode(&value->arena, value->bytes, len, frame.values, &root) !=
                     PROTO_VALUE_OK)
-                return -1;
+                return false;
         value->root = &root->items[0];
-        return 0;
+        return true;
 }
 
 int ctl_wait(struct ctl *ctl, uint32_t msgid, struct ctl_value *ret_value)
@@ -124,13 +194,12 @@ int ctl_wait(struct ctl *ctl, uint32_t msgid, struct ctl_value *ret_value)
         struct ctl_value value = CTL_VALUE_NULL;
         int r;
 
-        r = vmreq_client_wait(ctl->client, msgid, ctl_left(ctl), &value.answer);
+        r = vmreq_client_finish(ctl->client, msgid, ctl_left(ctl), &value.answer);
         if (r != 0)
                 return report_client(ctl, r);
-        if (decode(&value) < 0) {
+        if (!ctl_decode(&value)) {
                 ctl_value_deinit(&value);
-                fprintf(stderr, "vmreqctl: out of memory\n");
-                return CTL_FAILED;
+                return ctl_no_memory();
         }
         *ret_value = value;
         return CTL_DONE;
@@ -152,6 +221,18 @@ int ctl_call(struct ctl *ctl, const char *method, const struct proto_builder *pa
         return r;
 }
 
+int ctl_call_plain(struct ctl *ctl, const char *method, struct ctl_value *ret_value)
+{
+        struct proto_builder params;
+        int r;
+
+        proto_builder_init(&params, CTL_PARAMS_MAX);
+        proto_put_array(&params, 0);
+        r = ctl_call(ctl, method, &params, NULL, ret_value);
+        proto_builder_deinit(&params);
+        return r;
+}
+
 void ctl_value_deinit(struct ctl_value *value)
 {
         vmreq_client_answer_deinit(&value->answer);
@@ -161,6 +242,8 @@ void ctl_value_deinit(struct ctl_value *value)
         value->root = NULL;
 }
 
+/* ---- printing -------------------------------------------------------------------------------- */
+
 int ctl_print(const struct ctl *ctl, const struct proto_value *value)
 {
         if (ctl->options.json == OPTIONS_TEXT) {
@@ -169,6 +252,18 @@ int ctl_print(const struct ctl *ctl, const struct proto_value *value)
         }
         if (render_json(stdout, value, ctl->options.json == OPTIONS_JSON_PRETTY) == 0)
                 return CTL_DONE;
-        fprintf(stderr, "vmreqctl: out of memory\n");
-        return CTL_FAILED;
+        return ctl_no_memory();
+}
+
+int ctl_print_entry(const struct ctl *ctl, const char *key, const struct proto_value *value)
+{
+        struct proto_value pair[2] = {
+                {.type = PROTO_STR, .count = (uint32_t)strlen(key), .data = key}, *value};
+        struct proto_value map = {.type = PROTO_MAP, .count = 1, .items = pair};
+
+        if (ctl->options.json == OPTIONS_TEXT) {
+                render_text(stdout, value);
+                return CTL_DONE;
+        }
+        return render_json(stdout, &map, false) == 0 ? CTL_DONE : ctl_no_memory();
 }

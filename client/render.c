@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/json.h"
 #include "client/render.h"
@@ -302,6 +303,10 @@ int render_json(FILE *out, const struct proto_value *value, bool pretty)
         if (!json)
                 return -ENOMEM;
         flags |= pretty ? JSON_INDENT(2) : JSON_COMPACT;
+        /* Bytes above 127 can be control characters too; a program that reads JSON gets them as
+         * they are, a terminal does not. */
+        if (fileno(out) >= 0 && isatty(fileno(out)))
+                flags |= JSON_ENSURE_ASCII;
         r = json_dumpf(json, out, flags);
         json_decref(json);
         (void)fputc('\n', out);

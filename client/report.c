@@ -36,21 +36,24 @@ int report_exit_of_code(uint32_t code)
         }
 }
 
-static void put_hint(uint32_t code, const char *symbol)
+static void put_hint(uint32_t code, const char *symbol, const char *nearest)
 {
         switch ((enum proto_code)code) {
         case PROTO_NOT_FOUND:
-                fprintf(stderr, "; try 'vmreqctl symbols'");
+                if (nearest)
+                        fprintf(stderr, "; did you mean '%.64s'?", nearest);
+                else if (symbol)
+                        fprintf(stderr, "; try 'vmreqctl symbols'");
                 break;
         case PROTO_INVALID_ARGUMENT:
                 if (symbol)
                         fprintf(stderr, "; see 'vmreqctl describe %.64s'", symbol);
                 break;
         case PROTO_BUSY:
-                fprintf(stderr, "; try again later, or see 'vmreqctl status'");
+                fprintf(stderr, "; try again later; 'vmreqctl ps' shows what is under way");
                 break;
         case PROTO_TIMEOUT:
-                fprintf(stderr, "; 'vmreqctl status' shows what runs, --timeout gives it longer");
+                fprintf(stderr, "; 'vmreqctl ps' shows what runs, --timeout gives it longer");
                 break;
         case PROTO_VM_STATE:
                 fprintf(stderr, "; see 'vmreqctl status'");
@@ -63,7 +66,7 @@ static void put_hint(uint32_t code, const char *symbol)
         }
 }
 
-int report_answer(const struct vmreq_client_answer *answer, const char *symbol)
+static int report(const struct vmreq_client_answer *answer, const char *symbol, const char *nearest)
 {
         static const char *const ran[] = {
                 [VMREQ_CLIENT_RAN_NO] = "no",
@@ -82,16 +85,27 @@ int report_answer(const struct vmreq_client_answer *answer, const char *symbol)
          */
         if (status != CTL_REFUSED || answer->ran != VMREQ_CLIENT_RAN_NO)
                 fprintf(stderr, " (ran: %s)", ran[answer->ran]);
-        put_hint(answer->code, symbol);
+        put_hint(answer->code, symbol, nearest);
         fputc('\n', stderr);
         return status;
+}
+
+int report_answer(const struct vmreq_client_answer *answer, const char *symbol)
+{
+        return report(answer, symbol, NULL);
+}
+
+int report_unknown_symbol(const struct vmreq_client_answer *answer, const char *symbol,
+                          const char *nearest)
+{
+        return report(answer, symbol, nearest);
 }
 
 int report_argument(const char *text, const char *symbol)
 {
         fprintf(stderr, "vmreqctl: INVALID_ARGUMENT: ");
         render_clean(stderr, text, strlen(text), true);
-        put_hint(PROTO_INVALID_ARGUMENT, symbol);
+        put_hint(PROTO_INVALID_ARGUMENT, symbol, NULL);
         fputc('\n', stderr);
         return CTL_REFUSED;
 }
@@ -122,6 +136,11 @@ int report_client(const struct ctl *ctl, int result)
         switch (result) {
         case VMREQ_CLIENT_E_TIMEOUT:
                 return report_timeout(ctl);
+        case VMREQ_CLIENT_E_BUSY:
+                fprintf(stderr, "vmreqctl: ");
+                put_socket(ctl);
+                fprintf(stderr, ": the server sends faster than it is asked%s\n", ran_of(ctl));
+                return CTL_LOST;
         case VMREQ_CLIENT_E_TOO_LARGE:
                 fprintf(stderr, "vmreqctl: TOO_LARGE: the arguments exceed a frame's %u bytes\n",
                         CTL_PARAMS_MAX);
@@ -130,7 +149,10 @@ int report_client(const struct ctl *ctl, int result)
         case VMREQ_CLIENT_E_PROTOCOL:
                 fprintf(stderr, "vmreqctl: ");
                 put_socket(ctl);
-                fprintf(stderr, ": %s%s\n", vmreq_client_reason(ctl->client), ran_of(ctl));
+                fprintf(stderr, ": ");
+                render_clean(stderr, vmreq_client_reason(ctl->client),
+                             strlen(vmreq_client_reason(ctl->client)), true);
+                fprintf(stderr, "%s\n", ran_of(ctl));
                 return CTL_LOST;
         default:
                 fprintf(stderr, "vmreqctl: %s\n",
@@ -145,7 +167,9 @@ int report_connect(const struct ctl *ctl, int result, const char *text)
 
         if (result == VMREQ_CLIENT_E_TIMEOUT)
                 return report_timeout(ctl);
-        if (result == -ENOENT || result == -ECONNREFUSED)
+        if (ctl->options.host)
+                hint = "; is vmreqd running there, and vmreqctl installed?";
+        else if (result == -ENOENT || result == -ECONNREFUSED)
                 hint = "; is vmreqd running?";
         else if (result == -EACCES || result == -EPERM)
                 hint = "; root and the members of group vmreq may connect";

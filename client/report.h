@@ -11,10 +11,13 @@ struct vmreq_client_answer;
 int report_exit_of_code(uint32_t code);
 
 /*
- * "vmreqctl: NOT_FOUND: no symbol x.y; try 'vmreqctl symbols'".  `symbol` may be NULL.  Returns the
- * exit.
+ * "vmreqctl: NOT_FOUND: no symbol x.y; try 'vmreqctl symbols'".  `symbol`: what was called; NULL:
+ * it was not about one.  Returns the exit.
  */
 int report_answer(const struct vmreq_client_answer *answer, const char *symbol);
+/* The same, with the name that was probably meant; it may be NULL. */
+int report_unknown_symbol(const struct vmreq_client_answer *answer, const char *symbol,
+                          const char *nearest);
 
 /*
  * An argument that could not be converted: exit 4, in the words of the server's INVALID_ARGUMENT.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A broadcast's rows, printed by 'vmreqctl call', and what they come to as an exit status.  A
- * broadcast that was accepted never answers with an error, so that the rows are all there is to
- * tell how it went.  They come from the server: a row that is no map, or lacks a field, is shown as
- * far as it goes and counts as failed.
+ * A broadcast's rows, printed by the verbs 'call' and 'wait', and what they come to as an exit
+ * status.  A broadcast that was accepted never answers with an error, so that the rows are all
+ * there is to tell how it went.  They come from the server: a row that is no map, or lacks a field,
+ * is shown as far as it goes and counts as failed.
  */
 
 #include <inttypes.h>
@@ -13,6 +13,7 @@
 #include "client/fields.h"
 #include "client/render.h"
 #include "client/rows.h"
+#include "client/terminal.h"
 
 static bool is_fate(struct field_text fate, const char *name)
 {
@@ -55,7 +56,16 @@ static void put_failure(FILE *out, const struct proto_value *row)
         put_text(out, ": ", field_text(error, "text"));
 }
 
-static void put_row(FILE *out, const struct proto_value *row)
+static enum terminal_paint paint_of(const struct proto_value *row)
+{
+        struct field_text fate = field_text(row, "fate");
+
+        if (is_fate(fate, "DONE"))
+                return row_failed(row) ? TERMINAL_BAD : TERMINAL_GOOD;
+        return is_fate(fate, "SKIPPED") ? TERMINAL_FAINT : TERMINAL_WARN;
+}
+
+void rows_render_one(FILE *out, const struct proto_value *row)
 {
         const struct proto_value *value = field_get(row, "value");
         struct field_text fate = field_text(row, "fate");
@@ -65,7 +75,10 @@ static void put_row(FILE *out, const struct proto_value *row)
                 (void)fprintf(out, "cpu %" PRIu64, cpu);
         else
                 (void)fputs("cpu -", out);
-        put_text(out, "  ", fate.len > 0 ? fate : (struct field_text){"?", 1});
+        if (fate.len == 0)
+                fate = (struct field_text){"?", 1};
+        (void)fputs("  ", out);
+        terminal_put(out, paint_of(row), fate.data, fate.len);
         if (row_failed(row)) {
                 put_failure(out, row);
         } else if (value) {
@@ -78,7 +91,19 @@ static void put_row(FILE *out, const struct proto_value *row)
 void rows_render(FILE *out, const struct proto_value *rows)
 {
         for (uint32_t i = 0; i < rows->count; i++)
-                put_row(out, &rows->items[i]);
+                rows_render_one(out, &rows->items[i]);
+}
+
+bool rows_are(const struct proto_value *value)
+{
+        uint64_t cpu;
+
+        for (uint32_t i = 0; value->type == PROTO_ARRAY && i < value->count; i++) {
+                if (!field_uint(&value->items[i], "cpu", &cpu) ||
+                    field_text(&value->items[i], "fate").len == 0)
+                        return false;
+        }
+        return value->type == PROTO_ARRAY && value->count > 0;
 }
 
 static int row_exit(const struct proto_value *row)

@@ -175,3 +175,42 @@ enum sockets_result sockets_find(const struct sockets_places *places, const char
         memcpy(ret_path, path, strlen(path) + 1);
         return SOCKETS_OK;
 }
+
+/* ---- all ------------------------------------------------------------------------------------- */
+
+static int compare_names(const void *a, const void *b)
+{
+        return strcmp(((const struct sockets_place *)a)->name,
+                      ((const struct sockets_place *)b)->name);
+}
+
+static size_t list_dir(const char *dir, struct sockets_place *all, size_t max)
+{
+        DIR *stream = opendir(dir);
+        struct dirent *entry;
+        size_t n = 0;
+
+        if (!stream)
+                return 0;
+        for (unsigned i = 0; n < max && i < ENTRIES_MAX && (entry = readdir(stream)) != NULL; i++) {
+                struct sockets_place *place = &all[n];
+
+                if (machine_of_entry(entry->d_name, place->name, sizeof(place->name)) &&
+                    join(place->path, sizeof(place->path), dir, entry->d_name, "") &&
+                    is_socket(place->path))
+                        n++;
+        }
+        (void)closedir(stream);
+        qsort(all, n, sizeof(*all), compare_names);
+        return n;
+}
+
+size_t sockets_all(const struct sockets_places *places, struct sockets_place *ret_all, size_t max)
+{
+        char dir[DIR_BYTES];
+        size_t n = 0;
+
+        if (user_dir(places, dir, sizeof(dir)))
+                n = list_dir(dir, ret_all, max);
+        return n + list_dir(places->system_dir, ret_all + n, max - n);
+}

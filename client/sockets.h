@@ -33,3 +33,14 @@ struct sockets_places sockets_places(void);
 enum sockets_result sockets_find(const struct sockets_places *places, const char *path,
                                  const char *machine, char *ret_path, size_t path_size,
                                  char *reterr_text, size_t text_size);
+
+/* A place where a VM listens, or has listened. */
+struct sockets_place {
+        char name[80], path[512];
+};
+
+/*
+ * All that there are in the two directories, the user's first, each in the order of names; at most
+ * `max`.  Returns how many.
+ */
+size_t sockets_all(const struct sockets_places *places, struct sockets_place *ret_all, size_t max);

@@ -2,16 +2,24 @@
 #pragma once
 /* What vmreqctl can be asked to do. */
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "client/options.h"
 
 struct ctl;
 
 struct verb {
         const char *name;
-        const char *operands; /* for the usage line */
-        const char *summary;
-        /* argv[0] is the verb.  Returns an exit status; has reported any failure. */
-        int (*run)(struct ctl *ctl, const struct verb *verb, int argc, char **argv);
+        const char *operands;          /* for the usage line */
+        const char *summary;           /* NULL: for other programs, not listed */
+        const struct option_row *rows; /* NULL: no options of its own */
+        int min, max;                  /* operands; max -1: any number */
+        bool strict; /* options end at the first operand, which may begin with '-' */
+        /* argv: the operands, NULL behind them.  Returns an exit status; has reported any failure.
+         */
+        int (*run)(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+        const char *notes; /* more help; NULL: none */
 };
 
 /* All of them, in the order in which --help shows them. */
@@ -20,31 +28,42 @@ extern const size_t n_verbs;
 
 /* NULL if there is none of that name. */
 const struct verb *verbs_find(const char *name);
-/* The name that was probably meant; NULL if none is near. */
-const char *verbs_nearest(const char *name);
+
+/*
+ * One line on stderr that there is no such verb, what was probably meant, and what there is.
+ * Returns CTL_USAGE.
+ */
+int verbs_unknown(const char *name);
 
 /* "--help" and "--version" of one verb, or, with NULL, of the whole; on stdout. */
 void verbs_print_help(const struct verb *verb);
 void verbs_print_version(void);
 
-/* The verb in verb-call.c. */
-int verb_call(struct ctl *ctl, const struct verb *verb, int argc, char **argv);
-/* Those in verb-symbols.c. */
-int verb_symbols(struct ctl *ctl, const struct verb *verb, int argc, char **argv);
-int verb_describe(struct ctl *ctl, const struct verb *verb, int argc, char **argv);
-
-/* One line on stderr about a verb's usage.  Returns CTL_USAGE. */
-int verbs_usage(const struct verb *verb, const char *complaint);
-
-/* How many operands a verb takes. */
-struct verbs_operands {
-        int min, max;
-};
-
 /*
- * The beginning of a verb without options of its own: reads --help and --version, counts operands.
- * VERBS_GO_ON, with *ret_next the index of the first operand; else the exit status.
+ * Reads the verb's options, counts its operands, runs it.  argv[0] is the verb.  Returns an exit
+ * status.  What is global among the options stays in ctl->options.
  */
-#define VERBS_GO_ON (-1)
-int verbs_begin(const struct verb *verb, int argc, char **argv, struct verbs_operands operands,
-                int *ret_next);
+int verbs_run(struct ctl *ctl, const struct verb *verb, int argc, char **argv);
+
+/* The verbs, in the files that are called as they are. */
+int verb_call(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_submit(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_wait(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_cancel(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_release(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_symbols(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_describe(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_list(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_status(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_ps(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_why(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_stats(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_watch(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_wait_state(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_ping(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_load(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_unload(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_modules(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_shell(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_stdio(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_complete(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);

@@ -2,8 +2,8 @@
 /*
  * vmreq-client.h - talk to vmreqd from C: libvmreqclient.
  *
- * PUBLIC.  C11 or C++; the library needs libc and nothing else, starts no thread, installs no signal
- * handler and keeps no global state.
+ * PUBLIC.  C11 or C++; the library needs libc and nothing else, starts no thread, installs no
+ * signal handler and keeps no global state.
  *
  * A client is one connection.  Calls go out under message ids that the library gives, any number at
  * a time, and their answers come back in any order.  Two ways to use it, which may be mixed:

@@ -11,30 +11,8 @@
 
 #include "client/ctl.h"
 #include "client/options.h"
+#include "client/terminal.h"
 #include "client/verbs.h"
-
-static int unknown_verb(const char *name)
-{
-        const char *nearest = verbs_nearest(name);
-
-        fprintf(stderr, "vmreqctl: unknown verb '%.80s'", name);
-        if (nearest)
-                fprintf(stderr, "; did you mean '%s'?", nearest);
-        fprintf(stderr, "; there are:");
-        for (size_t i = 0; i < n_verbs; i++)
-                fprintf(stderr, " %s", verbs[i].name);
-        fputc('\n', stderr);
-        return CTL_USAGE;
-}
-
-static int no_verb(void)
-{
-        fprintf(stderr, "vmreqctl: which verb?  There are:");
-        for (size_t i = 0; i < n_verbs; i++)
-                fprintf(stderr, " %s", verbs[i].name);
-        fprintf(stderr, "; see 'vmreqctl --help'\n");
-        return CTL_USAGE;
-}
 
 /*
  * What could not be written was not done, whatever the daemon did: scripts must not read half an
@@ -66,11 +44,12 @@ int main(int argc, char **argv)
                 return close_output(CTL_DONE);
         }
         if (next >= argc)
-                return no_verb();
+                return verbs_unknown(NULL);
         verb = verbs_find(argv[next]);
         if (!verb)
-                return unknown_verb(argv[next]);
-        status = verb->run(&ctl, verb, argc - next, argv + next);
-        ctl.client = vmreq_client_free(ctl.client);
+                return verbs_unknown(argv[next]);
+        terminal_init();
+        status = verbs_run(&ctl, verb, argc - next, argv + next);
+        ctl_disconnect(&ctl);
         return close_output(status);
 }

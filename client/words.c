@@ -168,7 +168,7 @@ const char *words_nearest(const char *word, const char *const *names, size_t n)
                 size_t d = distance(word, names[i]);
 
                 /* A third of the letters may be wrong; more is another word. */
-                if (d < least && 3 * d <= strlen(names[i]) + 2) {
+                if (d < least && 3 * d <= strlen(names[i]) + 1) {
                         least = d;
                         nearest = names[i];
                 }

@@ -10,6 +10,7 @@ import atexit
 import faulthandler
 import json
 import os
+import pty
 import re
 import reprlib
 import select
@@ -470,6 +471,62 @@ def run(*command, timeout=None, data=b"", env=None, cwd=None):
   if SANITIZER_REPORT.search(finished.err):
     raise AssertionError(f"a sanitizer report: {finished!r}")
   return finished
+
+
+class Terminal:
+  """A program at a terminal of its own: keys go in, what it shows comes out."""
+
+  def __init__(self, *command, env=None):
+    self.shown = b""
+    environment = sanitizer_env(os.environ)
+    environment.update({"TERM": "xterm", "LC_ALL": "C.UTF-8"})
+    environment.pop("NO_COLOR", None)
+    environment.update(env or {})
+    self.pid, self.fd = pty.fork()
+    if self.pid == 0:
+      os.execvpe(command[0], command, environment)
+    self.code = None
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    if self.code is None:
+      os.kill(self.pid, signal.SIGKILL)
+      os.waitpid(self.pid, 0)
+    os.close(self.fd)
+
+  def type(self, keys):
+    os.write(self.fd, keys.encode())
+
+  def read(self, until):
+    if not select.select([self.fd], [], [], left(until))[0]:
+      raise Timeout(f"the terminal shows {self.shown[-2000:]!r}")
+    try:
+      data = os.read(self.fd, 65536)
+    except OSError:  # the other side has been closed
+      data = b""
+    self.shown += data
+    return bool(data)
+
+  def expect(self, pattern):
+    """Waits until what it shows has this (a regular expression of bytes), and takes it off."""
+    until = deadline()
+    while True:
+      match = re.search(pattern, self.shown, re.DOTALL)
+      if match:
+        self.shown = self.shown[match.end():]
+        return match
+      if not self.read(until):
+        raise AssertionError(f"it ended, and showed {self.shown[-2000:]!r}")
+
+  def end(self):
+    """Waits for the end of the program; its exit status, negative for a signal."""
+    until = deadline()
+    while self.read(until):
+      pass
+    self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+    return self.code
 
 
 def vmreqctl(path, *args, **options):

@@ -20,6 +20,7 @@ DOORS = (
   ("futex", ("linux/futex.h",), r"\b(__NR|SYS)_futex\b", ("daemon/vm/futex.c", "daemon/vm/futex.h")),
   ("dlopen", ("dlfcn.h",), r"\b(dlopen|dlmopen|dlsym|dlclose)\s*\(", ("daemon/symbols/plugin.c",)),
   ("inih", ("ini.h",), r"\bini_parse\w*\s*\(", ("daemon/conf-file.c",)),
+  ("libedit", ("histedit.h", "editline/*"), r"\b(el_(init|gets|set)|history_init)\s*\(", ("client/prompt.c",)),
   ("jansson", ("jansson.h",), r"\bjson_(object|array|dump|load|string|pack)\w*\s*\(", ("client/*",)),
 )
 

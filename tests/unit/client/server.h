@@ -38,7 +38,18 @@ struct server {
         pthread_t thread;
         server_handler handler;
         unsigned n_requests; /* beside greetings; read it after server_stop */
+
+        /* For the handler: whole frames to send before and behind its answer, or to leave that out.
+         */
+        struct proto_builder before, after;
+        bool silent;
 };
+
+static inline bool server_send(int fd, const struct proto_builder *frames)
+{
+        return frames->len == 0 ||
+               send(fd, frames->data, frames->len, MSG_NOSIGNAL) == (ssize_t)frames->len;
+}
 
 /* The frame at the front of `bytes`; false to hang up. */
 static inline bool server_answer(struct server *server, int fd, const struct proto_frame *frame,
@@ -54,6 +65,9 @@ static inline bool server_answer(struct server *server, int fd, const struct pro
             proto_message_parse(root, &message) != PROTO_MESSAGE_OK)
                 return false;
         proto_builder_init(&out, 1 << 20);
+        proto_builder_init(&server->before, 1 << 20);
+        proto_builder_init(&server->after, 1 << 20);
+        server->silent = false;
         proto_put_response(&out, message.msgid);
         if (message.method_len == 11 && memcmp(message.method, "vmreq.hello", 11) == 0) {
                 proto_put_nil(&out);
@@ -63,8 +77,12 @@ static inline bool server_answer(struct server *server, int fd, const struct pro
                 going = server->handler(server, &message, &out);
         }
         if (going)
-                going = send(fd, out.data, out.len, MSG_NOSIGNAL) == (ssize_t)out.len;
+                going = server_send(fd, &server->before) &&
+                        (server->silent || server_send(fd, &out)) &&
+                        server_send(fd, &server->after);
         proto_builder_deinit(&out);
+        proto_builder_deinit(&server->before);
+        proto_builder_deinit(&server->after);
         proto_arena_deinit(&arena);
         return going;
 }
@@ -160,7 +178,7 @@ static inline bool server_error(struct proto_builder *out, const char *name, con
 
 struct run {
         int status;
-        char out[4096], err[1024];
+        char out[16384], err[1024];
 };
 
 static inline int run_redirect(int fd, int *ret_saved)
@@ -210,8 +228,8 @@ static inline void run_verb(struct run *run, const char *socket_path, const stru
         fflush(stderr);
         out = run_redirect(1, &saved_out);
         err = run_redirect(2, &saved_err);
-        run->status = verb->run(&ctl, verb, argc, argv);
-        ctl.client = vmreq_client_free(ctl.client);
+        run->status = verbs_run(&ctl, verb, argc, argv);
+        ctl_disconnect(&ctl);
         fflush(stdout);
         fflush(stderr);
         run_restore(1, out, saved_out, run->out, sizeof(run->out));

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Patience, connections that fail, answers decoded. */
 
-#include "client/link.h"
 #include "unit/client/server.h"
 
 #define S UINT64_C(1000000000)
@@ -9,7 +8,7 @@
 /* Between 0 and 1 s less than `limit_ns`. */
 static void expect_left(const struct ctl *ctl, uint64_t limit_ns)
 {
-        uint64_t left = client_left(ctl->deadline_ns);
+        uint64_t left = ctl_left(ctl);
 
         assert_true(left <= limit_ns && left > limit_ns - S);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/options.h"
+#include "client/verbs.h"
 
 #define WORDS_MAX 12
 
@@ -97,36 +98,82 @@ static void test_global(void **state)
         assert_int_equal(next, 1);
 }
 
+/* The rows of 'call', as the verb has them, and of a verb whose operands never begin with a dash.
+ */
+static bool parse(const char *name, struct line *line, struct options *global,
+                  struct verb_options *options, int *next)
+{
+        const struct verb *verb = verbs_find(name);
+
+        assert_non_null(verb);
+        return options_parse_verb(line->argc, line->argv, verb->rows, verb->strict, global, options,
+                                  next);
+}
+
 static void test_call(void **state)
 {
-        struct options_call options;
+        struct options global = {0};
+        struct verb_options options;
         struct line line;
         int next;
 
         (void)state;
         line_split(&line, "call --cpu 3 --priority --poke --no-wait debug.add -50 --cpu");
-        assert_true(options_parse_call(line.argc, line.argv, &options, &next));
-        assert_true(options.has_cpu && options.priority && options.poke && options.no_wait);
-        assert_null(options.cpu.name);
-        assert_int_equal(options.cpu.number, 3);
+        assert_true(parse("call", &line, &global, &options, &next));
+        assert_true(options.cpu.set && options.priority && options.poke && options.no_wait);
+        assert_null(options.cpu.value.name);
+        assert_int_equal(options.cpu.value.number, 3);
         assert_string_equal(line.argv[next], "debug.add");
         assert_int_equal(line.argc - next, 3);
 
-        line_split(&line, "call --cpu=all-reverse x.y");
-        assert_true(options_parse_call(line.argc, line.argv, &options, &next));
-        assert_string_equal(options.cpu.name, "all-reverse");
-        assert_false(options.priority || options.poke || options.no_wait || options.help);
+        line_split(&line, "call --cpu=all-reverse --on-error continue --key=k --timing x.y");
+        assert_true(parse("call", &line, &global, &options, &next));
+        assert_string_equal(options.cpu.value.name, "all-reverse");
+        assert_string_equal(options.on_error, "continue");
+        assert_string_equal(options.key, "k");
+        assert_true(options.timing);
+        assert_false(options.priority || options.poke || options.no_wait || global.help);
 
         line_split(&line, "call --help");
-        assert_true(options_parse_call(line.argc, line.argv, &options, &next));
-        assert_true(options.help);
+        assert_true(parse("call", &line, &global, &options, &next));
+        assert_true(global.help);
+}
+
+/* Global options behind the verb, on top of those in front of it. */
+static void test_global_behind(void **state)
+{
+        struct options global = {.socket = "/a", .json = OPTIONS_JSON_SHORT};
+        struct verb_options options;
+        struct line line;
+        int next;
+
+        (void)state;
+        line_split(&line, "call --timeout 1 --json=pretty -s /b x.y --json");
+        assert_true(parse("call", &line, &global, &options, &next));
+        assert_string_equal(global.socket, "/b");
+        assert_int_equal(global.json, OPTIONS_JSON_PRETTY);
+        assert_int_equal(global.timeout_ms, 1000);
+        assert_int_equal(line.argc - next, 2);
+
+        line_split(&line, "ps --limit 0x10 --timeout 2s --uid=0 --state queued");
+        assert_true(parse("ps", &line, &global, &options, &next));
+        assert_true(options.limit.set && options.limit.value == 16);
+        assert_true(options.uid.set && options.uid.value == 0);
+        assert_string_equal(options.state, "queued");
+        assert_int_equal(global.timeout_ms, 2000);
+
+        global = (struct options){0};
+        line_split(&line, "symbols x* --json");
+        assert_true(parse("symbols", &line, &global, &options, &next));
+        assert_int_equal(global.json, OPTIONS_JSON_SHORT);
+        assert_int_equal(line.argc - next, 1);
+        assert_string_equal(line.argv[next], "x*");
 }
 
 static void expect_mistake(const char *command, const char *said)
 {
-        struct options_plain plain;
-        struct options_call call;
-        struct options options;
+        struct verb_options own;
+        struct options options = {0};
         struct line line;
         char text[1024];
         bool good;
@@ -136,10 +183,8 @@ static void expect_mistake(const char *command, const char *said)
         capture_begin();
         if (strcmp(line.argv[0], "vmreqctl") == 0)
                 good = options_parse(line.argc, line.argv, &options, &next);
-        else if (strcmp(line.argv[0], "call") == 0)
-                good = options_parse_call(line.argc, line.argv, &call, &next);
         else
-                good = options_parse_plain(line.argc, line.argv, &plain, &next);
+                good = parse(line.argv[0], &line, &options, &own, &next);
         capture_end(text, sizeof(text));
         if (good || !strstr(text, said) || strncmp(text, "vmreqctl: ", 10) != 0)
                 fail_msg("%s: %s", command, text);
@@ -153,7 +198,7 @@ static void test_mistakes(void **state)
         expect_mistake("vmreqctl --jsom ping", "did you mean --json?");
         expect_mistake("vmreqctl --jsom=pretty ping", "did you mean --json?");
         expect_mistake("vmreqctl --zzz ping",
-                       "there are: --socket --machine --json --timeout --help --version");
+                       "there are: --socket --machine --host --json --timeout --help --version");
         expect_mistake("vmreqctl -x ping", "unknown option -x");
         expect_mistake("vmreqctl -s", "--socket needs a value");
         expect_mistake("vmreqctl --timeout", "--timeout needs a value");
@@ -162,41 +207,39 @@ static void test_mistakes(void **state)
         expect_mistake("vmreqctl --timeout 1x", "--timeout 1x: expected");
         expect_mistake("vmreqctl --timeout -1", "--timeout -1: expected");
         expect_mistake("vmreqctl -s a -M b", "exclude");
-        expect_mistake("call --cpu x", "--cpu x: expected a number");
+        expect_mistake("call --cpu x", "call: --cpu x: expected a number");
         expect_mistake("call --cpu -1", "--cpu -1: expected a number");
         expect_mistake("call --cpu", "--cpu needs a value");
-        expect_mistake("call --timeout 1 x.y", "--timeout goes before 'call'");
-        expect_mistake("call --json x.y", "--json goes before 'call'");
+        expect_mistake("call --on-error go x.y", "--on-error go: expected stop continue");
+        expect_mistake("call -s a -M b x.y", "exclude");
         expect_mistake("call --nowait x.y", "did you mean --no-wait?");
         expect_mistake("call -50", "unknown option -5");
         expect_mistake("ping --cpu 1", "ping: unknown option '--cpu'");
-        expect_mistake("ping -x", "there are: --help --version");
+        expect_mistake("ps --limit many", "--limit many: expected a number");
+        expect_mistake("ps --uid -1", "--uid -1: expected a number");
+        expect_mistake("ping -x", "there are: --socket");
 }
 
-static void test_plain(void **state)
+/* Every row can be read: its kind fits its field, its words fit its kind. */
+static void test_rows(void **state)
 {
-        struct options_plain options;
-        struct line line;
-        int next;
-
         (void)state;
-        line_split(&line, "symbols --help x");
-        assert_true(options_parse_plain(line.argc, line.argv, &options, &next));
-        assert_true(options.help && !options.version);
-        assert_int_equal(next, 2);
-        line_split(&line, "symbols x --version");
-        assert_true(options_parse_plain(line.argc, line.argv, &options, &next));
-        assert_false(options.help || options.version);
-        assert_int_equal(next, 1);
+        for (size_t i = 0; i < n_verbs; i++) {
+                for (const struct option_row *row = verbs[i].rows; row && row->name; row++) {
+                        assert_true(row->offset < sizeof(struct verb_options));
+                        assert_int_equal(row->kind == OPTION_FLAG, row->value == NULL);
+                        assert_true(row->kind != OPTION_CHOICE || row->values);
+                        assert_non_null(row->help);
+                }
+        }
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_global),
-                cmocka_unit_test(test_call),
-                cmocka_unit_test(test_mistakes),
-                cmocka_unit_test(test_plain),
+                cmocka_unit_test(test_global),        cmocka_unit_test(test_call),
+                cmocka_unit_test(test_global_behind), cmocka_unit_test(test_mistakes),
+                cmocka_unit_test(test_rows),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,10 +20,15 @@ static void note(const struct proto_message *message)
 static bool put_describe(const struct proto_value *symbol, struct proto_builder *out)
 {
         static const char param[] = "\x82\xa4name\xa1"
-                                    "a\xa4type\xa3i64";
+                                    "a\xa4type\xa3i64",
+                          other[] = "\x82\xa4name\xa1"
+                                    "b\xa4type\xa3i64";
 
         if (proto_value_is_text(symbol, "x.none"))
                 return server_error(out, "NOT_FOUND", "no symbol x.none", "no");
+        if (proto_value_is_text(symbol, "x.ad") || proto_value_is_text(symbol, "add") ||
+            proto_value_is_text(symbol, "b=2"))
+                return server_error(out, "NOT_FOUND", "no symbol", "no");
         proto_put_nil(out);
         proto_put_map(out, 4);
         proto_put_text(out, "name");
@@ -35,8 +40,15 @@ static bool put_describe(const struct proto_value *symbol, struct proto_builder 
         proto_put_text(out, "params");
         proto_put_array(out, 2);
         proto_put_raw(out, param, sizeof(param) - 1);
-        proto_put_raw(out, param, sizeof(param) - 1);
+        proto_put_raw(out, other, sizeof(other) - 1);
         return true;
+}
+
+/* One page, and an empty one behind it. */
+static bool put_symbols(const struct proto_value *wish, struct proto_builder *out)
+{
+        return proto_value_map_get(wish, "after") ? server_result(out, "\x90", 1)
+                                                  : server_result(out, "\x91\xa5x.add", 7);
 }
 
 static bool handler(struct server *server, const struct proto_message *message,
@@ -50,11 +62,15 @@ static bool handler(struct server *server, const struct proto_message *message,
                                    "cpu\x00\xa4"
                                    "fate\xa7"
                                    "EXPIRED";
+        static const char timed[] = "\x84\xa5value\x2a\xa3"
+                                    "cpu\x01\xa9queued_us\xcd\x05\xdc\xa6run_us\x07";
         const struct proto_value *symbol = &message->params->items[0];
 
         (void)server;
         if (server_is(message, "vmreq.describe"))
                 return put_describe(symbol, out);
+        if (server_is(message, "vmreq.symbols"))
+                return put_symbols(&message->params->items[0], out);
         note(message);
         if (server_is(message, "vmreq.submit"))
                 return server_result(out, "\x11", 1);
@@ -64,6 +80,8 @@ static bool handler(struct server *server, const struct proto_message *message,
                 return server_error(out, "TIMEOUT", "too late", "maybe");
         if (proto_value_is_text(symbol, "x.gone"))
                 return false;
+        if (proto_value_is_text(symbol, "x.timed"))
+                return server_result(out, timed, sizeof(timed) - 1);
         if (proto_value_is_text(symbol, "x.nil"))
                 return server_result(out, "\xc0", 1);
         if (proto_value_is_text(symbol, "x.all") || proto_value_is_text(symbol, "x.rows"))
@@ -113,6 +131,24 @@ static void test_text(void **state)
                  "{cpu: 1, fate: DONE}\n{cpu: 0, fate: EXPIRED}\n", "", CTL_DONE},
                 {"call x.none", "", "", "NOT_FOUND: no symbol x.none; try 'vmreqctl symbols'",
                  CTL_REFUSED},
+                {"call x.ad", "", "", "NOT_FOUND: no symbol; did you mean 'x.add'?", CTL_REFUSED},
+                {"call add", "", "", "NOT_FOUND: no symbol; did you mean 'x.add'?", CTL_REFUSED},
+                {"call --parallel --on-error continue --key k --cpu all x.rows",
+                 "vmreq.call [x.rows, [], {cpu: all, parallel: true, on_error: continue, key: k}]",
+                 "cpu 1  DONE\ncpu 0  EXPIRED\n", "", CTL_TIMEOUT},
+                {"call --detach x.nil", "vmreq.call [x.nil, [], {detach: true}]", "", "", CTL_DONE},
+                {"call b=2 a=1 x.add", "", "", "NOT_FOUND: no symbol", CTL_REFUSED},
+                {"call x.add b=2 a=1", "vmreq.call [x.add, {a: 1, b: 2}, {}]", "42\n", "",
+                 CTL_DONE},
+                {"submit --priority x.add 1 2",
+                 "vmreq.submit [x.add, [1, 2], {priority: true, detach: true}]", "17\n", "",
+                 CTL_DONE},
+                {"submit --no-wait x.add 1 2", "vmreq.submit [x.add, [1, 2], {no_wait: true}]",
+                 "accepted, request 17; nobody waits for its result\n", "", CTL_DONE},
+                {"call --timing x.timed", "vmreq.call [x.timed, [], {timing: true}]", "42\n",
+                 "cpu 1  queued 1.500 ms  ran 0.007 ms\n", CTL_DONE},
+                {"call --stream --no-stream x.add", "", "", "exclude each other", CTL_USAGE},
+                {"call --no-wait --timing x.add", "", "", "leaves no result", CTL_USAGE},
                 {"call x.add one 2", "", "",
                  "INVALID_ARGUMENT: x.add: argument 1 \"a\": expected i64, got 'one'", CTL_REFUSED},
                 {"call x.fail", "vmreq.call [x.fail, [], {}]", "",

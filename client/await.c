@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One loop over two descriptors, the connection and a signalfd for SIGINT; called by the verbs that
+ * wait for long (call, wait-state, watch).
+ *
+ * The library's own waits are not ended by signals, on purpose; so this polls its descriptor and
+ * takes what has come without waiting.  Between await_begin and await_end SIGINT is blocked; what
+ * was sent at any moment in between is seen at the next turn.
+ */
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "client/await.h"
+
+#define NS_PER_MS UINT64_C(1000000)
+
+void await_begin(struct await *await, struct ctl *ctl)
+{
+        sigset_t set;
+
+        *await = (struct await){.ctl = ctl, .signals = -1};
+        (void)sigemptyset(&set);
+        (void)sigaddset(&set, SIGINT);
+        (void)sigprocmask(SIG_BLOCK, &set, &await->before); /* fails for bad arguments only */
+        await->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (await->signals < 0)
+                (void)sigprocmask(SIG_SETMASK, &await->before, NULL);
+}
+
+/* True if Ctrl-C was pressed. */
+static bool take_interrupt(struct await *await)
+{
+        struct signalfd_siginfo info;
+
+        return await->signals >= 0 && read(await->signals, &info, sizeof(info)) > 0;
+}
+
+void await_end(struct await *await)
+{
+        if (await->signals < 0)
+                return;
+        (void)take_interrupt(await); /* too late for it to mean anything */
+        (void)close(await->signals);
+        await->signals = -1;
+        (void)sigprocmask(SIG_SETMASK, &await->before, NULL);
+}
+
+/* Rounded up, so that a wait does not end early and spin. */
+static int poll_ms(uint64_t ns)
+{
+        uint64_t ms = ns / NS_PER_MS + (ns % NS_PER_MS != 0);
+
+        if (ns == UINT64_MAX)
+                return -1;
+        return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+static void wait_turn(struct await *await, uint64_t wait_ns)
+{
+        struct pollfd pollfds[2] = {
+                {.fd = vmreq_client_fd(await->ctl->client),
+                 .events = vmreq_client_events(await->ctl->client)},
+                {.fd = await->signals, .events = POLLIN},
+        };
+
+        (void)poll(pollfds, await->signals >= 0 ? 2 : 1, poll_ms(wait_ns)); /* and look again */
+}
+
+static uint64_t left_until(uint64_t deadline_ns)
+{
+        uint64_t now = ctl_now();
+
+        if (deadline_ns == UINT64_MAX)
+                return UINT64_MAX;
+        return now >= deadline_ns ? 0 : deadline_ns - now;
+}
+
+enum await_result await_next(struct await *await, uint64_t tick_ns,
+                             struct vmreq_client_answer *ret_answer, int *ret_error)
+{
+        uint64_t tick_at = tick_ns == UINT64_MAX ? UINT64_MAX : ctl_now() + tick_ns;
+        uint64_t give_up, tick;
+        int r;
+
+        for (;;) {
+                if (take_interrupt(await))
+                        return AWAIT_INTERRUPT; /* also in the middle of a flood */
+                r = vmreq_client_next(await->ctl->client, 0, ret_answer);
+                if (r == 0)
+                        return AWAIT_ANSWER;
+                if (r != VMREQ_CLIENT_E_TIMEOUT) {
+                        *ret_error = r;
+                        return AWAIT_ERROR;
+                }
+                give_up = ctl_left(await->ctl);
+                tick = left_until(tick_at);
+                if (give_up == 0)
+                        return AWAIT_DEADLINE;
+                if (tick == 0)
+                        return AWAIT_TICK;
+                wait_turn(await, tick < give_up ? tick : give_up);
+        }
+}
+
+int await_leave(struct await *await)
+{
+        bool shell = await->ctl->shell;
+
+        await_end(await);
+        if (!shell) {
+                (void)signal(SIGINT, SIG_DFL);
+                (void)raise(SIGINT);
+        }
+        return CTL_CANCELLED;
+}

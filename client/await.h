@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Waiting for what the server sends while Ctrl-C means something: it is read from a descriptor, so
+ * that it can neither be missed nor interrupt anything.
+ */
+
+#include <signal.h>
+#include <stdint.h>
+
+#include "client/ctl.h"
+
+enum await_result {
+        AWAIT_ANSWER,
+        AWAIT_INTERRUPT, /* Ctrl-C */
+        AWAIT_TICK,      /* `tick_ns` has passed since the last result */
+        AWAIT_DEADLINE,  /* ctl->deadline_ns */
+        AWAIT_ERROR,     /* *ret_error is what the library returned */
+};
+
+struct await {
+        struct ctl *ctl;
+        int signals;     /* -1: none, Ctrl-C does what it does */
+        sigset_t before; /* the mask to go back to */
+};
+
+void await_begin(struct await *await, struct ctl *ctl);
+void await_end(struct await *await);
+
+/* The next thing that happens.  `tick_ns` UINT64_MAX: no ticks. */
+enum await_result await_next(struct await *await, uint64_t tick_ns,
+                             struct vmreq_client_answer *ret_answer, int *ret_error);
+
+/*
+ * Ends as Ctrl-C ends a program that does nothing about it, so that a shell that runs a script sees
+ * that; within our own shell only the verb ends: CTL_CANCELLED.
+ */
+int await_leave(struct await *await);

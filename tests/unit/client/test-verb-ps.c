@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* Listings in pages, filters, and what a request waits for. */
+
+#include "client/render.h"
+#include "unit/client/server.h"
+#include "unit/client/tree.h"
+
+static char asked[1024];
+
+static void note(const struct proto_message *message)
+{
+        FILE *out = fmemopen(asked, sizeof(asked), "w");
+
+        fprintf(out, "%.*s ", (int)message->method_len, message->method);
+        render_inline(out, message->params);
+        fclose(out);
+}
+
+static bool answer(struct proto_builder *out, const char *json)
+{
+        struct tree tree;
+
+        tree_from_json(&tree, json);
+        proto_put_nil(out);
+        proto_put_value(out, tree.root);
+        tree_deinit(&tree);
+        return true;
+}
+
+static unsigned n_pages;
+
+static bool handler(struct server *server, const struct proto_message *message,
+                    struct proto_builder *out)
+{
+        const struct proto_value *wish = &message->params->items[0];
+
+        (void)server;
+        note(message);
+        if (server_is(message, "vmreq.why"))
+                return answer(
+                        out,
+                        "{\"id\": 8, \"symbol\": \"a.c\", \"state\": \"queued\", \"age_ms\": 5,"
+                        " \"ahead\": 2, \"dead\": 1, \"text\": \"It waits.\","
+                        " \"running\": [{\"id\": 7, \"symbol\": \"a.b\", \"state\": \"running\","
+                        " \"running_ms\": 9}]}");
+        n_pages++;
+        if (proto_value_map_get(wish, "filter"))
+                return answer(out, "{\"requests\": [], \"more\": 0, \"next\": null}");
+        if (proto_value_map_get(wish, "after"))
+                return answer(out, "{\"requests\": [{\"id\": 8}], \"more\": 0, \"next\": null}");
+        return answer(
+                out,
+                "{\"requests\": [{\"id\": 7, \"symbol\": \"a.b\"}], \"more\": 1, \"next\": \"c\"}");
+}
+
+static void expect(const char *words, int status, const char *question, const char *out,
+                   const char *err)
+{
+        struct server server;
+        struct run run;
+
+        asked[0] = '\0';
+        server_start(&server, handler);
+        run_verb(&run, server.path, NULL, words);
+        server_stop(&server);
+        if (run.status != status || strcmp(asked, question) != 0 || strcmp(run.out, out) != 0 ||
+            !strstr(run.err, err) || (*err == '\0' && run.err[0] != '\0'))
+                fail_msg("%s: %d, asked '%s', out '%s', err '%s'", words, run.status, asked,
+                         run.out, run.err);
+}
+
+static void test_ps(void **state)
+{
+        static const char head[] = "ID  SYMBOL  CPU  STATE  AGE  RUNNING  LEFT  CALLER  NOTES\n";
+        char text[256];
+
+        (void)state;
+        snprintf(text, sizeof(text), "%s 7  a.b\n1 more; --all shows them\n", head);
+        expect("ps", CTL_DONE, "vmreq.ps [{}]", text, "");
+        expect("ps --limit 1", CTL_DONE, "vmreq.ps [{limit: 1}]", text, "");
+        snprintf(text, sizeof(text), "%s 7  a.b\n 8\n", head);
+        n_pages = 0;
+        expect("ps --all", CTL_DONE, "vmreq.ps [{limit: 1000, after: c}]", text, "");
+        assert_int_equal(n_pages, 2);
+        expect("ps --symbol a.* --state queued --uid 5 --cpu any", CTL_DONE,
+               "vmreq.ps [{filter: {symbol: a.*, state: queued, uid: 5, cpu: any}}]", "", "");
+        expect("ps --cpu 3 --json", CTL_DONE, "vmreq.ps [{filter: {cpu: 3}}]", "[]\n", "");
+        expect("ps --all --limit 1", CTL_USAGE, "", "", "exclude each other");
+}
+
+/* A server whose list has no end does not keep us. */
+static bool endless(struct server *server, const struct proto_message *message,
+                    struct proto_builder *out)
+{
+        (void)server;
+        (void)message;
+        return answer(out, "{\"requests\": [], \"more\": 1, \"next\": \"again\"}");
+}
+
+static void test_endless(void **state)
+{
+        struct server server;
+        struct run run;
+
+        (void)state;
+        server_start(&server, endless);
+        run_verb(&run, server.path, NULL, "ps --all");
+        server_stop(&server);
+        assert_int_equal(run.status, CTL_DONE);
+        assert_true(server.n_requests <= 100);
+}
+
+static void test_why(void **state)
+{
+        (void)state;
+        expect("why 8", CTL_DONE, "vmreq.why [8]",
+               "#8 a.c, queued for 5 ms\nIt waits.\nat most 2 ahead of it\n"
+               "1 cancelled or expired ones still hold a place there\n"
+               "  #7 a.b, running for 9 ms\n",
+               "");
+        expect("why me", CTL_USAGE, "", "", "'me' is not a request's number");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_ps),
+                cmocka_unit_test(test_endless),
+                cmocka_unit_test(test_why),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
