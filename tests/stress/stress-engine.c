@@ -5,7 +5,7 @@
  * the VM's state and calls rendezvous; and the end of the VM in the middle of it.  Rounds of a
  * fresh VM each, until the time is up.
  *
- *      stress-engine [SEED]        VMREQ_SEED, VMREQ_STRESS_SECONDS (default 10)
+ *      stress-engine [SEED]        VMREQ_SEED, VMREQ_STRESS_SECONDS (default 30)
  *
  * What must hold at the end of each round:
  *   1. Conservation: an accepted request completed exactly once and was released exactly once, in
@@ -618,7 +618,7 @@ static uint64_t number(const char *text, uint64_t otherwise)
 
 int main(int argc, char **argv)
 {
-        uint64_t seconds = number(getenv("VMREQ_STRESS_SECONDS"), 10), end;
+        uint64_t seconds = number(getenv("VMREQ_STRESS_SECONDS"), 30), end;
         uint32_t round = 0;
 
         world.seed = number(argc > 1 ? argv[1] : getenv("VMREQ_SEED"),

@@ -128,6 +128,13 @@ class Symbols(unittest.TestCase):
     self.assertEqual(names(os.environ["STATIC"]), self.declared)
 
 
+class Tests(unittest.TestCase):
+  def test_bad_input_reaches_each(self):
+    text = read(os.path.join(ROOT, "tests", "claims", "bad-input.c"))
+    named = set(re.findall(r"\b(vmreq_\w+)\b", text))
+    self.assertEqual(sorted(set(prototypes(read(HEADER))) - named), [])
+
+
 class Page(unittest.TestCase):
   def test_prototypes(self):
     self.maxDiff = None
