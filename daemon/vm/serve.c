@@ -80,6 +80,8 @@ static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
                 count(&emt->skipped);
                 atomic_fetch_add_explicit(&lane->skipped, 1, memory_order_relaxed);
         }
+        /* A hole that was passed is a place, too. */
+        room_made(vm);
         return NULL;
 }
 

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fate of a packet: taken, cancelled, expired, killed, freed and used again, by threads that
+ * all want it at once.  vm.h checks that it completes once, is released once after that, and runs
+ * if and only if it is DONE; here each thread's answer is compared with what really became of it.
+ */
+#include "interleave/vm.h"
+
+#define DUE_NS   (2 * CLOCK_NS_PER_S)
+#define LIMIT_NS (CLOCK_NS_PER_S / 2)
+
+static struct scene_request first, second, filler;
+static enum vmreq_verdict verdict;
+static int waited, queued, freed[2];
+
+static void begin(uint32_t lane_capacity, uint32_t slab)
+{
+        memset(&first, 0, sizeof(first));
+        memset(&second, 0, sizeof(second));
+        memset(&filler, 0, sizeof(filler));
+        verdict = VMREQ_VERDICT_UNKNOWN;
+        waited = queued = freed[0] = freed[1] = 0;
+        scene_begin(1, lane_capacity, slab, NULL);
+}
+
+static void setup_queued(void)
+{
+        begin(4, 4);
+        scene_submit(&first, 0, 0);
+}
+
+static void setup_due(void)
+{
+        struct vmreq_spec spec;
+
+        begin(4, 4);
+        spec = scene_spec(&first, 0, 0);
+        spec.deadline_ns = DUE_NS;
+        STEP_CHECK(vmreq_submit(scene_vm, &spec, &first.handle) == 0);
+}
+
+static void setup_empty(void)
+{
+        begin(4, 4);
+}
+
+/* One place, and that is taken; another packet that is still to be queued. */
+static void setup_full(void)
+{
+        struct vmreq_spec spec;
+
+        begin(1, 4);
+        scene_submit(&filler, 0, VMREQ_NO_WAIT);
+        spec = scene_spec(&first, 0, 0);
+        STEP_CHECK(vmreq_alloc(scene_vm, &spec, &first.handle) == 0);
+}
+
+/* ---- what threads do ---- */
+
+static void emt(void)
+{
+        scene_emt_turns(0, 1);
+}
+
+static void emt_twice(void)
+{
+        scene_emt_turns(0, 2);
+}
+
+static void cancel(void)
+{
+        verdict = vmreq_cancel(first.handle);
+}
+
+static void expire(void)
+{
+        vm_step_hook("clock");
+        step_time_set(DUE_NS + 1);
+        (void)vmreq_vm_service(scene_vm, DUE_NS + 1);
+}
+
+static void close_it(void)
+{
+        STEP_CHECK(vmreq_vm_close(scene_vm) == 0);
+}
+
+static void wait_for_it(void)
+{
+        waited = vmreq_wait(first.handle, VMREQ_FOREVER);
+}
+
+static void wait_a_while(void)
+{
+        waited = vmreq_wait(first.handle, LIMIT_NS);
+}
+
+static void free_it(void)
+{
+        freed[0] = vmreq_free(first.handle);
+}
+
+static void free_it_too(void)
+{
+        freed[1] = vmreq_free(first.handle);
+}
+
+static void submit_it(void)
+{
+        struct vmreq_spec spec = scene_spec(&first, 0, 0);
+
+        queued = vmreq_submit(scene_vm, &spec, &first.handle);
+}
+
+static void submit_nobody_s(void)
+{
+        struct vmreq_spec spec = scene_spec(&first, 0, VMREQ_NO_WAIT);
+
+        spec.deadline_ns = DUE_NS;
+        queued = vmreq_submit(scene_vm, &spec, &first.handle);
+}
+
+/* Queues it, if there is room; then nobody may wait for ever. */
+static void queue_it(void)
+{
+        queued = vmreq_queue(first.handle, 0);
+        if (queued == VMREQ_E_BUSY)
+                return;
+        STEP_CHECK(queued == 0 || queued == VMREQ_E_TIMEOUT);
+        queued = 0;
+        verdict = vmreq_cancel(first.handle);
+}
+
+/* Gives the packet up and takes it again for another request: the old handle is stale. */
+static void use_again(void)
+{
+        verdict = vmreq_cancel(first.handle);
+        STEP_CHECK(vmreq_free(first.handle) == 0);
+        scene_submit(&second, 0, 0);
+}
+
+static void use_stale(void)
+{
+        enum vmreq_verdict late = vmreq_cancel(first.handle);
+
+        STEP_CHECK(late != VMREQ_VERDICT_REMOVED || first.fate == VMREQ_FATE_CANCELLED);
+        (void)vmreq_wait(first.handle, 0);
+        (void)vmreq_queue(first.handle, 0);
+}
+
+/* ---- what must have come of it ---- */
+
+static void check_verdict(void)
+{
+        switch (verdict) {
+        case VMREQ_VERDICT_REMOVED:
+                STEP_CHECK(first.fate == VMREQ_FATE_CANCELLED);
+                break;
+        case VMREQ_VERDICT_RUNNING:
+                STEP_CHECK(first.fate == VMREQ_FATE_DONE);
+                break;
+        case VMREQ_VERDICT_FINISHED:
+                STEP_CHECK(first.fate != VMREQ_FATE_CANCELLED);
+                break;
+        default:
+                STEP_CHECK(!"a request that is known");
+        }
+}
+
+static void check_first(void)
+{
+        scene_check(&first);
+        STEP_CHECK(vmreq_free(first.handle) == 0);
+        STEP_CHECK(vmreq_free(first.handle) == VMREQ_E_HANDLE);
+        scene_end();
+}
+
+static void check_cancelled(void)
+{
+        check_verdict();
+        check_first();
+}
+
+static void check_waited(void)
+{
+        STEP_CHECK(waited == 0);
+        check_verdict();
+        check_first();
+}
+
+static void check_late(void)
+{
+        /* It ran beyond its deadline, or ended by it, or before. */
+        STEP_CHECK(waited == 0 || waited == VMREQ_E_TIMEOUT);
+        STEP_CHECK(first.fate == VMREQ_FATE_DONE || first.fate == VMREQ_FATE_EXPIRED);
+        check_first();
+}
+
+static void check_limit(void)
+{
+        STEP_CHECK(waited == 0 || waited == VMREQ_E_TIMEOUT);
+        check_cancelled();
+}
+
+static void check_freed(void)
+{
+        STEP_CHECK((freed[0] == 0) != (freed[1] == 0));
+        STEP_CHECK(freed[0] == 0 || freed[0] == VMREQ_E_HANDLE);
+        STEP_CHECK(freed[1] == 0 || freed[1] == VMREQ_E_HANDLE);
+        scene_check(&first);
+        STEP_CHECK(first.fate == VMREQ_FATE_DONE);
+        scene_end();
+}
+
+static void check_again(void)
+{
+        /* Who cancelled it may have been the other one. */
+        if (verdict != VMREQ_VERDICT_FINISHED)
+                check_verdict();
+        scene_check(&first);
+        if (!second.completed) {
+                struct vmreq_stats stats;
+
+                /* The EMT had come too early.  It still stands where it was pushed. */
+                STEP_CHECK(vmreq_vm_stats(scene_vm, &stats) == 0);
+                STEP_CHECK(vmreq_cancel(second.handle) == VMREQ_VERDICT_REMOVED);
+        } else {
+                STEP_CHECK(second.fate == VMREQ_FATE_DONE);
+        }
+        scene_check(&second);
+        STEP_CHECK(vmreq_free(second.handle) == 0);
+        scene_end();
+}
+
+/* Taken back, or accepted and cancelled; who waited is told of either. */
+static void check_room(void)
+{
+        if (queued) {
+                scene_check_refused(&first);
+                STEP_CHECK(waited == VMREQ_E_STATE);
+        } else {
+                check_verdict();
+                scene_check(&first);
+                STEP_CHECK(waited == 0 || waited == VMREQ_E_STATE);
+        }
+        STEP_CHECK(vmreq_free(first.handle) == 0);
+        if (!filler.completed)
+                STEP_CHECK(vmreq_vm_close(scene_vm) == 0);
+        scene_check(&filler);
+        scene_end();
+}
+
+static void check_closed(void)
+{
+        STEP_CHECK(queued == 0 || queued == VMREQ_E_CLOSED);
+        if (queued) {
+                scene_check_refused(&first);
+        } else {
+                scene_check(&first);
+                STEP_CHECK(first.fate == VMREQ_FATE_DONE || first.fate == VMREQ_FATE_KILLED);
+                STEP_CHECK(vmreq_free(first.handle) == 0);
+        }
+        scene_end();
+}
+
+/* Nobody holds a handle; what was not taken is killed now. */
+static void check_nobody_s(void)
+{
+        STEP_CHECK(queued == 0);
+        STEP_CHECK(vmreq_vm_close(scene_vm) == 0);
+        scene_check(&first);
+        scene_end();
+}
+
+const struct step_scene fate_scenes[] = {
+        {"cancel-run", 3, false, setup_queued, {emt, cancel}, NULL, check_cancelled},
+        {"cancel-run-expiry", 2, false, setup_due, {emt, cancel, expire}, NULL, check_cancelled},
+        {"cancel-run-close",
+         2,
+         false,
+         setup_queued,
+         {emt, cancel, close_it},
+         NULL,
+         check_cancelled},
+        {"wait-cancel-run", 2, false, setup_queued, {emt, wait_for_it, cancel}, NULL, check_waited},
+        {"wait-run-expiry", 2, false, setup_due, {emt, wait_for_it, expire}, NULL, check_late},
+        {"wait-limit", 2, true, setup_queued, {emt, wait_a_while, cancel}, NULL, check_limit},
+        {"free-twice", 2, false, setup_queued, {emt, free_it, free_it_too}, NULL, check_freed},
+        {"stale-handle",
+         2,
+         false,
+         setup_queued,
+         {emt_twice, use_again, use_stale},
+         NULL,
+         check_again},
+        {"refused-wait", 2, false, setup_full, {queue_it, wait_for_it, emt}, NULL, check_room},
+        {"submit-close",
+         2,
+         false,
+         setup_empty,
+         {submit_it, close_it, emt_twice},
+         NULL,
+         check_closed},
+        {"no-wait-expiry",
+         2,
+         false,
+         setup_empty,
+         {submit_nobody_s, expire, emt},
+         NULL,
+         check_nobody_s},
+        {.name = NULL},
+};
