@@ -170,8 +170,23 @@ static void check(void)
 }
 
 const struct step_scene guest_scenes[] = {
-        {"kick", 3, false, setup_one, {emt_0, poke}, NULL, check},
-        {"kick-any", 1, false, setup_two, {emt_0, emt_1, poke_any}, NULL, check},
-        {"kick-lazy", 2, false, setup_lazy, {emt_0, poke_not, service}, NULL, check},
+        {.name = "kick",
+         .preemptions = 3,
+         .without = scene_inside_lanes,
+         .setup = setup_one,
+         .threads = {emt_0, poke},
+         .check = check},
+        {.name = "kick-any",
+         .preemptions = 1,
+         .without = scene_inside_lanes,
+         .setup = setup_two,
+         .threads = {emt_0, emt_1, poke_any},
+         .check = check},
+        {.name = "kick-lazy",
+         .preemptions = 2,
+         .without = scene_inside_lanes,
+         .setup = setup_lazy,
+         .threads = {emt_0, poke_not, service},
+         .check = check},
         {.name = NULL},
 };

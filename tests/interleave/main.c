@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- *   interleave                    walks through all scenes
- *   interleave SCENE…             through these
- *   interleave -r SCENE SCHEDULE  one run of it, as a failure printed it ("-": the first)
- *   interleave -l                 their names
- *   interleave -s SCENE…          and then the names of the steps that were taken
+ *   interleavings                    walks through all scenes
+ *   interleavings NAME…              through those whose name begins so
+ *   interleavings -s NAME…           and then tells the names of the steps that were taken
+ *   interleavings -r SCENE SCHEDULE  one run, as a failure printed it ("-": the first one)
+ *   interleavings -l                 the names of the scenes
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,30 +18,33 @@ static const struct step_scene *const themes[] = {
 
 #define N_THEMES (sizeof(themes) / sizeof(themes[0]))
 
-static const struct step_scene *find(const char *name)
+static bool begins_with(const char *name, const char *begin)
 {
-        for (size_t i = 0; i < N_THEMES; i++)
-                for (const struct step_scene *scene = themes[i]; scene->name; scene++)
-                        if (strcmp(scene->name, name) == 0)
-                                return scene;
-        return NULL;
+        return strncmp(name, begin, strlen(begin)) == 0;
 }
 
 static void walk(const struct step_scene *scene)
 {
         struct step_walk walked = step_explore(scene);
 
-        printf("ok: %s: %llu schedules with at most %u preemptions, up to %u steps\n", scene->name,
-               (unsigned long long)walked.schedules, scene->preemptions, walked.longest);
+        (void)printf("ok: %s: %llu schedules with at most %u preemptions, up to %u steps\n",
+                     scene->name, (unsigned long long)walked.schedules, scene->preemptions,
+                     walked.longest);
         (void)fflush(stdout);
 }
 
-/* Each scene, to `fn`. */
-static void for_all(void (*fn)(const struct step_scene *))
+/* Each scene whose name begins so, to `fn`; how many. */
+static unsigned for_each(const char *begin, void (*fn)(const struct step_scene *))
 {
+        unsigned n = 0;
+
         for (size_t i = 0; i < N_THEMES; i++)
                 for (const struct step_scene *scene = themes[i]; scene->name; scene++)
-                        fn(scene);
+                        if (begins_with(scene->name, begin)) {
+                                fn(scene);
+                                n++;
+                        }
+        return n;
 }
 
 static void print_name(const struct step_scene *scene)
@@ -48,43 +52,43 @@ static void print_name(const struct step_scene *scene)
         (void)puts(scene->name);
 }
 
+static const char *scene_name, *schedule;
+
+static void replay(const struct step_scene *scene)
+{
+        if (strcmp(scene->name, scene_name) == 0)
+                step_replay(scene, schedule);
+}
+
 static int walk_these(char **names)
 {
-        for (; *names; names++) {
-                const struct step_scene *scene = find(*names);
-
-                if (!scene) {
+        if (!*names)
+                (void)for_each("", walk);
+        for (; *names; names++)
+                if (for_each(*names, walk) == 0) {
                         (void)fprintf(stderr, "no scene %s\n", *names);
                         return 2;
                 }
-                walk(scene);
-        }
         return 0;
 }
 
 int main(int argc, char **argv)
 {
-        int r = 0;
+        const char *option = argc > 1 ? argv[1] : "";
+        int r;
 
-        if (argc == 4 && strcmp(argv[1], "-r") == 0) {
-                const struct step_scene *scene = find(argv[2]);
-
-                if (!scene)
+        if (strcmp(option, "-l") == 0)
+                return for_each("", print_name) == 0;
+        if (strcmp(option, "-r") == 0) {
+                if (argc != 4)
                         return 2;
-                step_replay(scene, argv[3]);
-        } else if (argc == 2 && strcmp(argv[1], "-l") == 0) {
-                for_all(print_name);
-        } else if (argc > 1 && strcmp(argv[1], "-s") == 0) {
-                if (argc > 2)
-                        r = walk_these(argv + 2);
-                else
-                        for_all(walk);
-                for (const char *const *name = step_names(); *name; name++)
-                        printf("step: %s\n", *name);
-        } else if (argc > 1) {
-                r = walk_these(argv + 1);
-        } else {
-                for_all(walk);
+                scene_name = argv[2];
+                schedule = argv[3];
+                return for_each(scene_name, replay) == 0;
         }
+        r = walk_these(strcmp(option, "-s") == 0 ? argv + 2 : argv + 1);
+        if (r == 0 && strcmp(option, "-s") == 0)
+                for (const char *const *name = step_names(); *name; name++)
+                        (void)printf("step: %s\n", *name);
         return r;
 }

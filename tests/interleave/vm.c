@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "interleave/vm.h"
 
+const char *const scene_inside_lanes[] = {"tail_load",  "room_seen",  "room_head",    "room_store",
+                                          "tail_again", "fill_load",  "fill_place",   "take_head",
+                                          "take_tail",  "take_entry", "pending_head", NULL};
+
 vmreq_vm scene_vm;
 struct vm *scene_inside;
 

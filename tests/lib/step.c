@@ -302,11 +302,19 @@ static bool looks_again(const char *name)
         return self->turn_at == turn && self->at == name && strcmp(name, "hole_look") == 0;
 }
 
+static bool is_left_out(const char *name)
+{
+        for (const char *const *out = scene->without; out && *out; out++)
+                if (strcmp(*out, name) == 0)
+                        return true;
+        return false;
+}
+
 void vm_step_hook(const char *name)
 {
         bool again;
 
-        if (!self || !playing)
+        if (!self || !playing || is_left_out(name))
                 return;
         if (scene->always) {
                 playing = false; /* what it calls has no steps */

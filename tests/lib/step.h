@@ -21,6 +21,7 @@ struct step_scene {
         const char *name;
         uint32_t preemptions; /* the bound */
         bool timeouts;        /* waits with a limit may also end by it while others could go on */
+        const char *const *without; /* names that are no steps here, ended by NULL; or NULL */
         void (*setup)(void);
         void (*threads[STEP_THREADS_MAX])(void); /* the unused ones are NULL */
         void (*always)(

@@ -280,7 +280,11 @@ s_sleep_look:
         atomic {
                 if
                 :: word[me] == ASLEEP
+#ifdef BROKEN_RELAXED
                 :: word[me] != ASLEEP -> goto s_event_cancel
+#else
+                :: word[me] != ASLEEP -> goto s_halt_clear
+#endif
                 fi
         }
 s_sleep_futex:

@@ -524,7 +524,7 @@ s_take_place:
 s_take_due:
         atomic {
                 if
-                :: due && now -> state = EXPIRED; from = BY_TAKE_DUE; goto end_queued
+                :: HAS_DEADLINE && now -> state = EXPIRED; from = BY_TAKE_DUE; goto end_queued
                 :: else
                 fi
         }

@@ -18,7 +18,7 @@
  *
  * Bounds: ITEMS0 + (PUSHERS - 1) x ITEMS pushes, POISONS holes given up on while their pusher still lives (a stopped one's hole is
  * always given up on; without that bound tickets would grow for ever).  A weak swap's spurious failure is the same as
- * another turn of its loop and is left out.
+ * another turn of its loop and is left out; so is note_depth, whose store to head_seen is one like s_room_store.
  *
  * Good:   -DITEMS0=1 -DITEMS=2 -DPOISONS=1 -DNO_PENDING
  * Good:   -DPUSHERS=3 -DITEMS=1 -DTAKERS=1 -DPOISONS=1 -DNO_PENDING
