@@ -100,6 +100,8 @@ static const struct number_key {
         NUMBER("limits", "bytes_per_uid", limits.bytes_per_uid, 1u << 20, 1ull << 40),
         NUMBER("limits", "timeout_ms", limits.timeout_ms, 1, 1000000000000ull),
         NUMBER("limits", "frame_stall_ms", limits.frame_stall_ms, 10, 3600000),
+        NUMBER("limits", "kept_per_uid", limits.kept_per_uid, 1, 1000000),
+        NUMBER("limits", "kept_ms", limits.kept_ms, 1, 86400000),
         NUMBER("limits", "drain_ms", limits.drain_ms, 1, 3600000),
 #undef NUMBER
 };

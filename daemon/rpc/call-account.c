@@ -3,45 +3,80 @@
  * What a call is charged for, to whom, and the lists that it stands in.  Loop thread.
  *
  * It is charged to its connection's account, and moves to the uid's when it outlives the connection
- * or was never its own (NO_WAIT).  Whatever was charged goes back in rpc_call_delist.
+ * or was never only its own (NO_WAIT, detached, with a key).  What is charged for its request goes
+ * back when that is over, all the rest in rpc_call_delist.
  */
 #include "rpc/call-internal.h"
 
 #include "rpc/busy.h"
+#include "rpc/kept.h"
+#include "rpc/key.h"
 #include "rpc/peer.h"
 #include "rpc/rows.h"
 #include "rpc/stream.h"
 
+static uint64_t key_bytes(const struct rpc_call *call)
+{
+        return call->options.key_len ? rpc_key_bytes(call->options.key_len) : 0;
+}
+
 static uint64_t bytes_of(const struct rpc_call *call)
 {
-        return sizeof(*call) + call->args.n_bytes + (call->stream ? sizeof(*call->stream) : 0) +
-               call->n_rows * sizeof(*call->rows) +
+        return sizeof(*call) + key_bytes(call) + call->args.n_bytes +
+               (call->stream ? sizeof(*call->stream) : 0) + call->n_rows * sizeof(*call->rows) +
                (call->n_writers > 1 ? call->n_writers * sizeof(*call->writers) : 0);
 }
 
 bool rpc_call_charge(struct rpc_call *call, struct rpc_error *error)
 {
         const struct rpc_account *over;
+        enum rpc_resource full = RPC_CALLS;
 
-        if (!rpc_account_charge(call->account, RPC_CALLS, 1, &over)) {
-                rpc_busy_account(error, RPC_CALLS, over);
-                return false;
-        }
         call->bytes = bytes_of(call);
-        if (!rpc_account_charge(call->account, RPC_BYTES, call->bytes, &over)) {
-                rpc_busy_account(error, RPC_BYTES, over);
-                rpc_account_release(call->account, RPC_CALLS, 1);
-                return false;
-        }
-        return true;
+        if (!rpc_account_charge(call->account, RPC_CALLS, 1, &over))
+                goto busy;
+        full = RPC_BYTES;
+        if (!rpc_account_charge(call->account, RPC_BYTES, call->bytes, &over))
+                goto busy_calls;
+        full = RPC_KEPT;
+        if (!call->is_shared || rpc_account_charge(call->account, RPC_KEPT, 1, &over))
+                return true;
+        rpc_account_release(call->account, RPC_BYTES, call->bytes);
+busy_calls:
+        rpc_account_release(call->account, RPC_CALLS, 1);
+busy:
+        rpc_busy_account(error, full, over);
+        return false;
 }
 
-static void uncharge(struct rpc_call *call)
+/* A shared call that is only kept is none in flight. */
+static uint64_t calls_of(const struct rpc_call *call)
 {
-        rpc_account_release(call->account, RPC_CALLS, 1);
+        return !(call->is_reduced && call->is_shared);
+}
+
+static void release(struct rpc_call *call)
+{
+        rpc_account_release(call->account, RPC_CALLS, calls_of(call));
         rpc_account_release(call->account, RPC_BYTES, call->bytes);
+        rpc_account_release(call->account, RPC_KEPT, call->is_shared);
+}
+
+void rpc_call_uncharge(struct rpc_call *call)
+{
+        release(call);
         if (call->account_is_uid)
                 rpc_quota_uid_drop(&call->server->quota, call->account);
+}
+
+void rpc_call_uncharge_request(struct rpc_call *call)
+{
+        uint64_t left = sizeof(*call) + key_bytes(call) + call->kept_bytes;
+
+        if (call->is_shared)
+                rpc_account_release(call->account, RPC_CALLS, 1);
+        rpc_account_release(call->account, RPC_BYTES, call->bytes - left);
+        call->bytes = left;
 }
 
 /* Nobody needs the peer for this one: it belongs to the uid's account. */
@@ -52,10 +87,10 @@ void rpc_call_move_to_uid(struct rpc_call *call)
         if (call->account_is_uid)
                 return;
         uid = rpc_quota_uid_hold(call->account);
-        rpc_account_release(call->account, RPC_CALLS, 1);
-        rpc_account_release(call->account, RPC_BYTES, call->bytes);
-        rpc_account_force(uid, RPC_CALLS, 1);
+        release(call);
+        rpc_account_force(uid, RPC_CALLS, calls_of(call));
         rpc_account_force(uid, RPC_BYTES, call->bytes);
+        rpc_account_force(uid, RPC_KEPT, call->is_shared);
         call->account = uid;
         call->account_is_uid = true;
 }
@@ -69,10 +104,10 @@ void rpc_call_enlist(struct rpc_call *call, struct rpc_peer *peer)
         server->n_calls++;
         server->n_open++;
         sym_symbol_pin(call->symbol);
-        if (call->kind == RPC_CALL_NO_WAIT) {
+        if (call->kind == RPC_CALL_NO_WAIT || call->is_shared)
                 rpc_call_move_to_uid(call);
+        if (call->kind == RPC_CALL_NO_WAIT)
                 return;
-        }
         call->peer = peer;
         TAILQ_INSERT_TAIL(&peer->calls, call, peer_link);
         if (call->kind == RPC_CALL_REQUEST)
@@ -93,14 +128,22 @@ void rpc_call_leave_peer(struct rpc_call *call)
 
 void rpc_call_delist(struct rpc_call *call)
 {
+        struct rpc_server *server = call->server;
         struct rpc_peer *peer = call->peer;
 
         rpc_call_leave_peer(call);
-        TAILQ_REMOVE(&call->server->calls, call, server_link);
         LIST_REMOVE(call, id_link);
-        call->server->n_calls--;
-        sym_symbol_unpin(call->symbol);
-        uncharge(call);
+        rpc_key_drop(&server->keys, call);
+        rpc_kept_forget(call);
+        if (call->is_reduced) {
+                TAILQ_REMOVE(&server->kept, call, server_link);
+                server->n_kept--;
+        } else {
+                TAILQ_REMOVE(&server->calls, call, server_link);
+                server->n_calls--;
+                sym_symbol_unpin(call->symbol);
+        }
+        rpc_call_uncharge(call);
         if (peer && peer->paused)
                 rpc_peer_touch(peer); /* it may be read from again */
         if (peer && peer->state != RPC_PEER_CLOSING && !peer->is_dirty)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "rpc/audit.h"
+#include "rpc/kept.h"
 #include "rpc/peer.h"
 #include "rpc/record.h"
 #include "rpc/reply.h"
@@ -60,12 +61,13 @@ static void finish(struct rpc_call *call)
                                                        .completed = true,
                                                        .id = call->id},
                                call);
-        rpc_call_keep_result(call);
+        rpc_kept_store(call);
+        rpc_call_drop_results(call);
         if (call->peer && call->peer->paused)
                 rpc_peer_touch(call->peer); /* it may be read from again */
 }
 
-static void settle(struct rpc_call *call)
+void rpc_call_settle(struct rpc_call *call)
 {
         /* Acquire: pairs with post. */
         uint32_t events = atomic_load_explicit(&call->events, memory_order_acquire);
@@ -73,9 +75,10 @@ static void settle(struct rpc_call *call)
         if (!(events & RPC_CALL_RELEASED) || (events & RPC_CALL_PUSHED))
                 return;
         rpc_call_end_states(call);
-        rpc_stuck_ended(call); /* a broadcast's child may have run until now */
-        if (rpc_call_is_kept(call)) {
-                rpc_call_drop_leftovers(call);
+        if (!call->is_reduced)
+                rpc_stuck_ended(call); /* a broadcast's child may have run until now */
+        if (rpc_kept_is_wanted(call)) {
+                rpc_kept_reduce(call);
                 return;
         }
         rpc_call_delist(call);
@@ -101,7 +104,7 @@ void rpc_calls_drain(struct rpc_server *server)
                         finish(call);
                 }
                 if (events & RPC_CALL_RELEASED)
-                        settle(call);
+                        rpc_call_settle(call);
         }
 }
 
@@ -146,6 +149,12 @@ void rpc_calls_kill(struct rpc_server *server)
                                       call->symbol->def->name);
 }
 
+/* Does it go on without its connection?  Who repeats a call under its key waits for it, too. */
+static bool goes_on(const struct rpc_call *call)
+{
+        return call->options.detach || call->waiters;
+}
+
 /* What is queued first, then what runs: a callee that ends early must not give way to a call of the
  * same peer. */
 static void cancel_calls(struct rpc_peer *peer)
@@ -156,7 +165,7 @@ static void cancel_calls(struct rpc_peer *peer)
                 TAILQ_FOREACH (call, &peer->calls, peer_link) {
                         enum vmreq_req_state state = VMREQ_REQ_FREE;
 
-                        if (call->finished || call->options.detach)
+                        if (call->finished || goes_on(call))
                                 continue;
                         (void)snprintf(call->cancelled_by, sizeof(call->cancelled_by),
                                        "the end of its connection");
@@ -177,15 +186,16 @@ void rpc_calls_abandon(struct rpc_peer *peer)
         TAILQ_FOREACH_SAFE (call, &peer->calls, peer_link, next) {
                 rpc_call_leave_peer(call);
                 rpc_call_move_to_uid(call);
-                if (call->options.detach)
+                rpc_kept_begin_time(call);
+                if (goes_on(call))
                         rpc_stream_go_on(call);
                 else
                         (void)rpc_stream_stop(call, VMREQ_FATE_CANCELLED);
-                settle(call);
+                rpc_call_settle(call);
         }
 }
 
-struct rpc_call *rpc_call_find(struct rpc_server *server, uint64_t id)
+struct rpc_call *rpc_call_find_any(struct rpc_server *server, uint64_t id)
 {
         struct rpc_call *call;
 
@@ -193,6 +203,29 @@ struct rpc_call *rpc_call_find(struct rpc_server *server, uint64_t id)
         if (call->id == id)
                 return call;
         return NULL;
+}
+
+struct rpc_call *rpc_call_find(struct rpc_server *server, uint64_t id)
+{
+        struct rpc_call *call = rpc_call_find_any(server, id);
+
+        return call && !call->is_reduced ? call : NULL;
+}
+
+bool rpc_call_is_of(const struct rpc_call *call, const struct rpc_peer *peer)
+{
+        return call->peer == peer || ((call->is_shared || call->kind == RPC_CALL_NO_WAIT) &&
+                                      call->caller_uid == peer->identity.uid);
+}
+
+struct rpc_call *rpc_call_find_awaited(struct rpc_peer *peer, uint64_t id)
+{
+        struct rpc_call *call = rpc_call_find_any(peer->server, id);
+
+        if (!call || call->abandoned || !rpc_call_is_of(call, peer))
+                return NULL;
+        /* Nobody collects the others; a vmreq.call's result is its answer. */
+        return call->kind == RPC_CALL_SUBMIT || call->is_shared ? call : NULL;
 }
 
 struct rpc_call *rpc_call_find_msgid(struct rpc_peer *peer, uint32_t msgid)
@@ -228,5 +261,5 @@ const char *rpc_call_cancel(struct rpc_call *call, const char *by)
 void rpc_call_release(struct rpc_call *call)
 {
         call->abandoned = true;
-        settle(call);
+        rpc_call_settle(call);
 }

@@ -9,6 +9,8 @@
 
 /* Charges one call and its bytes to call->account.  False: `error` names the bound. */
 bool rpc_call_charge(struct rpc_call *call, struct rpc_error *error);
+/* The opposite, of all that it has been charged for. */
+void rpc_call_uncharge(struct rpc_call *call);
 /* From its connection's account to its uid's.  Twice is fine. */
 void rpc_call_move_to_uid(struct rpc_call *call);
 /* Into the server's lists and the peer's; pins the symbol's module. */
@@ -17,6 +19,8 @@ void rpc_call_enlist(struct rpc_call *call, struct rpc_peer *peer);
 void rpc_call_leave_peer(struct rpc_call *call);
 /* Out of all lists; unpins, and gives back all charges.  The peer may close by it. */
 void rpc_call_delist(struct rpc_call *call);
+/* It is reduced to what is kept of it: gives back the charges for the rest. */
+void rpc_call_uncharge_request(struct rpc_call *call);
 
 /* ---- call-result.c ---- */
 
@@ -28,14 +32,16 @@ void rpc_call_reset_writer(struct rpc_call *call, struct rpc_writer *writer);
 void rpc_call_end_states(struct rpc_call *call);
 /* Frees a call that stands in no list, with all it holds. */
 void rpc_call_free(struct rpc_call *call);
-/* A SUBMIT's result is kept until it is released or its connection ends. */
-bool rpc_call_is_kept(const struct rpc_call *call);
-/* Finished, and whoever waited has been answered: charges a result that is kept, drops any other.
- */
-void rpc_call_keep_result(struct rpc_call *call);
-/* A kept call's request is over: its arguments go, and what was written after its rows were final.
- */
-void rpc_call_drop_leftovers(struct rpc_call *call);
+/* Finished, and whoever waited has been answered: what its functions wrote goes, but where one
+ * still runs. */
+void rpc_call_drop_results(struct rpc_call *call);
+/* Its request is over: all goes that was there for it. */
+void rpc_call_free_request(struct rpc_call *call);
+
+/* ---- call-end.c ---- */
+
+/* If its request is over: on with it, to be kept or freed.  It may be gone afterwards. */
+void rpc_call_settle(struct rpc_call *call);
 
 /* ---- call-run.c ---- */
 

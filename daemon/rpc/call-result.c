@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The memory of a call's results: the writers that its function fills, from before submission until
- * the answer is written or, for a submitted call, until the result is released.
+ * the answer is written, or encoded to be kept.
  *
  * A large result counts in server->results_held from the EMT that wrote it until the loop has
  * charged or dropped it, so that results on their way are bounded without the loop.
@@ -12,7 +12,7 @@
 
 #include "base/check.h"
 #include "base/macros.h"
-#include "rpc/peer.h"
+#include "rpc/kept.h"
 #include "rpc/rows.h"
 #include "rpc/stream.h"
 #include "symbols/vmreq-module.h"
@@ -56,12 +56,14 @@ static void writers_free(struct rpc_call *call)
         }
         if (call->writers != &call->one_writer)
                 free(call->writers);
+        call->writers = NULL;
         call->n_writers = 0;
 }
 
 void rpc_call_free(struct rpc_call *call)
 {
-        CHECK(!call->waiters);
+        CHECK(!call->waiters && !call->key);
+        rpc_kept_free(call->kept);
         writers_free(call);
         rpc_stream_free(call->stream);
         free(call->streamed);
@@ -108,64 +110,30 @@ bool rpc_call_new_writers(struct rpc_call *call)
         return true;
 }
 
-/* A SUBMIT's result is kept until it is released or its connection ends. */
-bool rpc_call_is_kept(const struct rpc_call *call)
-{
-        return call->kind == RPC_CALL_SUBMIT && !call->abandoned && call->peer;
-}
-
 /* Has the vCPU's part ended, so that its writer is not written to any more? */
 static bool is_written(const struct rpc_call *call, uint32_t i)
 {
         return call->n_rows == 0 || call->rows[i].fate != VMREQ_FATE_RUNNING;
 }
 
-static void drop_results(struct rpc_call *call)
+void rpc_call_drop_results(struct rpc_call *call)
 {
         for (uint32_t i = 0; i < call->n_writers; i++)
                 if (is_written(call, i))
                         drop_value(call, &call->writers[i]);
 }
 
-/* Finished, and whoever waited has been answered.  A kept result counts against its connection's
- * share; what does not fit is dropped, and said so to who asks.  Nobody asks for the others. */
-void rpc_call_keep_result(struct rpc_call *call)
+void rpc_call_free_request(struct rpc_call *call)
 {
-        const struct rpc_account *over;
-        uint64_t n = 0, texts = 0;
-
-        for (uint32_t i = 0; i < call->n_writers; i++) {
-                if (!is_written(call, i))
-                        continue;
-                n += call->writers[i].value.cap;
-                texts += call->writers[i].failure ? sizeof(*call->writers[i].failure) : 0;
-        }
-        if (!rpc_call_is_kept(call)) {
-                drop_results(call);
-                return;
-        }
-        if (call->account->used[RPC_BYTES] + n > call->server->config.limits.bytes_per_connection ||
-            !rpc_account_charge(call->account, RPC_BYTES, n, &over)) {
-                drop_results(call);
-                call->dropped = true;
-                n = 0;
-        }
-        for (uint32_t i = 0; i < call->n_writers; i++)
-                if (is_written(call, i))
-                        unhold(call, &call->writers[i]);
-        rpc_account_force(call->account, RPC_BYTES, texts);
-        call->bytes += n + texts;
-}
-
-/* A kept call's request is over: its arguments go, and what was written after its rows were final.
- */
-void rpc_call_drop_leftovers(struct rpc_call *call)
-{
-        for (uint32_t i = 0; i < call->n_writers; i++)
-                if (!is_written(call, i))
-                        drop_value(call, &call->writers[i]);
-        rpc_account_release(call->account, RPC_BYTES, call->args.n_bytes);
-        call->bytes -= call->args.n_bytes;
-        call->args.n_bytes = 0;
+        rpc_call_uncharge_request(call);
+        writers_free(call);
+        rpc_stream_free(call->stream);
+        free(call->streamed);
+        free(call->rows);
+        call->stream = NULL;
+        call->streamed = NULL;
+        call->rows = NULL;
+        call->n_rows = 0;
         rpc_args_deinit(&call->args);
+        call->args.n_bytes = 0;
 }

@@ -8,6 +8,7 @@
  */
 #include "rpc/call.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -16,8 +17,11 @@
 #include "rpc/audit.h"
 #include "rpc/busy.h"
 #include "rpc/call-internal.h"
+#include "rpc/kept.h"
+#include "rpc/key.h"
 #include "rpc/peer.h"
 #include "rpc/reply.h"
+#include "rpc/waiter.h"
 #include "rpc/session.h"
 
 static void refuse_submission(struct rpc_error *error, struct rpc_call *call, int r)
@@ -66,14 +70,37 @@ static const struct sym_symbol *resolve(struct rpc_peer *peer, const struct rpc_
         return NULL;
 }
 
-/* Everything up to submission.  False: `error` says why, and nothing is left behind but the memory.
- */
-static bool prepare(struct rpc_peer *peer, const struct rpc_call_spec *spec, struct rpc_call *call,
-                    struct rpc_error *error)
+/* Options that are wrong, or not for this caller. */
+static enum proto_code read_options(const struct rpc_peer *peer, const struct rpc_call_spec *spec,
+                                    struct rpc_call *call, char *text, size_t size)
 {
         struct rpc_server *server = peer->server;
         uint64_t timeout_ms =
                 peer->timeout_set ? peer->timeout_ms : server->config.limits.timeout_ms;
+        struct rpc_options *options = &call->options;
+        enum proto_code code;
+
+        rpc_options_init(options, call->symbol->def, timeout_ms);
+        options->stream = peer->stream && spec->kind == RPC_CALL_REQUEST;
+        code = rpc_options_read(options, spec->options, vmreq_vm_cpus(server->config.vm),
+                                spec->kind == RPC_CALL_SUBMIT, text, size);
+        call->is_shared = options->detach || options->key;
+        if (code == PROTO_OK && call->is_shared &&
+            rpc_policy_is_nobody(&server->policy, &peer->identity)) {
+                (void)snprintf(text, size,
+                               "options \"detach\" and \"key\" need a uid of one's own; %u is "
+                               "everybody's who is not mapped here",
+                               (unsigned)peer->identity.uid);
+                return PROTO_INVALID_REQUEST;
+        }
+        rpc_options_cap(options, call->symbol->timeout_max_ms);
+        return code;
+}
+
+/* Who calls what, how, and with which arguments.  False: `error` says what is wrong with it. */
+static bool read_call(struct rpc_peer *peer, const struct rpc_call_spec *spec,
+                      struct rpc_call *call, struct rpc_error *error)
+{
         enum rpc_verdict verdict;
         enum proto_code code;
         char text[1024];
@@ -81,10 +108,7 @@ static bool prepare(struct rpc_peer *peer, const struct rpc_call_spec *spec, str
         call->symbol = resolve(peer, spec, &verdict, error);
         if (!call->symbol)
                 return false;
-        rpc_options_init(&call->options, call->symbol->def, timeout_ms);
-        call->options.stream = peer->stream && spec->kind == RPC_CALL_REQUEST;
-        code = rpc_options_read(&call->options, spec->options, vmreq_vm_cpus(server->config.vm),
-                                spec->kind == RPC_CALL_SUBMIT, text, sizeof(text));
+        code = read_options(peer, spec, call, text, sizeof(text));
         if (code == PROTO_OK && verdict == RPC_VERDICT_LOOK &&
             !rpc_policy_may_call_so(peer->rights, call->symbol, call->options.cpu,
                                     call->options.flags)) {
@@ -94,14 +118,18 @@ static bool prepare(struct rpc_peer *peer, const struct rpc_call_spec *spec, str
         if (code == PROTO_OK)
                 code = rpc_marshal_args(call->symbol, spec->args, spec->frame, spec->frame_len,
                                         spec->args_offset, &call->args, text, sizeof(text));
-        if (code != PROTO_OK) {
-                if (code == PROTO_INTERNAL)
-                        rpc_error_fault(error, server, PROTO_RAN_NO, "%s", text);
-                else
-                        rpc_error_set(error, code, PROTO_RAN_NO, "%s", text);
-                return false;
-        }
-        rpc_options_cap(&call->options, call->symbol->timeout_max_ms);
+        if (code == PROTO_INTERNAL)
+                rpc_error_fault(error, peer->server, PROTO_RAN_NO, "%s", text);
+        else if (code != PROTO_OK)
+                rpc_error_set(error, code, PROTO_RAN_NO, "%s", text);
+        return code == PROTO_OK;
+}
+
+/* What it needs to begin.  False: `error` says why it is not to be had. */
+static bool prepare(struct rpc_peer *peer, struct rpc_call *call, struct rpc_error *error)
+{
+        struct rpc_server *server = peer->server;
+
         call->submitted_ns = clock_now_ns();
         if (call->options.timeout_ms)
                 call->deadline_ns =
@@ -112,7 +140,33 @@ static bool prepare(struct rpc_peer *peer, const struct rpc_call_spec *spec, str
                 rpc_error_fault(error, server, PROTO_RAN_NO, "out of memory");
                 return false;
         }
-        return rpc_call_charge(call, error);
+        if (!rpc_call_charge(call, error))
+                return false;
+        if (!call->options.key)
+                return true;
+        if (rpc_key_take(&server->keys, peer->identity.uid, call)) {
+                rpc_kept_arm(server);
+                return true;
+        }
+        rpc_call_uncharge(call);
+        rpc_error_fault(error, server, PROTO_RAN_NO, "out of memory");
+        return false;
+}
+
+/* ---- keys ---- */
+
+/* It has begun before: its caller gets the first one's id, or what becomes of that. */
+static void repeat(struct rpc_peer *peer, const struct rpc_call_spec *spec,
+                   const struct rpc_options *options, struct rpc_call *first, uint64_t *ret_id)
+{
+        uint64_t wait_ms = options->timeout_ms ? options->timeout_ms : UINT64_MAX;
+
+        if (spec->kind == RPC_CALL_REQUEST) {
+                rpc_waiter_add(first, peer, spec->msgid, wait_ms);
+                return;
+        }
+        first->abandoned = false; /* it may have been released; somebody wants it again */
+        *ret_id = first->id;
 }
 
 static void note_caller(struct rpc_call *call, const struct rpc_peer *peer)
@@ -141,52 +195,84 @@ static void refuse(struct rpc_peer *peer, const struct rpc_call_spec *spec,
                          error->text, (unsigned long long)missed);
 }
 
-bool rpc_call_begin(struct rpc_peer *peer, const struct rpc_call_spec *spec, uint64_t *ret_id)
+/* A call with nothing but what it is called with. */
+static struct rpc_call *new_call(struct rpc_peer *peer, const struct rpc_call_spec *spec)
 {
-        struct rpc_server *server = peer->server;
-        struct rpc_call *call;
-        struct rpc_error error;
-        int r;
+        struct rpc_call *call = calloc(1, sizeof(*call));
 
-        if (server->phase != RPC_SERVING) {
-                rpc_error_set(&error, PROTO_KILLED, PROTO_RAN_NO, "the daemon is going down");
-                refuse(peer, spec, &error);
-                return false;
-        }
-        call = calloc(1, sizeof(*call));
-        if (!call) {
-                rpc_error_fault(&error, server, PROTO_RAN_NO, "out of memory");
-                refuse(peer, spec, &error);
-                return false;
-        }
-        call->server = server;
+        if (!call)
+                return NULL;
+        call->server = peer->server;
         call->account = &peer->account;
         call->kind = spec->kind;
         call->msgid = spec->msgid;
         call->args.bytes = call->args.inline_bytes;
-        if (!prepare(peer, spec, call, &error)) {
-                refuse(peer, spec, &error);
-                rpc_call_free(call);
-                return false;
-        }
+        return call;
+}
+
+/* From a prepared call to an accepted one.  False: the engine would not have it. */
+static bool start(struct rpc_peer *peer, const struct rpc_call_spec *spec, struct rpc_call *call,
+                  struct rpc_error *error)
+{
+        struct rpc_server *server = peer->server;
+        int r;
+
         call->id = ++server->next_id;
         note_caller(call, peer);
         rpc_call_enlist(call, peer);
         r = rpc_call_submit(call);
-        if (r) {
-                refuse_submission(&error, call, r);
-                call->answered = call->finished = true;
-                server->n_open--;
-                if (call->kind == RPC_CALL_REQUEST)
-                        peer->n_unanswered--;
-                refuse(peer, spec, &error);
-                rpc_call_delist(call);
-                rpc_call_free(call);
-                return false;
+        if (r == 0) {
+                server->counted.calls++;
+                rpc_stuck_watch(call);
+                return true;
         }
-        server->counted.calls++;
-        rpc_stuck_watch(call);
+        refuse_submission(error, call, r);
+        call->answered = call->finished = true;
+        server->n_open--;
+        if (call->kind == RPC_CALL_REQUEST)
+                peer->n_unanswered--;
+        refuse(peer, spec, error);
+        rpc_call_delist(call);
+        rpc_call_free(call);
+        return false;
+}
+
+bool rpc_call_begin(struct rpc_peer *peer, const struct rpc_call_spec *spec, uint64_t *ret_id)
+{
+        struct rpc_server *server = peer->server;
+        struct rpc_call *call = NULL, *first;
+        enum rpc_key_result key = RPC_KEY_NEW;
+        struct rpc_error error;
+
+        if (server->phase != RPC_SERVING)
+                rpc_error_set(&error, PROTO_KILLED, PROTO_RAN_NO, "the daemon is going down");
+        else if (!(call = new_call(peer, spec)))
+                rpc_error_fault(&error, server, PROTO_RAN_NO, "out of memory");
+        if (!call || !read_call(peer, spec, call, &error))
+                goto refused;
+        if (call->options.key)
+                key = rpc_key_look(&server->keys, peer->identity.uid, call, &first);
+        if (key == RPC_KEY_REPEAT) {
+                repeat(peer, spec, &call->options, first, ret_id);
+                rpc_call_free(call);
+                return true;
+        }
+        if (key == RPC_KEY_OTHER) {
+                rpc_error_set(&error, PROTO_INVALID_REQUEST, PROTO_RAN_NO,
+                              "option \"key\": it was given to a call of another symbol, or with "
+                              "other arguments");
+                goto refused;
+        }
+        if (!prepare(peer, call, &error))
+                goto refused;
+        if (!start(peer, spec, call, &error))
+                return false;
         if (ret_id)
                 *ret_id = call->id;
         return true;
+refused:
+        refuse(peer, spec, &error);
+        if (call)
+                rpc_call_free(call);
+        return false;
 }

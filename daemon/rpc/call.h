@@ -24,6 +24,8 @@ struct rpc_peer;
 struct rpc_error;
 struct rpc_stream;
 struct rpc_rows;
+struct rpc_key;
+struct rpc_kept;
 
 enum rpc_call_kind {
         RPC_CALL_REQUEST, /* a response with its msgid is due */
@@ -49,27 +51,38 @@ struct rpc_call {
         enum rpc_call_kind kind;
         uint32_t msgid;
         bool answered;  /* the client has had its answer: never a second one */
-        bool finished;  /* SUBMIT: DONE has been seen on the loop */
+        bool finished;  /* it has its fate, and its answer is said or kept */
         bool abandoned; /* SUBMIT: release was asked for */
-        bool dropped;   /* SUBMIT: its result was over the connection's share of bytes */
+        bool dropped;   /* its chunks were over the connection's share of bytes */
         bool overdue;   /* its time limit passed while it runs */
         bool killed;    /* the drain is over: what fails now fails because of that */
         uint64_t id;
         uint64_t submitted_ns, deadline_ns; /* deadline_ns 0: none */
         pid_t caller_pid;
         uid_t caller_uid;
-        const struct sym_symbol *symbol; /* pinned */
+        const struct sym_symbol *symbol; /* pinned; NULL once is_reduced */
         vmreq_handle handle;
         struct rpc_options options;
         struct rpc_account *account;
-        bool account_is_uid; /* it outlived its connection */
-        uint64_t bytes;      /* charged */
+        bool account_is_uid; /* it outlived its connection, or never was only its own */
+        bool is_shared; /* detached, or with a key: its id is its uid's, not its connection's */
+        uint64_t bytes; /* charged */
         char cancelled_by[48];
+        uint64_t fault; /* its function's, by its number in the log; 0: none */
 
         struct rpc_stream *stream; /* a generator's, but for broadcasts; else NULL */
         struct rpc_rows *streamed; /* a broadcast's whose rows are streamed; else NULL */
 
-        /* waiting for it by vmreq.wait */
+        /* what stays when its request has gone; kept.c */
+        struct rpc_key *key;   /* NULL: none, or not any more */
+        struct rpc_kept *kept; /* its outcome */
+        uint64_t kept_bytes;   /* charged for that, in `bytes` */
+        bool is_reduced;       /* nothing else is left of it, not even `symbol` */
+        bool is_expired;       /* detached: its time to be asked for is over */
+        uint64_t orphaned_ns;  /* detached: ended, and without its connection, since; 0: not */
+        TAILQ_ENTRY(rpc_call) orphan_link;
+
+        /* waiting for it by vmreq.wait, or by its key */
         struct rpc_waiter *waiters;
 
         /* written before submission, read by the callee's EMT */
@@ -118,8 +131,16 @@ void rpc_calls_kill(struct rpc_server *server);
 void rpc_call_fail(struct rpc_call *call, enum proto_code code, enum proto_ran ran,
                    const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* The call of that id, if it is in flight or kept; NULL. */
+/* The call of that id whose request is in flight; NULL. */
 struct rpc_call *rpc_call_find(struct rpc_server *server, uint64_t id);
+/* The call of that id, in flight or only kept; NULL. */
+struct rpc_call *rpc_call_find_any(struct rpc_server *server, uint64_t id);
+/* Is it this peer's to see, by its id: its connection's, or, if it is shared or nobody's, its
+ * uid's?
+ */
+bool rpc_call_is_of(const struct rpc_call *call, const struct rpc_peer *peer);
+/* The call of that id whose outcome this peer may ask for; NULL. */
+struct rpc_call *rpc_call_find_awaited(struct rpc_peer *peer, uint64_t id);
 /* What is said of a call whose time limit passed while it runs. */
 void rpc_call_overdue_error(const struct rpc_call *call, struct rpc_error *ret_error);
 /* The newest call of the peer with that msgid that is not answered; NULL. */
@@ -128,5 +149,5 @@ struct rpc_call *rpc_call_find_msgid(struct rpc_peer *peer, uint32_t msgid);
 /* Cancels; returns the verdict word of the protocol.  `by` is for the text. */
 const char *rpc_call_cancel(struct rpc_call *call, const char *by);
 
-/* SUBMIT: the result is not wanted any more. */
+/* An id that rpc_call_find_awaited has found: its outcome is not wanted any more. */
 void rpc_call_release(struct rpc_call *call);

@@ -73,7 +73,7 @@ static bool read_style(const struct proto_value *value, enum rpc_style *ret_styl
  * are for newer servers. */
 static const char *read_wishes(struct rpc_peer *peer, const struct proto_value *map)
 {
-        static const char *const flags[] = {"stream", "completed", "ps", "events"};
+        static const char *const flags[] = {"stream", "completed"};
         const struct proto_value *value, *flag;
         enum rpc_style style = peer->style;
 
@@ -126,7 +126,7 @@ static void put_limit(struct proto_builder *out, const char *name, uint64_t valu
 static void put_limits(struct proto_builder *out, const struct rpc_limits *limits)
 {
         proto_put_text(out, "limits");
-        proto_put_map(out, 14);
+        proto_put_map(out, 16);
         put_limit(out, "frame_bytes", limits->frame_bytes);
         put_limit(out, "depth", PROTO_DEPTH_MAX);
         put_limit(out, "connections", limits->connections);
@@ -139,6 +139,8 @@ static void put_limits(struct proto_builder *out, const struct rpc_limits *limit
         put_limit(out, "bytes_per_uid", limits->bytes_per_uid);
         put_limit(out, "timeout_ms", limits->timeout_ms);
         put_limit(out, "frame_stall_ms", limits->frame_stall_ms);
+        put_limit(out, "kept_per_uid", limits->kept_per_uid);
+        put_limit(out, "kept_ms", limits->kept_ms);
         put_limit(out, "drain_ms", limits->drain_ms);
         put_limit(out, "arguments", PROTO_ARITY_MAX);
 }
@@ -169,9 +171,9 @@ static void put_identity(struct proto_builder *out, const struct rpc_peer *peer)
 
 static void method_hello(const struct rpc_request *request)
 {
-        static const char *const capabilities[] = {"broadcast", "submit",          "cancel",
-                                                   "timing",    "named-arguments", "stream",
-                                                   "completed"};
+        static const char *const capabilities[] = {
+                "broadcast", "submit", "cancel", "timing", "named-arguments", "stream",
+                "completed", "detach", "key",    "ps",     "events"};
         const struct rpc_config *config = &request->peer->server->config;
         const char *expected = read_wishes(request->peer, rpc_request_param(request, 0));
         struct proto_builder *out;
@@ -251,19 +253,12 @@ static void method_submit(const struct rpc_request *request)
 
 /* ---- ids ---- */
 
-/* A submitted call of this connection; else NULL. */
-static struct rpc_call *own_submitted(const struct rpc_request *request)
+/* The call of that id, if this connection may ask for its outcome; else NULL. */
+static struct rpc_call *awaited(const struct rpc_request *request)
 {
         const struct proto_value *id = rpc_request_param(request, 0);
-        struct rpc_call *call;
 
-        if (!id || id->type != PROTO_UINT)
-                return NULL;
-        call = rpc_call_find(request->peer->server, id->u);
-        return call && call->kind == RPC_CALL_SUBMIT && call->peer == request->peer &&
-                               !call->abandoned
-                       ? call
-                       : NULL;
+        return id && id->type == PROTO_UINT ? rpc_call_find_awaited(request->peer, id->u) : NULL;
 }
 
 static bool has_id(const struct rpc_request *request)
@@ -276,13 +271,13 @@ static bool has_id(const struct rpc_request *request)
 static void no_such_request(const struct rpc_request *request)
 {
         rpc_reply_error(request->peer, request->msgid, PROTO_NOT_FOUND, PROTO_RAN_MAYBE,
-                        "there is no request of this connection with that id");
+                        "there is no request with that id that you may ask for");
 }
 
 static void method_wait(const struct rpc_request *request)
 {
         const struct proto_value *ms = rpc_request_param(request, 1);
-        struct rpc_call *call = own_submitted(request);
+        struct rpc_call *call = awaited(request);
 
         if (!has_id(request) || (ms && (ms->type != PROTO_UINT || ms->u > WAIT_MS_MAX)))
                 invalid(request, "vmreq.wait [id, ms], ms 0..10^12 and optional");
@@ -294,7 +289,7 @@ static void method_wait(const struct rpc_request *request)
 
 static void method_release(const struct rpc_request *request)
 {
-        struct rpc_call *call = own_submitted(request);
+        struct rpc_call *call = awaited(request);
         size_t mark;
 
         if (!has_id(request)) {
@@ -309,11 +304,10 @@ static void method_release(const struct rpc_request *request)
 }
 
 /* May this peer cancel it?  What is not its own is unknown to it, unless it has the right to
- * others'.  A call that nobody collects belongs to its uid. */
+ * others'. */
 static bool may_cancel(const struct rpc_peer *peer, const struct rpc_call *call)
 {
-        return call->peer == peer || (rpc_control_may(peer->rights, "vmreq.cancel.others")) ||
-               (call->kind == RPC_CALL_NO_WAIT && call->caller_uid == peer->identity.uid);
+        return rpc_call_is_of(call, peer) || rpc_control_may(peer->rights, "vmreq.cancel.others");
 }
 
 /* Who cancels, in words; another's cancel is recorded. */
@@ -338,7 +332,7 @@ static void method_cancel(const struct rpc_request *request)
         if (what && what->type == PROTO_MAP)
                 msgid = proto_value_map_get(what, "msgid");
         if (what && what->type == PROTO_UINT) {
-                call = rpc_call_find(request->peer->server, what->u);
+                call = rpc_call_find_any(request->peer->server, what->u);
         } else if (msgid && msgid->type == PROTO_UINT && msgid->u <= UINT32_MAX) {
                 call = rpc_call_find_msgid(request->peer, (uint32_t)msgid->u);
         } else {

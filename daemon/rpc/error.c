@@ -60,26 +60,53 @@ void rpc_error_add_number(struct rpc_error *error, const char *key, int64_t numb
         error->n_data++;
 }
 
-void rpc_error_fault(struct rpc_error *error, struct rpc_server *server, enum proto_ran ran,
-                     const char *format, ...)
+static void log_fault(struct rpc_server *server, uint64_t fault, const char *text)
 {
-        uint64_t fault = ++server->n_faults, missed;
-        size_t len;
-        va_list args;
+        uint64_t missed;
 
-        va_start(args, format);
-        rpc_error_vset(error, PROTO_INTERNAL, ran, format, args);
-        va_end(args);
         if (log_limit_pass(&server->fault_log, 10, clock_now_ns(), &missed))
                 log_write(&(struct log_meta){.level = LOG_L_ERROR,
                                              .id = LOG_ID_FAULT,
                                              LOG_FIELDS(LOG_NUMBER("VMREQ_FAULT", fault))},
                           "fault %llu: %s (%llu more were not logged)", (unsigned long long)fault,
-                          error->text, (unsigned long long)missed);
-        len = strlen(error->text);
+                          text, (unsigned long long)missed);
+}
+
+static void set_fault(struct rpc_error *error, uint64_t fault)
+{
+        size_t len = strlen(error->text);
+
         (void)snprintf(error->text + len, sizeof(error->text) - len, "; fault %llu of the log",
                        (unsigned long long)fault);
         rpc_error_add_number(error, "fault", (int64_t)fault);
+}
+
+void rpc_error_fault(struct rpc_error *error, struct rpc_server *server, enum proto_ran ran,
+                     const char *format, ...)
+{
+        uint64_t fault = ++server->n_faults;
+        va_list args;
+
+        va_start(args, format);
+        rpc_error_vset(error, PROTO_INTERNAL, ran, format, args);
+        va_end(args);
+        log_fault(server, fault, error->text);
+        set_fault(error, fault);
+}
+
+void rpc_error_fault_again(struct rpc_error *error, struct rpc_server *server, uint64_t *number,
+                           enum proto_ran ran, const char *format, ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        rpc_error_vset(error, PROTO_INTERNAL, ran, format, args);
+        va_end(args);
+        if (!*number) {
+                *number = ++server->n_faults;
+                log_fault(server, *number, error->text);
+        }
+        set_fault(error, *number);
 }
 
 static void put_text(struct proto_builder *out, const struct rpc_error *error)

@@ -47,5 +47,10 @@ void rpc_error_add_number(struct rpc_error *error, const char *key, int64_t numb
 void rpc_error_fault(struct rpc_error *error, struct rpc_server *server, enum proto_ran ran,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* The same for a fault that may be told more than once: *number is 0 the first time, and kept. */
+void rpc_error_fault_again(struct rpc_error *error, struct rpc_server *server, uint64_t *number,
+                           enum proto_ran ran, const char *format, ...)
+        __attribute__((format(printf, 5, 6)));
+
 /* One value: the error as clients of that style read it. */
 void rpc_error_put(struct proto_builder *out, const struct rpc_error *error, enum rpc_style style);

@@ -7,8 +7,8 @@ static bool is_idle(const struct rpc_server *server)
 {
         enum vmreq_vm_state state = vmreq_vm_state(server->config.vm);
 
-        return server->n_peers == 0 && server->n_calls == 0 && server->phase == RPC_SERVING &&
-               (state == VMREQ_VM_CREATED || state == VMREQ_VM_OFF);
+        return server->n_peers == 0 && server->n_calls == 0 && server->n_kept == 0 &&
+               server->phase == RPC_SERVING && (state == VMREQ_VM_CREATED || state == VMREQ_VM_OFF);
 }
 
 static void on_idle_for_long(uv_timer_t *timer)

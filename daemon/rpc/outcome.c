@@ -198,19 +198,19 @@ static const char *writer_text(enum rpc_writer_result result)
         }
 }
 
-static void writer_error(struct rpc_error *error, const struct rpc_call *call,
+static void writer_error(struct rpc_error *error, struct rpc_call *call,
                          enum rpc_writer_result result)
 {
         if (result == RPC_WRITER_E_BUDGET || result == RPC_WRITER_E_CHUNK)
                 rpc_error_set(error, PROTO_TOO_LARGE, PROTO_RAN_YES, "%s: %s",
                               call->symbol->def->name, writer_text(result));
         else
-                rpc_error_fault(error, call->server, PROTO_RAN_YES, "%s: %s (request %llu)",
-                                call->symbol->def->name, writer_text(result),
-                                (unsigned long long)call->id);
+                rpc_error_fault_again(error, call->server, &call->fault, PROTO_RAN_YES,
+                                      "%s: %s (request %llu)", call->symbol->def->name,
+                                      writer_text(result), (unsigned long long)call->id);
 }
 
-static void dropped_error(struct rpc_error *error, const struct rpc_call *call)
+void rpc_outcome_set_dropped(struct rpc_error *error, const struct rpc_call *call)
 {
         rpc_error_set(
                 error, PROTO_BUSY, PROTO_RAN_YES,
@@ -219,7 +219,7 @@ static void dropped_error(struct rpc_error *error, const struct rpc_call *call)
         rpc_error_add_word(error, "limit", "bytes");
 }
 
-static bool stream_failed(const struct rpc_call *call, struct rpc_error *error)
+static bool stream_failed(struct rpc_call *call, struct rpc_error *error)
 {
         switch (call->stream->fault) {
         case RPC_STREAM_OK:
@@ -255,11 +255,8 @@ bool rpc_outcome_failed(struct rpc_call *call, struct rpc_error *ret_error)
 {
         enum rpc_writer_result written;
 
-        if (call->n_rows) {
-                if (call->dropped)
-                        dropped_error(ret_error, call);
-                return call->dropped;
-        }
+        if (call->n_rows)
+                return false;
         if (call->row.fate != VMREQ_FATE_DONE) {
                 fate_error(ret_error, call, &call->row);
                 return true;
@@ -269,7 +266,7 @@ bool rpc_outcome_failed(struct rpc_call *call, struct rpc_error *ret_error)
                 return true;
         }
         if (call->dropped) {
-                dropped_error(ret_error, call);
+                rpc_outcome_set_dropped(ret_error, call);
                 return true;
         }
         if (call->stream)

@@ -13,6 +13,8 @@ struct rpc_call;
 
 /* True: it failed, and *ret_error says how.  False: there is a value (of a broadcast: always). */
 bool rpc_outcome_failed(struct rpc_call *call, struct rpc_error *ret_error);
+/* Its result was over the account's share of bytes, and is lost. */
+void rpc_outcome_set_dropped(struct rpc_error *error, const struct rpc_call *call);
 /* About how many bytes its value takes: what is worth knowing before it is copied. */
 size_t rpc_outcome_size(const struct rpc_call *call);
 /* The value: the result, {value, cpu, queued_us, run_us} if `timing` was asked for, or the rows. */

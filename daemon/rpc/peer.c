@@ -136,6 +136,7 @@ struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd)
         proto_builder_init(&peer->out, output_max(server));
         proto_frame_init(&peer->frame, server->config.limits.frame_bytes);
         TAILQ_INIT(&peer->calls);
+        LIST_INIT(&peer->waiters);
         TAILQ_INIT(&peer->streams);
         TAILQ_INIT(&peer->rows);
         TAILQ_INSERT_TAIL(&server->peers, peer, link);

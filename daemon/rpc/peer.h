@@ -54,9 +54,10 @@ struct rpc_peer {
 
         struct rpc_call_list calls; /* in flight for this peer, unanswered ones among them */
         uint32_t n_unanswered;
-        struct rpc_stream_list streams; /* that wait until it has read some of its output */
-        struct rpc_rows_list rows;      /* likewise */
-        uint64_t streams_reserved;      /* bytes charged for chunks that are about to come */
+        LIST_HEAD(, rpc_waiter) waiters; /* for calls of its own, or of its uid */
+        struct rpc_stream_list streams;  /* that wait until it has read some of its output */
+        struct rpc_rows_list rows;       /* likewise */
+        uint64_t streams_reserved;       /* bytes charged for chunks that are about to come */
 
         struct rpc_subscription subscriptions[_RPC_TOPIC_N];
 

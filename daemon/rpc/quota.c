@@ -32,10 +32,13 @@ static void set_bounds(struct rpc_quota *quota, const struct rpc_limits *limits)
         quota->all.max[RPC_CONNECTIONS] = limits->connections;
         quota->all.max[RPC_CALLS] = limits->calls;
         quota->all.max[RPC_BYTES] = limits->bytes;
+        quota->all.max[RPC_KEPT] = limits->calls;
         quota->uid_max[RPC_CONNECTIONS] = limits->connections_per_uid;
         quota->uid_max[RPC_CALLS] = limits->calls_per_uid;
         quota->uid_max[RPC_BYTES] = limits->bytes_per_uid;
+        quota->uid_max[RPC_KEPT] = limits->kept_per_uid;
         quota->connection_max[RPC_CONNECTIONS] = 1;
+        quota->connection_max[RPC_KEPT] = limits->kept_per_uid;
         quota->connection_max[RPC_CALLS] = limits->calls_per_connection;
         quota->connection_max[RPC_BYTES] = limits->bytes_per_connection + limits->frame_bytes;
 }

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum rpc_resource { RPC_CONNECTIONS, RPC_CALLS, RPC_BYTES, _RPC_RESOURCE_N };
+enum rpc_resource { RPC_CONNECTIONS, RPC_CALLS, RPC_BYTES, RPC_KEPT, _RPC_RESOURCE_N };
 
 /* One holder's figures. */
 struct rpc_account {

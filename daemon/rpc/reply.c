@@ -11,6 +11,7 @@
 #include "proto/frame.h"
 #include "proto/message.h"
 #include "rpc/call.h"
+#include "rpc/kept.h"
 #include "rpc/outcome.h"
 #include "rpc/peer.h"
 
@@ -78,16 +79,16 @@ void rpc_reply_error(struct rpc_peer *peer, uint32_t msgid, enum proto_code code
 }
 
 /* A result that may not be held until the client reads it. */
-static void say_dropped(const struct rpc_addressee *to, enum proto_ran ran,
-                        const struct rpc_account *over)
+static void say_unsent(const struct rpc_addressee *to, enum proto_ran ran,
+                       const struct rpc_account *over, const char *what)
 {
         struct rpc_error error;
 
         rpc_error_set(
                 &error, PROTO_BUSY, ran,
-                "the result was dropped: too many bytes of this %s: %llu of %llu; %llu are answers that this "
+                "the result was %s: too many bytes of this %s: %llu of %llu; %llu are answers that this "
                 "connection has not read",
-                over->what, (unsigned long long)over->used[RPC_BYTES],
+                what, over->what, (unsigned long long)over->used[RPC_BYTES],
                 (unsigned long long)over->max[RPC_BYTES],
                 (unsigned long long)(to->peer->out.len - to->peer->out_sent));
         rpc_error_add_word(&error, "limit", "bytes");
@@ -142,7 +143,7 @@ static void end_result(const struct rpc_addressee *to, size_t mark, enum proto_r
                 say_too_large(to, ran);
         } else {
                 proto_builder_rollback(out, mark);
-                say_dropped(to, ran, over ? over : &peer->account);
+                say_unsent(to, ran, over ? over : &peer->account, "dropped");
         }
 }
 
@@ -161,6 +162,34 @@ void rpc_reply_end(struct rpc_peer *peer, uint32_t msgid, size_t mark, enum prot
         end_result(&to, mark, ran);
 }
 
+/* From what is kept of it. */
+static void say_kept(const struct rpc_addressee *to, const struct rpc_call *call)
+{
+        const struct rpc_kept *kept = call->kept;
+        struct proto_builder *out = &to->peer->out;
+        const struct rpc_account *over;
+        struct rpc_error error;
+        size_t mark = out->len;
+
+        if (!kept) {
+                rpc_error_fault(&error, call->server, PROTO_RAN_YES,
+                                "out of memory for the result");
+                say_error(to, &error);
+                return;
+        }
+        over = kept->error ? NULL : rpc_peer_over(to->peer, kept->len);
+        if (kept->error) {
+                say_error(to, kept->error);
+        } else if (over) {
+                say_unsent(to, PROTO_RAN_YES, over, "not sent, it is kept");
+        } else {
+                put_head(to);
+                proto_put_nil(out);
+                proto_put_raw(out, kept->value, kept->len);
+                end_result(to, mark, PROTO_RAN_YES);
+        }
+}
+
 void rpc_reply_call(const struct rpc_addressee *to, struct rpc_call *call)
 {
         struct rpc_peer *peer = to->peer;
@@ -170,6 +199,10 @@ void rpc_reply_call(const struct rpc_addressee *to, struct rpc_call *call)
 
         if (peer->state == RPC_PEER_CLOSING)
                 return;
+        if (call->kept || call->is_reduced) {
+                say_kept(to, call);
+                return;
+        }
         if (rpc_outcome_failed(call, &error)) {
                 say_error(to, &error);
                 return;
@@ -181,7 +214,7 @@ void rpc_reply_call(const struct rpc_addressee *to, struct rpc_call *call)
         if (size > peer->server->config.limits.frame_bytes) {
                 say_too_large(to, PROTO_RAN_YES);
         } else if (over) {
-                say_dropped(to, PROTO_RAN_YES, over);
+                say_unsent(to, PROTO_RAN_YES, over, "dropped");
         } else {
                 put_head(to);
                 proto_put_nil(&peer->out);

@@ -11,6 +11,7 @@
 #include "proto/value.h"
 #include "rpc/bridge.h"
 #include "rpc/events.h"
+#include "rpc/key.h"
 #include "rpc/list.h"
 #include "rpc/policy.h"
 #include "rpc/quota.h"
@@ -63,6 +64,7 @@ struct rpc_server {
         uv_timer_t stuck_timer; /* runs while something is in flight */
         uv_timer_t stall_timer; /* runs while some peer has a frame under way */
         uv_timer_t figures_timer, idle_timer, watchdog_timer;
+        uv_timer_t kept_timer;   /* runs while some outcome has a time after which it goes */
         uv_timer_t stream_timer; /* runs while generators wait between two runs */
         uv_timer_t accept_timer; /* accepting pauses after descriptors ran out */
         struct rpc_bridge bridge;
@@ -74,12 +76,16 @@ struct rpc_server {
         struct rpc_peer_list peers;
         struct rpc_peer_list dirty; /* output to flush this turn */
         struct rpc_peer_list ready; /* input left over */
+        struct rpc_call_list calls; /* every call whose request has not been released */
+        struct rpc_call_list kept;  /* those of which only their outcome is left, to be asked for */
         struct rpc_call_list
-                calls; /* every call whose request has not been released, or whose result is kept */
-        struct rpc_call_bucket by_id[RPC_ID_BUCKETS]; /* the same, by id */
-        struct rpc_streams streams;                   /* generators that wait between two runs */
+                orphans; /* finished detached ones without a connection, oldest first */
+        struct rpc_call_bucket by_id[RPC_ID_BUCKETS]; /* `calls` and `kept`, by id */
+        struct rpc_keys keys;
+        struct rpc_streams streams; /* generators that wait between two runs */
         uint32_t n_peers;
         uint32_t n_calls; /* in `calls` */
+        uint32_t n_kept;  /* in `kept` */
         uint32_t n_open;  /* of these, with a request that has no fate yet */
         uint64_t next_id;
 

@@ -21,6 +21,7 @@
 #include "base/macros.h"
 #include "rpc/audit.h"
 #include "rpc/call.h"
+#include "rpc/kept.h"
 #include "rpc/figures.h"
 #include "rpc/idle.h"
 #include "rpc/limits.h"
@@ -300,6 +301,7 @@ static int init_handles(struct rpc_server *server)
         r = r ? r : uv_timer_init(loop, &server->stall_timer);
         r = r ? r : uv_timer_init(loop, &server->stream_timer);
         r = r ? r : uv_timer_init(loop, &server->stuck_timer);
+        r = r ? r : uv_timer_init(loop, &server->kept_timer);
         r = r ? r : uv_signal_init(loop, &server->sigterm);
         r = r ? r : uv_signal_init(loop, &server->sigint);
         r = r ? r : rpc_bridge_init(&server->bridge, loop, on_bridge, spin_ns(server->config.vm));
@@ -309,6 +311,7 @@ static int init_handles(struct rpc_server *server)
         server->service_timer.data = server->drain_timer.data = server->accept_timer.data = server;
         server->stall_timer.data = server->stream_timer.data = server;
         server->stuck_timer.data = server;
+        server->kept_timer.data = server;
         server->figures_timer.data = server->idle_timer.data = server->watchdog_timer.data = server;
         server->sigterm.data = server->sigint.data = server;
         r = uv_prepare_start(&server->prepare, on_prepare);
@@ -346,6 +349,9 @@ int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_serv
         TAILQ_INIT(&server->dirty);
         TAILQ_INIT(&server->ready);
         TAILQ_INIT(&server->calls);
+        TAILQ_INIT(&server->kept);
+        TAILQ_INIT(&server->orphans);
+        rpc_keys_init(&server->keys);
         rpc_streams_init(&server->streams);
         server->arena = PROTO_ARENA_NULL;
         rpc_policy_host_read(&host);
@@ -409,6 +415,7 @@ bool rpc_server_settle(struct rpc_server *server)
         bool reloading = !rpc_reload_stop(server);
 
         rpc_calls_drain(server);
+        rpc_kept_drop_all(server);
         if (server->n_calls == 0)
                 return !reloading;
         name_stuck(server);
@@ -434,7 +441,8 @@ struct rpc_server *rpc_server_free(struct rpc_server *server)
                         ;
                 CHECK(uv_loop_close(&server->loop) == 0);
         }
-        CHECK(TAILQ_EMPTY(&server->peers) && TAILQ_EMPTY(&server->calls));
+        CHECK(TAILQ_EMPTY(&server->peers) && TAILQ_EMPTY(&server->calls) &&
+              TAILQ_EMPTY(&server->kept));
         CHECK(atomic_load_explicit(&server->results_held, memory_order_relaxed) == 0);
         rpc_quota_deinit(&server->quota);
         rpc_policy_deinit(&server->policy);

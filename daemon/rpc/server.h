@@ -21,6 +21,8 @@ struct rpc_limits {
         uint64_t timeout_ms; /* of a call that says nothing, whose symbol and connection say nothing
                               */
         uint64_t frame_stall_ms; /* in which a started frame must gain 64 KiB, or end */
+        uint64_t kept_per_uid;   /* calls that are detached or have a key */
+        uint64_t kept_ms;        /* how long their outcomes can be asked for */
         uint64_t drain_ms;       /* how long accepted calls may go on after SIGTERM */
 };
 
@@ -30,7 +32,7 @@ struct rpc_limits {
                 .calls = 16384, .calls_per_connection = 1024, .calls_per_uid = 4096,               \
                 .bytes = 256u << 20, .bytes_per_connection = 16u << 20,                            \
                 .bytes_per_uid = 64u << 20, .timeout_ms = 30000, .frame_stall_ms = 10000,          \
-                .drain_ms = 10000,                                                                 \
+                .kept_per_uid = 1024, .kept_ms = 600000, .drain_ms = 10000,                        \
         }
 
 /* How the server is. */

@@ -217,7 +217,7 @@ static enum delivery deliver(struct rpc_stream *stream)
 
         if (is_sent(call))
                 delivery = send_chunk(stream);
-        else if (!call->options.stream && call->kind != RPC_CALL_NO_WAIT)
+        else if (!call->options.stream && (call->kind != RPC_CALL_NO_WAIT || call->is_shared))
                 delivery = collect_chunk(stream);
         if (delivery != DELIVERED)
                 return delivery;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waits for submitted calls.  Each stands in the list of its call, holds a place in its peer's
- * account, and is unlinked by whatever comes first: the end of the call, its own time, the end of
- * its peer.
+ * Waits for submitted calls, and for calls that are repeated under their key.  Each stands in the
+ * list of its call and of its peer, holds a place in the peer's account, and is unlinked by
+ * whatever comes first: the end of the call, its own time, the end of its peer.
  */
 #include "rpc/waiter.h"
 
@@ -15,7 +15,8 @@
 #include "rpc/reply.h"
 
 struct rpc_waiter {
-        struct rpc_waiter *next;
+        struct rpc_waiter *next; /* of the same call */
+        LIST_ENTRY(rpc_waiter) peer_link;
         struct rpc_call *call;
         struct rpc_peer *peer;
         uint32_t msgid;
@@ -35,6 +36,7 @@ static void waiter_unlink(struct rpc_waiter *waiter)
         while (*at != waiter)
                 at = &(*at)->next;
         *at = waiter->next;
+        LIST_REMOVE(waiter, peer_link);
         waiter->peer->n_unanswered--;
         rpc_account_release(&waiter->peer->account, RPC_CALLS, 1);
         if (waiter->has_timer)
@@ -105,6 +107,7 @@ void rpc_waiter_add(struct rpc_call *call, struct rpc_peer *peer, uint32_t msgid
         waiter->msgid = msgid;
         waiter->next = call->waiters;
         call->waiters = waiter;
+        LIST_INSERT_HEAD(&peer->waiters, waiter, peer_link);
         peer->n_unanswered++;
         if (wait_ms == UINT64_MAX)
                 return;
@@ -117,20 +120,22 @@ void rpc_waiter_add(struct rpc_call *call, struct rpc_peer *peer, uint32_t msgid
                 CHECK(uv_timer_start(&waiter->timer, on_wait_over, wait_ms, 0) == 0);
 }
 
+/* It was only for those who waited for it that it went on without its connection. */
+static void lose_waiter(struct rpc_call *call)
+{
+        if (!call->waiters && !call->peer && !call->finished && !call->options.detach &&
+            call->kind != RPC_CALL_NO_WAIT)
+                (void)rpc_call_cancel(call, "the end of its connection");
+}
+
 void rpc_waiters_forget(struct rpc_peer *peer)
 {
-        struct rpc_call *call;
+        struct rpc_waiter *waiter;
 
-        if (peer->n_unanswered == 0)
-                return;
-        /* A client waits for calls of its own only. */
-        TAILQ_FOREACH (call, &peer->calls, peer_link) {
-                struct rpc_waiter *waiter = call->waiters, *next;
+        while ((waiter = LIST_FIRST(&peer->waiters))) {
+                struct rpc_call *call = waiter->call;
 
-                for (; waiter; waiter = next) {
-                        next = waiter->next;
-                        if (waiter->peer == peer)
-                                waiter_unlink(waiter);
-                }
+                waiter_unlink(waiter);
+                lose_waiter(call);
         }
 }

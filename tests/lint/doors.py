@@ -21,6 +21,7 @@ DOORS = (
   ("dlopen", ("dlfcn.h",), r"\b(dlopen|dlmopen|dlsym|dlclose)\s*\(", ("daemon/symbols/plugin.c",)),
   ("inih", ("ini.h",), r"\bini_parse\w*\s*\(", ("daemon/conf-file.c",)),
   ("libedit", ("histedit.h", "editline/*"), r"\b(el_(init|gets|set)|history_init)\s*\(", ("client/prompt.c",)),
+  ("xxHash", ("xxhash.h",), r"\bXXH\w*\s*\(", ("daemon/rpc/key.c",)),
   ("jansson", ("jansson.h",), r"\bjson_(object|array|dump|load|string|pack)\w*\s*\(", ("client/*",)),
 )
 

@@ -121,6 +121,8 @@ static void test_every_key(void **state)
                        "bytes_per_uid = 3000000\n"
                        "timeout_ms = 15\n"
                        "frame_stall_ms = 17\n"
+                       "kept_per_uid = 18\n"
+                       "kept_ms = 19\n"
                        "drain_ms = 16"))
                 fail_msg("%s", text);
         assert_string_equal(config.name, "web-1.example");
@@ -149,6 +151,8 @@ static void test_every_key(void **state)
         assert_int_equal(config.limits.bytes_per_uid, 3000000);
         assert_int_equal(config.limits.timeout_ms, 15);
         assert_int_equal(config.limits.frame_stall_ms, 17);
+        assert_int_equal(config.limits.kept_per_uid, 18);
+        assert_int_equal(config.limits.kept_ms, 19);
         assert_int_equal(config.limits.drain_ms, 16);
 }
 
@@ -200,6 +204,8 @@ static void test_numbers_at_their_borders(void **state)
                 {"limits", "bytes_per_uid", "1048576", "1048575", "1099511627776", "1099511627777"},
                 {"limits", "timeout_ms", "1", "0", "1000000000000", "1000000000001"},
                 {"limits", "frame_stall_ms", "10", "9", "3600000", "3600001"},
+                {"limits", "kept_per_uid", "1", "0", "1000000", "1000001"},
+                {"limits", "kept_ms", "1", "0", "86400000", "86400001"},
                 {"limits", "drain_ms", "1", "0", "3600000", "3600001"},
         };
 

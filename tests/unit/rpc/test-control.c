@@ -64,6 +64,8 @@ static void test_hello(void **state)
                 "bytes_per_uid",
                 "timeout_ms",
                 "frame_stall_ms",
+                "kept_per_uid",
+                "kept_ms",
                 "drain_ms",
         };
 
