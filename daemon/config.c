@@ -26,8 +26,12 @@
 
 void config_init(struct config *config)
 {
-        *config = (struct config){
-                .cpus = 1, .socket_mode = 0660, .limits = RPC_LIMITS_INIT, .emt_stuck_ms = 30000};
+        *config = (struct config){.cpus = 1,
+                                  .lazy_poke_ms = 10,
+                                  .socket_mode = 0660,
+                                  .limits = RPC_LIMITS_INIT,
+                                  .emt_stuck_ms = 30000};
+        machine_settings_init(&config->machine);
         (void)snprintf(config->name, sizeof(config->name), "default");
         (void)snprintf(config->module_directory, sizeof(config->module_directory), "%s",
                        VMREQD_MODULE_DIR);
@@ -89,6 +93,7 @@ static const struct number_key {
         NUMBER("vm", "lane_capacity", lane_capacity, 1, VMREQ_LANE_MAX),
         NUMBER("vm", "emt_stuck_ms", emt_stuck_ms, 1, 3600000),
         NUMBER("vm", "exit_idle_ms", exit_idle_ms, 0, 1000000000),
+        NUMBER("vm", "lazy_poke_ms", lazy_poke_ms, 0, 60000),
         NUMBER("limits", "frame_bytes", limits.frame_bytes, 1024, PROTO_FRAME_BYTES_MAX),
         NUMBER("limits", "connections", limits.connections, 1, 1000000),
         NUMBER("limits", "connections_per_uid", limits.connections_per_uid, 1, 1000000),
@@ -259,6 +264,10 @@ bool config_set(struct config *config, const char *section, const char *key, con
                 (void)snprintf(config->name, sizeof(config->name), "%s", value);
                 return true;
         }
+        if (is_vm && strcmp(key, "backend") == 0)
+                return machine_settings_set_backend(&config->machine, value, text, size);
+        if (strcmp(section, "kvm") == 0)
+                return machine_settings_set(&config->machine, key, value, text, size);
         if (is_socket && strcmp(key, "path") == 0)
                 return set_path(config->socket, key, value, text, size);
         if (is_socket && strcmp(key, "mode") == 0)
@@ -272,10 +281,11 @@ bool config_set(struct config *config, const char *section, const char *key, con
         if (strncmp(section, module_prefix, strlen(module_prefix)) == 0)
                 return add_module_setting(config, section + strlen(module_prefix), key, value, text,
                                           size);
-        (void)snprintf(text, size,
-                       "unknown key \"%.64s\" in section [%.64s]; the sections are vm, socket, "
-                       "policy, modules, limits and module NAME",
-                       key, section);
+        (void)snprintf(
+                text, size,
+                "unknown key \"%.64s\" in section [%.64s]; the sections are vm, kvm, socket, "
+                "policy, modules, limits and module NAME",
+                key, section);
         return false;
 }
 
@@ -287,7 +297,7 @@ bool config_check(const struct config *config, char *text, size_t size)
                                config->slab, config->cpus, config->cpus + 1);
                 return false;
         }
-        return true;
+        return machine_settings_check(&config->machine, text, size);
 }
 
 static uint64_t number_of(const struct config *config, const struct number_key *number)
@@ -302,6 +312,18 @@ static void name_setting(char *text, size_t size, const char *section, const cha
         size_t len = strlen(text);
 
         (void)snprintf(text + len, size - len, "%s[%s] %s", len ? ", " : "", section, key);
+}
+
+struct differences {
+        char *text;
+        size_t size;
+};
+
+static void name_difference(void *ctx, const char *key)
+{
+        const struct differences *differences = ctx;
+
+        name_setting(differences->text, differences->size, "kvm", key);
 }
 
 static bool modules_differ(const struct config *a, const struct config *b)
@@ -328,6 +350,10 @@ bool config_needs_restart(const struct config *running, const struct config *fre
                 name_setting(ret_text, size, "socket", "path");
         if (running->socket_mode != fresh->socket_mode)
                 name_setting(ret_text, size, "socket", "mode");
+        if (running->machine.backend != fresh->machine.backend)
+                name_setting(ret_text, size, "vm", "backend");
+        machine_settings_compare(&running->machine, &fresh->machine, name_difference,
+                                 &(struct differences){ret_text, size});
         if (modules_differ(running, fresh))
                 name_setting(ret_text, size, "modules", "load");
         return ret_text[0];

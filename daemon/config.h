@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "machine/settings.h"
 #include "rpc/server.h"
 #include "symbols/vmreq-module.h"
 
@@ -27,7 +28,8 @@ struct config {
         char socket[CONFIG_PATH_MAX]; /* empty: passed by the service manager, or the default place
                                        */
         unsigned socket_mode;
-        uint32_t cpus, slab, lane_capacity;
+        uint32_t cpus, slab, lane_capacity, lazy_poke_ms;
+        struct machine_settings machine;
         char module_directory[CONFIG_PATH_MAX];
         struct config_module modules[CONFIG_MODULES_MAX];
         size_t n_modules;

@@ -2,7 +2,7 @@
 /*
  * The process: builds the rooms in order, runs the loop, takes them down in reverse.
  *
- *   configuration → socket → VM with its EMTs → symbol table → modules → server → loop
+ *   configuration → socket → machine → VM with its EMTs → symbol table → modules → server → loop
  *
  * On the way down every accepted call has been answered when the loop returns.  If an EMT is still
  * stuck in a module's function then, the process leaves all the same, without freeing what that
@@ -23,6 +23,7 @@
 #include "config.h"
 #include "explain.h"
 #include "journal.h"
+#include "machine/machine.h"
 #include "manager.h"
 #include "modules/modules.h"
 #include "options.h"
@@ -48,6 +49,7 @@ struct daemon {
         struct config config;
         struct rpc_rules *rules; /* until the server takes them */
         struct listening listening;
+        struct machine *machine;
         struct rpc_service *service;
         vmreq_vm vm;
         struct sym_registry *registry;
@@ -193,6 +195,23 @@ static bool on_reload(void *ctx, struct rpc_settings *ret_settings, char *reterr
 
 /* ---- the rooms ---- */
 
+static void on_machine_log(void *ctx, int level, const char *text)
+{
+        (void)ctx;
+        log_line(level, "%s", text);
+}
+
+static bool make_machine(struct daemon *daemon)
+{
+        const struct machine_hooks hooks = {.log = on_machine_log};
+        struct machine_text text;
+
+        if (machine_new(&daemon->config.machine, daemon->config.cpus, &hooks, &daemon->machine,
+                        &text))
+                return report("machine", text.line);
+        return true;
+}
+
 static bool start_vm(struct daemon *daemon)
 {
         struct vmreq_config config = VMREQ_CONFIG_INIT;
@@ -204,12 +223,19 @@ static bool start_vm(struct daemon *daemon)
         config.cpus = daemon->config.cpus;
         config.slab = daemon->config.slab;
         config.lane_capacity = daemon->config.lane_capacity;
+        config.lazy_poke_ms = daemon->config.lazy_poke_ms;
+        config.backend = machine_engine(daemon->machine);
         config.name = "emt";
         config.service_wake = on_service_due;
         config.state_changed = on_state_changed;
         config.ctx = daemon;
         r = vmreq_vm_create(&config, &daemon->vm);
-        return r ? report("VM", vmreq_error_name(r)) : true;
+        if (r)
+                return machine_fault(daemon->machine)[0]
+                               ? report("machine", machine_fault(daemon->machine))
+                               : report("VM", vmreq_error_name(r));
+        machine_set_vm(daemon->machine, daemon->vm);
+        return true;
 }
 
 static bool load_modules(struct daemon *daemon)
@@ -293,7 +319,8 @@ static bool open_socket(struct daemon *daemon)
         return true;
 }
 
-/* In reverse; legal on a half-built daemon.  False: an EMT is stuck, and nothing was freed. */
+/* In reverse; legal on a half-built daemon.  False: an EMT, or the disk of the console's file, is
+ * stuck, and what it uses was not freed. */
 static bool take_down(struct daemon *daemon)
 {
         bool stopped = true;
@@ -313,6 +340,9 @@ static bool take_down(struct daemon *daemon)
                 (void)vmreq_vm_free(daemon->vm);
         rpc_service_free(daemon->service);
         daemon->rules = rpc_rules_free(daemon->rules);
+        if (!machine_close(daemon->machine, clock_now_ns() + STOP_NS))
+                return false;
+        daemon->machine = machine_free(daemon->machine);
         config_deinit(&daemon->config);
         options_deinit(&daemon->options);
         return true;
@@ -401,8 +431,8 @@ static int serve(struct daemon *daemon)
         start_log();
         if (manager_start() < 0)
                 log_line(LOG_L_WARNING, "no thread to tell the service manager with");
-        ok = open_socket(daemon) && start_vm(daemon) && load_modules(daemon) &&
-             start_server(daemon) && power_on(daemon);
+        ok = open_socket(daemon) && make_machine(daemon) && start_vm(daemon) &&
+             load_modules(daemon) && start_server(daemon) && power_on(daemon);
         if (ok)
                 rpc_server_run(daemon->server);
         down = take_down(daemon);

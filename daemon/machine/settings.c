@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,16 +152,24 @@ static const struct {
         const char *name;
         bool (*set)(struct machine_settings *settings, const char *value);
         const char *expected;
+        bool is_text;
+        size_t offset, size;
 } keys[] = {
-        {"irqchip", set_irqchip, "off or kernel"},
-        {"sipi", set_sipi, "yes or no"},
-        {"memory_mib", set_memory, "a number 1..1048576"},
-        {"huge_pages", set_huge_pages, "yes or no"},
-        {"image", set_image, "an absolute path"},
-        {"image_format", set_image_format, "auto, elf or flat"},
-        {"load_address", set_load_address, "an address, such as 0x7c00"},
-        {"command_line", set_command_line, "at most 191 bytes"},
-        {"console", set_console, "log, none or an absolute path"},
+#define KEY(name, set, member, is_text, expected)                                                  \
+        {                                                                                          \
+                name, set, expected, is_text, offsetof(struct machine_settings, member),           \
+                        sizeof(((struct machine_settings *)0)->member)                             \
+        }
+        KEY("irqchip", set_irqchip, irqchip, false, "off or kernel"),
+        KEY("sipi", set_sipi, sipi, false, "yes or no"),
+        KEY("memory_mib", set_memory, memory_bytes, false, "a number 1..1048576"),
+        KEY("huge_pages", set_huge_pages, huge_pages, false, "yes or no"),
+        KEY("image", set_image, image, true, "an absolute path"),
+        KEY("image_format", set_image_format, image_format, true, "auto, elf or flat"),
+        KEY("load_address", set_load_address, load_address, false, "an address, such as 0x7c00"),
+        KEY("command_line", set_command_line, command_line, true, "at most 191 bytes"),
+        KEY("console", set_console, console, true, "log, none or an absolute path"),
+#undef KEY
 };
 
 bool machine_settings_set(struct machine_settings *settings, const char *key, const char *value,
@@ -172,6 +181,19 @@ bool machine_settings_set(struct machine_settings *settings, const char *key, co
                                fail(text, size, key, keys[i].expected, value);
         (void)snprintf(text, size, "unknown key \"%.64s\" in section [kvm]", key);
         return false;
+}
+
+void machine_settings_compare(const struct machine_settings *a, const struct machine_settings *b,
+                              void (*differs)(void *ctx, const char *key), void *ctx)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+                const char *one = (const char *)a + keys[i].offset;
+                const char *other = (const char *)b + keys[i].offset;
+
+                if (keys[i].is_text ? strcmp(one, other) != 0
+                                    : memcmp(one, other, keys[i].size) != 0)
+                        differs(ctx, keys[i].name);
+        }
 }
 
 bool machine_settings_check(const struct machine_settings *settings, char *text, size_t size)

@@ -36,6 +36,9 @@ bool machine_settings_set_backend(struct machine_settings *settings, const char 
 /* One key of [kvm].  False: likewise; also for a key that it does not have. */
 bool machine_settings_set(struct machine_settings *settings, const char *key, const char *value,
                           char *reterr_text, size_t size);
+/* Calls `differs` with each key of [kvm] that the two have different values for. */
+void machine_settings_compare(const struct machine_settings *a, const struct machine_settings *b,
+                              void (*differs)(void *ctx, const char *key), void *ctx);
 /* What only makes sense together. */
 bool machine_settings_check(const struct machine_settings *settings, char *reterr_text,
                             size_t size);

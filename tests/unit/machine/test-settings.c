@@ -120,6 +120,32 @@ static void test_together(void **state)
         assert_says(text, "memory_mib", "even");
 }
 
+static void note(void *ctx, const char *key)
+{
+        char *keys = ctx;
+        size_t len = strlen(keys);
+
+        (void)snprintf(keys + len, 256 - len, "%s ", key);
+}
+
+static void test_compare(void **state)
+{
+        struct machine_settings other;
+        char keys[256] = "";
+
+        (void)state;
+        assert_true(set("image", "/a/long/path") && set("image", "/a"));
+        machine_settings_init(&other);
+        machine_settings_compare(&settings, &other, note, keys);
+        assert_string_equal(keys, "image ");
+        assert_true(machine_settings_set(&other, "image", "/a", text.line, sizeof(text.line)));
+        assert_true(set("sipi", "yes") && set("memory_mib", "65") && set("load_address", "1") &&
+                    set("console", "none") && set("command_line", "x"));
+        keys[0] = '\0';
+        machine_settings_compare(&settings, &other, note, keys);
+        assert_string_equal(keys, "sipi memory_mib load_address command_line console ");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -128,6 +154,7 @@ int main(void)
                 cmocka_unit_test_setup(test_good, start),
                 cmocka_unit_test_setup(test_bad, start),
                 cmocka_unit_test_setup(test_together, start),
+                cmocka_unit_test_setup(test_compare, start),
         };
 
         return RUN_TESTS(tests);
