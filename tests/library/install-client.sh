@@ -39,12 +39,14 @@ run() {
 unset PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR DESTDIR CFLAGS LDFLAGS LD_LIBRARY_PATH
 echo "== install"
 stage=$work/stage
-DESTDIR=$stage run install "$cmake" --install "$build" --component vmreqclient
+for component in libvmreqclient libvmreqclient-dev; do
+  DESTDIR=$stage run install "$cmake" --install "$build" --component "$component"
+done
 pc=$(find "$stage" -name vmreqclient.pc)
 [[ -n $pc ]] || die "no vmreqclient.pc"
 libdir=${pc%/pkgconfig/vmreqclient.pc}
 version=${VERSION:-$(sed -n 's/^Version: //p' "$pc")}
-(cd "$stage" && find . ! -type d | sed 's|.*/||' | sort) >"$work/installed"
+(cd "$stage" && find . ! -type d ! -path '*/share/doc/*' | sed 's|.*/||; s|\.gz$||' | sort) >"$work/installed"
 sort >"$work/expected" <<LIST
 libvmreqclient.a
 libvmreqclient.so

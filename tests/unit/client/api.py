@@ -3,7 +3,7 @@
 """libvmreqclient's outside, held against its header as libvmreq's is: strict C11 and C++, exported symbols, man page; and
 vmreqctl, which must get along with that header alone.
 
-Environment: CC, CXX (may be empty), SHARED, STATIC (the two libraries).
+Environment: CC, CXX (may be empty), SHARED, STATIC (the two libraries), VMREQCTL (the program).
 """
 import os
 import re
@@ -109,6 +109,40 @@ class Vmreqctl(unittest.TestCase):
         continue
       used = set(re.findall(r'#include "([^"]+)"', read(os.path.join(CLIENT, name))))
       self.assertEqual(used & inner, set(), name)
+
+
+class Manual(unittest.TestCase):
+  """vmreqctl(1) has every verb and option that the program has, and no other."""
+
+  def setUp(self):
+    page = read(os.path.join(CLIENT, "vmreqctl.1"))
+    self.text = page[page.index(".Sh DESCRIPTION"):page.index(".Sh ENVIRONMENT")]
+
+  def ctl(self, *words):
+    return subprocess.run((os.environ["VMREQCTL"], *words), capture_output=True, text=True, check=True).stdout
+
+  def verbs(self):
+    return re.findall(r"^  ([a-z-]+) +[a-z]", self.ctl("--help").split("\n\n")[1], re.MULTILINE)
+
+  def test_verbs(self):
+    self.assertGreater(len(self.verbs()), 18)
+    documented = re.findall(r"^\.It Cm ([a-z-]+)", self.text, re.MULTILINE)
+    self.assertEqual(set(documented), set(self.verbs()) | {"complete"})
+
+  def test_options(self):
+    known = set()
+    for verb in self.verbs():
+      known |= set(re.findall(r"^  .{3} --([a-z-]+)", self.ctl(verb, "--help"), re.MULTILINE))
+    documented = set(re.findall(r"^\.It Fl -([a-z-]+)", self.text, re.MULTILINE))
+    documented |= set(re.findall(r"^\.It Fl . .*, Fl -([a-z-]+)", self.text, re.MULTILINE))
+    self.assertEqual(documented - {"markdown"}, known - {"markdown"})
+
+  def test_mandoc(self):
+    if not shutil.which("mandoc"):
+      self.skipTest("no mandoc")
+    ran = subprocess.run(("mandoc", "-Tlint", os.path.join(CLIENT, "vmreqctl.1")), capture_output=True, text=True)
+    said = [line for line in ran.stdout.splitlines() if "referenced manual" not in line]
+    self.assertEqual(said, [])
 
 
 if __name__ == "__main__":
