@@ -64,7 +64,7 @@ class FullPipe(TestCase):
         client.call("vmreq.ping")
         text += daemon.read_some()
       for line in text.splitlines()[:-1]:
-        self.assertRegex(line, r"^(ready: |VM state |vm\.\w+ called by |\d+ (audit )?records lost here)")
+        self.assertRegex(line, r"^(ready: |VM state |vm\.\w+ (called by |\(request \d+\): )|\d+ (audit )?records lost here)")
 
   def test_it_ends(self):
     daemon = PipedDaemon(cpus=2)

@@ -7,7 +7,7 @@ import vmreqtest
 
 BUILT_IN = ["cpu.list", "cpu.state", "vm.power_off", "vm.power_on", "vm.reset", "vm.resume", "vm.state",
             "vm.suspend"]
-DEBUG = ["debug.add", "debug.block", "debug.echo", "debug.fail", "debug.sleep", "debug.spin",
+DEBUG = ["debug.add", "debug.block", "debug.count", "debug.echo", "debug.fail", "debug.pour", "debug.sleep", "debug.spin",
          "debug.sum15", "debug.unblock", "debug.whoami"]
 
 

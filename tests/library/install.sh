@@ -71,7 +71,7 @@ sort >"$work/expected" <<LIST
 ./lib/libvmreq.so.0
 ./lib/libvmreq.so.$version
 ./lib/pkgconfig/vmreq.pc
-./share/man/man3/vmreq.3
+./share/man/man3/vmreq.3.gz
 LIST
 diff -u --label expected --label installed "$work/expected" "$work/installed" || die "not what is to be installed"
 libraries=$(readelf -d "$stage/opt/vmreq/lib/libvmreq.so.0" | sed -n 's/.*(NEEDED).*\[\(.*\)\]$/\1/p')
