@@ -80,7 +80,7 @@ static void a_million_queued(void **state)
         assert_int_equal(eaten.disordered, 0);
         if (!DEFECTS_SLOW)
                 assert_true(resident() - before < (uint64_t)MANY * 512);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         engine_end(id);
 }
 

@@ -32,7 +32,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
         (void)state;
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         for (uint32_t cpu = 0; cpu < CPUS; cpu++)
                 assert_int_equal(
                         vmreq_call_wait(id, cpu, (vmreq_fn)add, 2, VMREQ_W(-50), VMREQ_W(2)), -48);
@@ -295,7 +295,7 @@ static void bad_handles(void **state)
         assert_int_equal(vmreq_free(good), 0);
         assert_int_equal(vmreq_free(good), VMREQ_E_HANDLE);
         /* The EMT may be a step behind the wait: until then the handle still names its packet. */
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         assert_refused(good);
         engine_end(other);
 }
@@ -317,7 +317,7 @@ static void handles_freed_twice(void **state)
         assert_int_equal(vmreq_free(next), VMREQ_E_HANDLE);
         assert_int_equal(engine_emt(id, 0).depth[LANE_NORMAL], 2);
         gate_open(&gate);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         spec.flags = 0;
         next = engine_submit(id, &spec);
         assert_int_equal(vmreq_free(handle), VMREQ_E_HANDLE);

@@ -65,7 +65,7 @@ static void assert_rows(uint32_t flags, vmreq_callback callback, const enum vmre
         assert_int_equal(atomic_load(&hooked.rows), CPUS);
         assert_int_equal(atomic_load(&hooked.completes), 1);
         assert_int_equal(atomic_load(&hooked.order_broken), 0);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         engine_end(id);
 }
 

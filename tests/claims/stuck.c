@@ -38,7 +38,7 @@ static int teardown(void **state)
         for (uint32_t cpu = 0; cpu < CPUS; cpu++)
                 gate_open(&gates[cpu]);
         assert_int_equal(atomic_load(&ran.n), 0);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         engine_end(id);
         return 0;
 }

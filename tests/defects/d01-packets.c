@@ -220,7 +220,7 @@ static void d30_nothing_left_of_the_last_life(void **state)
         first = engine_submit(id, &spec);
         assert_int_equal(assert_done(first).value, words[0]);
         sem_down(&hooked.released);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
 
         spec = engine_spec(0, 0, log_callee, &ran);
         assert_int_equal(vmreq_alloc(id, &spec, &second), 0);
@@ -236,7 +236,7 @@ static void d30_nothing_left_of_the_last_life(void **state)
         assert_int_equal(vmreq_queue(second, VMREQ_FOREVER), 0);
         /* No word of the first life's, so the callee returned its cpu. */
         assert_int_equal(assert_done(second).value, 0);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         assert_hooked(&hooked, VMREQ_FATE_DONE);
         assert_int_equal(vmreq_free(first), VMREQ_E_HANDLE);
         engine_end(id);

@@ -149,7 +149,7 @@ static void d06_failing_callee_is_no_refusal(void **state)
         for (size_t i = 0; i < 5; i++)
                 sem_down(&payloads[i].gone);
         assert_int_equal(atomic_load(&ran), 4 + 2);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         assert_int_equal(vmreq_vm_stop(id, VMREQ_FOREVER, NULL, 0), 0);
         assert_int_equal(send_payload(0, &payloads[5]), VMREQ_E_CLOSED);
         for (size_t i = 0; i < ARRAY_SIZE(payloads); i++)

@@ -78,7 +78,7 @@ static void d05_inline_no_wait_failing_completes_once(void **state)
                 assert_int_equal(on_emt(id, 0, fail_inline_hooked, &spec), 0);
                 assert_hooked(&hooked, VMREQ_FATE_DONE);
                 assert_int_equal(hooked.result.row.status, -5);
-                UNTIL(engine_stats(id).in_use == 0);
+                engine_until_home(id);
                 for (int i = 0; i < 3; i++)
                         assert_int_equal(vmreq_alloc(id, &other, &next[i]), 0);
                 for (int i = 0; i < 3; i++)
@@ -227,7 +227,7 @@ static void d24_abandoned_after_a_timeout(void **state)
         assert_int_equal(vmreq_free(handle), VMREQ_E_HANDLE);
         assert_int_equal(engine_stats(id).in_use, 2);
         gate_open(&gate);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         assert_int_equal(engine_emt(id, 0).done, 2);
         assert_int_equal(vmreq_wait(handle, 0), VMREQ_E_HANDLE);
         assert_whole_slab(id);
@@ -353,7 +353,7 @@ static void d27_stale_and_foreign_handles_are_refused(void **state)
         forged.vm = UINT32_MAX;
         assert_refused(forged);
         (void)assert_done(handle);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         assert_refused(handle);
         /* The same packet, alive again: the old handle does not reach it. */
         assert_int_equal(vmreq_alloc(id, &spec, &next), 0);
@@ -410,7 +410,7 @@ static void d27_one_of_two_frees_wins(void **state)
                 for (int t = 0; t < 2; t++)
                         thread_end(threads[t]);
                 assert_int_equal(freers[0].result + freers[1].result, VMREQ_E_HANDLE);
-                UNTIL(engine_stats(id).in_use == 0);
+                engine_until_home(id);
         }
         assert_whole_slab(id);
         (void)pthread_barrier_destroy(&barrier);

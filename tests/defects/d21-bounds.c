@@ -162,7 +162,7 @@ static void d21_limit_says_deadlock(void **state)
         memset(&nest, 0, sizeof(nest));
         assert_int_equal(on_emt(id, 0, wait_deeper, NULL), 0);
         assert_int_equal(nest.refused_at, VMREQ_NEST_MAX + 1);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         assert_int_equal(engine_emt(id, 0).done, VMREQ_NEST_MAX + 2);
         engine_end(id);
 }
@@ -184,7 +184,7 @@ static void d21_no_nesting_says_deadlock(void **state)
         (void)state;
         assert_int_equal(on_emt(id, 0, wait_without_nesting, NULL), VMREQ_E_DEADLOCK);
         UNTIL(atomic_load(&ran.n) == 1);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         engine_end(id);
 }
 
@@ -227,7 +227,7 @@ static void chain_start(struct chain *chain, uint32_t flags, uint32_t n)
 static void chain_end(struct chain *chain)
 {
         atomic_store(&chain->stop, true);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
 }
 
 /* Whatever else there is to do is done beside it. */
@@ -323,7 +323,7 @@ static void d22_a_batch_is_bounded(void **state)
         /* The held one and seven more at most. */
         assert_int_equal(atomic_load(&ran.n), 1);
         assert_true(atomic_load(&ran.items[0]) < 8);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         assert_int_equal(atomic_load(&links), 1000);
         engine_end(id);
 }
@@ -364,7 +364,7 @@ static uint32_t turn_of(uint32_t victim, uint32_t busy, uint32_t priority_run)
                                                     VMREQ_W(lane == victim)),
                                          0);
         gate_open(&gate);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         engine_end(id);
         return atomic_load(&victim_position);
 }
@@ -442,7 +442,7 @@ static void d23_full_lane_is_busy(void **state)
                                                    note_cpu, 0),
                                         0);
                 gate_open(&gate);
-                UNTIL(engine_stats(id).in_use == 0);
+                engine_until_home(id);
                 spec = engine_spec(four[lane].cpu, four[lane].flags, log_callee, &ran);
                 (void)assert_done(engine_submit(id, &spec));
                 engine_end(id);
@@ -524,7 +524,7 @@ static void d23_waits_for_room_if_asked(void **state)
                 assert_int_equal(pthread_join(threads[i], &result), 0);
                 assert_int_equal((intptr_t)result, 0);
         }
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         assert_int_equal(atomic_load(&ran.n), 2 + ARRAY_SIZE(threads));
         engine_end(id);
 }

@@ -63,7 +63,7 @@ static void d32_counters_are_exact(void **state)
                 threads[i] = thread_start(submit_many, (void *)i);
         for (uint32_t i = 0; i < THREADS; i++)
                 thread_end(threads[i]);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         stats = engine_stats(id);
         assert_int_equal(stats.submitted, THREADS * EACH);
         assert_int_equal(stats.refused, atomic_load(&refusals));
@@ -107,7 +107,7 @@ static void d32_packets_are_counted(void **state)
                         handles[i] = engine_submit(id, &spec);
                 for (size_t i = 0; i < ARRAY_SIZE(handles); i++)
                         (void)assert_done(handles[i]);
-                UNTIL(engine_stats(id).in_use == 0);
+                engine_until_home(id);
         }
         assert_int_equal(engine_stats(id).packets_new, ARRAY_SIZE(handles));
         assert_int_equal(engine_stats(id).packets_recycled, 4 * ARRAY_SIZE(handles));

@@ -127,6 +127,24 @@ static inline struct vm *engine_inside(vmreq_vm id)
         return vm;
 }
 
+/* Packets that can be had without a wait: on the pool's stack, or never used. */
+static inline uint32_t engine_free_packets(vmreq_vm id)
+{
+        struct pool *pool = &engine_inside(id)->pool;
+        uint32_t n = pool->capacity - atomic_load(&pool->fresh);
+
+        for (uint32_t place = (uint32_t)atomic_load(&pool->top); place && n <= pool->capacity; n++)
+                place = atomic_load(&pool->next[place - 1]);
+        return n;
+}
+
+/* Every packet is at home again.  A packet is counted as not in use a moment before it can be had,
+ * so the statistics alone do not say that. */
+static inline void engine_until_home(vmreq_vm id)
+{
+        UNTIL(engine_stats(id).in_use == 0 && engine_free_packets(id) == engine_stats(id).slab);
+}
+
 /* An EMT that sleeps, nested or not, and can be woken only by somebody. */
 static inline bool engine_sleeps(vmreq_vm id, uint32_t cpu)
 {

@@ -298,9 +298,10 @@ static void test_loss_is_told_in_its_place(void **state)
         (void)state;
         sink.held = true;
         assert_int_equal(log_start(), 0);
+        log_line(LOG_L_INFO, "before");
+        wait_entered(); /* in the sink, so that no room comes while the ring fills */
         for (unsigned i = 0; i < 20000; i++)
                 log_line(LOG_L_INFO, "before");
-        wait_entered();
         for (unsigned i = 0; i < 10; i++) { /* ten have gone, so there is room */
                 (void)sem_post(&sink.go);
                 wait_entered();

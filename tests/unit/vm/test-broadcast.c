@@ -179,7 +179,7 @@ static void test_no_wait(void **state)
 
                 assert_int_equal(vmreq_submit(id, &spec, NULL), 0);
                 assert_complete(VMREQ_HANDLE_NONE, true, (fates){D, D, D, D});
-                UNTIL(engine_stats(id).in_use == 0);
+                engine_until_home(id);
         }
         assert_int_equal(atomic_load(&ran.n), 2 * CPUS);
 }
@@ -199,7 +199,7 @@ static void test_alloc_queue(void **state)
         assert_int_equal(vmreq_free(handle), 0);
         assert_int_equal(vmreq_alloc(id, &spec, &handle), 0);
         assert_int_equal(vmreq_free(handle), 0);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
 }
 
 /* ---- rows that are no success ---- */
@@ -322,7 +322,7 @@ static void test_deadline_queued(void **state)
                 (void)vmreq_call_wait(id, 1, (vmreq_fn)vmreq_now, 0);
                 assert_int_equal(atomic_load(&ran.n), done);
         }
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
 }
 
 /* The deadline has passed, and the service has not been here yet: what is queued does not start. */
@@ -442,7 +442,7 @@ static void test_deadline_running(void **state)
                 assert_int_equal(hooked.completes, 1);
                 assert_int_equal(hooked.rows, CPUS);
                 assert_int_equal(hooked.releases, 1);
-                UNTIL(engine_stats(id).in_use == 0);
+                engine_until_home(id);
                 assert_int_equal(atomic_load(&ran.items[atomic_load(&ran.n) - 1]), 101);
         }
 }
@@ -681,7 +681,7 @@ static void test_cancel_in_a_row(void **state)
         assert_int_equal(vmreq_queue(handle, VMREQ_FOREVER), 0);
         assert_int_equal(vmreq_free(handle), 0);
         assert_log(&ran, (uint64_t[]){0, 0 + D, 10 + S, 20 + S, 30 + S}, 5);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
 }
 
 int main(void)

@@ -66,7 +66,7 @@ static void test_wait_forms(void **state)
                         assert_int_equal(atomic_load(&ran.items[n + 4]), (1ull << 40) - 1);
                 }
         }
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
 }
 
 static void test_nowait_forms(void **state)
@@ -89,7 +89,7 @@ static void test_nowait_forms(void **state)
                 gate_open(&gate);
                 UNTIL(atomic_load(&ran.n) == n + 1);
         }
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
 }
 
 static void test_refused(void **state)

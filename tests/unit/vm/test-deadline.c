@@ -461,7 +461,7 @@ static void test_ends_after_the_hook(void **state)
         sem_down(&handover.hooked.released);
         assert_hooked(&handover.hooked, VMREQ_FATE_DONE);
         assert_false(pthread_equal(handover.completed_by, thread));
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
 }
 
 /* ---- the engine's own thread ---- */

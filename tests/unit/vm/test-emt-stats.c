@@ -262,7 +262,7 @@ static void test_packets(void **state)
         (void)state;
         for (uint32_t i = 0; i < 10; i++) {
                 (void)engine_finish(submit(1, 0, 0));
-                UNTIL(engine_stats(id).in_use == 0);
+                engine_until_home(id);
         }
         stats = engine_stats(id);
         assert_int_equal(stats.packets_new, 1);
@@ -320,7 +320,7 @@ static void test_looking_while_working(void **state)
         }
         atomic_store(&over, 1);
         thread_end(thread);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         for (uint32_t cpu = 0; cpu < 2; cpu++)
                 engine_until_asleep(id, cpu);
         for (uint32_t i = 0; i < 3; i++)

@@ -169,7 +169,7 @@ static void test_counters(void **state)
         for (size_t i = 0; i < 6; i++)
                 (void)engine_finish(handles[i]);
         (void)engine_finish(all);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         stats = engine_stats(id);
         assert_int_equal(stats.fates[VMREQ_FATE_CANCELLED], 1);
         assert_int_equal(stats.fates[VMREQ_FATE_DONE], 1 + 5 + 3);

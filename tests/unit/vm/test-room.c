@@ -353,7 +353,7 @@ static void test_many(void **state)
                         threads[i] = thread_start(submit_many, (void *)(uintptr_t)i);
                 for (size_t i = 0; i < THREADS; i++)
                         thread_end(threads[i]);
-                UNTIL(engine_stats(id).in_use == 0);
+                engine_until_home(id);
                 assert_int_equal(engine_stats(id).submitted, THREADS * EACH);
                 assert_int_equal(engine_stats(id).refused, 0);
                 engine_end(id);

@@ -338,7 +338,7 @@ static void test_over_before_the_push_returns(void **state)
         atomic_store(&push.after, until_over);
         handle = engine_submit(id, &spec);
         assert_hooked(&hooked, VMREQ_FATE_DONE);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         assert_int_equal(vmreq_wait(handle, VMREQ_FOREVER), VMREQ_E_HANDLE);
 }
 
@@ -424,7 +424,7 @@ static void test_queued_again_when_over(void **state)
         assert_hooked(&hooked, VMREQ_FATE_DONE);
         assert_int_equal(atomic_load(&ran.n), CPUS);
         assert_int_equal(vmreq_free(victim), 0);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
 }
 
 #define D VMREQ_FATE_DONE

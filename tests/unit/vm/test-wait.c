@@ -110,7 +110,7 @@ static void test_freed_under_waiters(void **state)
         assert_int_equal(vmreq_free(handle), 0);
         gate_open(&gate);
         end_waiters(threads, 0);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         assert_int_equal(vmreq_wait(handle, 0), VMREQ_E_HANDLE);
 }
 
@@ -216,7 +216,7 @@ static void test_no_nest(void **state)
         /* At once, and the request stays accepted: it runs when the EMT is free. */
         assert_int_equal(engine_finish(engine_submit(id, &spec)).status, VMREQ_E_DEADLOCK);
         UNTIL(atomic_load(&ran.n) == 1);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
 }
 
 /* The general form: refused to wait is not refused, so the handle is the caller's. */
@@ -304,7 +304,7 @@ static void test_nest_limit(void **state)
         /* Eight waits nest, the ninth is refused. */
         assert_int_equal(nest.refused_at, VMREQ_NEST_MAX + 1);
         assert_int_equal(nest.depth, 0);
-        UNTIL(engine_stats(id).in_use == 0);
+        engine_until_home(id);
         assert_int_equal(engine_emt(id, 0).done, VMREQ_NEST_MAX + 2);
 }
 
