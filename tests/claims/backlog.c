@@ -65,6 +65,7 @@ static void a_million_queued(void **state)
                 assert_true(full - before < (uint64_t)MANY * 512);
         assert_int_equal(engine_stats(id).in_use, MANY + 1);
         gate_open(&gate);
+        UNTIL(engine_emt(id, 0).depth[LANE_NORMAL] < MANY); /* until then: BUSY */
         assert_int_equal(vmreq_call_void_wait(id, 0, (vmreq_fn)vmreq_now, 0), 0);
         assert_int_equal(eaten.next, MANY);
         assert_int_equal(eaten.disordered, 0);
