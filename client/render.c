@@ -102,8 +102,18 @@ size_t render_width(const char *data, size_t len)
 
 static void put_hex(FILE *out, const char *data, size_t len)
 {
-        for (size_t i = 0; i < len; i++)
-                (void)fprintf(out, "%02x", (unsigned char)data[i]);
+        static const char digits[] = "0123456789abcdef";
+        char text[512];
+        size_t n = 0;
+
+        for (size_t i = 0; i < len; i++) {
+                text[n++] = digits[(unsigned char)data[i] >> 4];
+                text[n++] = digits[(unsigned char)data[i] & 15];
+                if (n == sizeof(text) || i + 1 == len) {
+                        (void)fwrite(text, 1, n, out);
+                        n = 0;
+                }
+        }
 }
 
 /* The shortest digits that read back as the same number. */

@@ -57,7 +57,7 @@ static int show_piece(struct wait *wait, struct ctl_value *value)
                 rows_render_one(stdout, value->root);
         else
                 r = ctl_print_entry(wait->ctl, row ? "row" : "chunk", value->root);
-        if (r == CTL_DONE && fflush(stdout) != 0)
+        if (r == CTL_DONE && !terminal_flush())
                 r = CTL_USAGE; /* nobody reads; main says why */
         return r;
 }

@@ -62,7 +62,7 @@ static enum sockets_result of_machine(const struct sockets_places *places, const
                                       char *ret_path, size_t size, char *reterr_text,
                                       size_t text_size)
 {
-        char dir[DIR_BYTES];
+        char dir[DIR_BYTES], system[DIR_BYTES];
 
         if (!proto_vm_name_valid(machine)) {
                 (void)snprintf(
@@ -72,8 +72,11 @@ static enum sockets_result of_machine(const struct sockets_places *places, const
                         machine);
                 return SOCKETS_E_NAME;
         }
-        if (!places->root && user_dir(places, dir, sizeof(dir)) &&
-            join(ret_path, size, dir, machine, SUFFIX) && is_socket(ret_path))
+        /* root's VMs are the system's; others' own ones come first. */
+        if (user_dir(places, dir, sizeof(dir)) && join(ret_path, size, dir, machine, SUFFIX) &&
+            is_socket(ret_path) &&
+            !(places->root && join(system, sizeof(system), places->system_dir, machine, SUFFIX) &&
+              is_socket(system)))
                 return SOCKETS_OK;
         if (join(ret_path, size, places->system_dir, machine, SUFFIX))
                 return SOCKETS_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdbool.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +11,7 @@ static struct {
         bool colours;  /* on stdout */
         bool progress; /* on stderr */
         bool shown;
+        int error; /* of writing stdout; 0: none, or not known */
 } terminal;
 
 void terminal_init(void)
@@ -35,6 +36,22 @@ void terminal_put(FILE *out, enum terminal_paint paint, const char *data, size_t
         render_clean(out, data, len, true);
         if (painted)
                 (void)fputs("\033[0m", out);
+}
+
+bool terminal_flush(void)
+{
+        bool before = ferror(stdout) != 0;
+
+        if (fflush(stdout) == 0 && !before)
+                return true;
+        if (terminal.error == 0 && !before)
+                terminal.error = errno;
+        return false;
+}
+
+int terminal_error(void)
+{
+        return terminal.error;
 }
 
 void terminal_progress(const char *text)

@@ -177,8 +177,11 @@ static void put_us(FILE *out, const char *before, const struct proto_value *map,
                 (void)fprintf(out, "%s%" PRIu64 ".%03" PRIu64 " ms", before, us / 1000, us % 1000);
 }
 
-/* {value, cpu, queued_us, run_us}: the value where it always is, the rest for who watches. */
-static int print_timing(const struct ctl *ctl, const struct proto_value *result)
+/*
+ * {value, cpu, queued_us, run_us}: the value where it always is, unless its pieces were shown, the
+ * rest for who watches.
+ */
+static int print_timing(const struct ctl *ctl, const struct proto_value *result, bool shown)
 {
         const struct proto_value *value = field_get(result, "value");
         uint64_t cpu;
@@ -186,7 +189,7 @@ static int print_timing(const struct ctl *ctl, const struct proto_value *result)
 
         if (ctl->options.json != OPTIONS_TEXT || result->type != PROTO_MAP)
                 return ctl_print(ctl, result);
-        if (value)
+        if (value && !shown)
                 r = rows_are(value) ? (rows_render(stdout, value), rows_exit(value))
                                     : ctl_print(ctl, value);
         (void)fflush(stdout); /* in this order also when both are one file */
@@ -206,7 +209,7 @@ static int print_result(const struct ctl *ctl, const struct call *call,
         if (result->type == PROTO_ARRAY && is_broadcast(call))
                 return print_rows(ctl, running, result, streamed);
         if (call->options->timing)
-                return print_timing(ctl, result);
+                return print_timing(ctl, result, running->n_chunks > 0);
         if (streamed && ctl->options.json != OPTIONS_TEXT)
                 return ctl_print_entry(ctl, "result", result);
         if (running->n_chunks > 0)

@@ -178,9 +178,9 @@ static void render_why(const struct proto_value *why)
         if (text.len > 0) {
                 render_clean(stdout, text.data, text.len, true);
                 (void)fputc('\n', stdout);
-        }
-        if (field_uint(why, "ahead", &n) && n > 0)
+        } else if (field_uint(why, "ahead", &n)) {
                 printf("at most %" PRIu64 " ahead of it\n", n);
+        }
         if (field_uint(why, "dead", &n) && n > 0)
                 printf("%" PRIu64 " cancelled or expired ones still hold a place there\n", n);
         for (uint32_t i = 0; running && i < running->count; i++) {

@@ -192,7 +192,7 @@ static int take(struct ctl *ctl, struct ctl_value *value, watcher watch, void *a
         if (value->answer.kind == VMREQ_CLIENT_EVENT) {
                 r = ctl_decode(value) ? watch(arg, ctl, value->answer.name, value->root, ret_done)
                                       : ctl_no_memory();
-                if (r == CTL_DONE && (fflush(stdout) != 0 || ferror(stdout)))
+                if (r == CTL_DONE && !terminal_flush())
                         r = CTL_USAGE; /* nobody reads; main says why */
         }
         ctl_value_deinit(value);

@@ -20,10 +20,15 @@
  */
 static int close_output(int status)
 {
-        if (ferror(stdout) == 0 && fflush(stdout) == 0)
+        int error;
+
+        if (terminal_flush())
                 return status;
-        if (errno != EPIPE) /* the reader had enough, as head does: nothing to complain about */
-                fprintf(stderr, "vmreqctl: cannot write the output: %s\n", strerror(errno));
+        error = terminal_error();
+        if (error == EPIPE) /* the reader had enough, as head does: nothing to complain about */
+                return CTL_USAGE;
+        fprintf(stderr, "vmreqctl: cannot write the output%s%s\n", error ? ": " : "",
+                error ? strerror(error) : "");
         return CTL_USAGE;
 }
 

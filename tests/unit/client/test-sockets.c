@@ -109,9 +109,13 @@ static void test_machine(void **state)
         expect(f, NULL, "vm1", f->system, "vm1.sock");
         make_socket(f->user, "vm1.sock");
         expect(f, NULL, "vm1", f->user, "vm1.sock");
+        /* root's: the system's if there is one, else what 'list' shows as well. */
         f->places.root = true;
+        expect(f, NULL, "vm1", f->user, "vm1.sock");
+        make_socket(f->system, "vm1.sock");
         expect(f, NULL, "vm1", f->system, "vm1.sock");
         f->places.root = false;
+        expect(f, NULL, "vm1", f->user, "vm1.sock");
         f->places.runtime_dir = NULL;
         expect(f, NULL, "vm1", f->system, "vm1.sock");
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -114,7 +114,7 @@ static void test_why(void **state)
 {
         (void)state;
         expect("why 8", CTL_DONE, "vmreq.why [8]",
-               "#8 a.c, queued for 5 ms\nIt waits.\nat most 2 ahead of it\n"
+               "#8 a.c, queued for 5 ms\nIt waits.\n"
                "1 cancelled or expired ones still hold a place there\n"
                "  #7 a.b, running for 9 ms\n",
                "");
