@@ -94,20 +94,9 @@ static const struct number_key {
         NUMBER("vm", "emt_stuck_ms", emt_stuck_ms, 1, 3600000),
         NUMBER("vm", "exit_idle_ms", exit_idle_ms, 0, 1000000000),
         NUMBER("vm", "lazy_poke_ms", lazy_poke_ms, 0, 60000),
-        NUMBER("limits", "frame_bytes", limits.frame_bytes, 1024, PROTO_FRAME_BYTES_MAX),
-        NUMBER("limits", "connections", limits.connections, 1, 1000000),
-        NUMBER("limits", "connections_per_uid", limits.connections_per_uid, 1, 1000000),
-        NUMBER("limits", "calls", limits.calls, 1, 4000000),
-        NUMBER("limits", "calls_per_connection", limits.calls_per_connection, 1, 4000000),
-        NUMBER("limits", "calls_per_uid", limits.calls_per_uid, 1, 4000000),
-        NUMBER("limits", "bytes", limits.bytes, 1u << 20, 1ull << 40),
-        NUMBER("limits", "bytes_per_connection", limits.bytes_per_connection, 1u << 16, 1ull << 32),
-        NUMBER("limits", "bytes_per_uid", limits.bytes_per_uid, 1u << 20, 1ull << 40),
-        NUMBER("limits", "timeout_ms", limits.timeout_ms, 1, 1000000000000ull),
-        NUMBER("limits", "frame_stall_ms", limits.frame_stall_ms, 10, 3600000),
-        NUMBER("limits", "kept_per_uid", limits.kept_per_uid, 1, 1000000),
-        NUMBER("limits", "kept_ms", limits.kept_ms, 1, 86400000),
-        NUMBER("limits", "drain_ms", limits.drain_ms, 1, 3600000),
+#define LIMIT(limit, fallback, min, max) NUMBER("limits", #limit, limits.limit, min, max),
+        RPC_LIMITS(LIMIT)
+#undef LIMIT
 #undef NUMBER
 };
 

@@ -216,6 +216,7 @@ void proto_frame_init(struct proto_frame *frame, size_t bytes_max)
          * `left` needs no zeroes (invariant 3), and clearing it would cost more than a short scan.
          */
         frame->bytes_max = bytes_max < PROTO_FRAME_BYTES_MAX ? bytes_max : PROTO_FRAME_BYTES_MAX;
+        frame->depth_max = PROTO_DEPTH_MAX;
         frame->pos = 0;
         frame->values = 0;
         frame->owed = 0;
@@ -352,7 +353,7 @@ static enum proto_frame_result scan_content(struct proto_frame *frame, const uin
                 r = PROTO_FRAME_MORE;
                 if (pos >= len)
                         break;
-                if (depth == PROTO_DEPTH_MAX && is_container(data[pos])) {
+                if (depth >= frame->depth_max && is_container(data[pos])) {
                         r = PROTO_FRAME_E_DEPTH;
                         break;
                 }

@@ -17,11 +17,12 @@
 #define PROTO_FRAME_ELEMENTS 5
 
 struct proto_frame {
-        size_t bytes_max; /* cap for this frame, set by proto_frame_init */
-        size_t pos;       /* bytes of the frame examined so far, always at a value's border */
-        size_t values;    /* values seen so far, containers and their content alike */
-        uint64_t owed;    /* elements promised by open containers and not yet seen */
-        unsigned depth;   /* containers open */
+        size_t bytes_max;   /* cap for this frame, set by proto_frame_init */
+        unsigned depth_max; /* set by it to PROTO_DEPTH_MAX; may be lowered, not below 1 */
+        size_t pos;         /* bytes of the frame examined so far, always at a value's border */
+        size_t values;      /* values seen so far, containers and their content alike */
+        uint64_t owed;      /* elements promised by open containers and not yet seen */
+        unsigned depth;     /* containers open */
         bool done;
         uint32_t left[PROTO_DEPTH_MAX]; /* per open container: elements still to come */
 
@@ -41,7 +42,7 @@ enum proto_frame_result {
         PROTO_FRAME_DONE,        /* complete: `pos` is its length, `values` what decoding needs */
         PROTO_FRAME_E_NOT_ARRAY, /* the first byte starts no array: not our protocol */
         PROTO_FRAME_E_MALFORMED, /* a byte that msgpack does not define (0xc1) */
-        PROTO_FRAME_E_DEPTH,     /* nested deeper than PROTO_DEPTH_MAX */
+        PROTO_FRAME_E_DEPTH,     /* nested deeper than depth_max */
         PROTO_FRAME_E_BYTES,     /* larger than bytes_max, or promises more than could fit */
 };
 

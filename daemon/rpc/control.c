@@ -125,23 +125,15 @@ static void put_limit(struct proto_builder *out, const char *name, uint64_t valu
 
 static void put_limits(struct proto_builder *out, const struct rpc_limits *limits)
 {
+#define LIMIT(name, fallback, min, max) +1
+        const uint32_t n = 0 RPC_LIMITS(LIMIT);
+#undef LIMIT
+
         proto_put_text(out, "limits");
-        proto_put_map(out, 16);
-        put_limit(out, "frame_bytes", limits->frame_bytes);
-        put_limit(out, "depth", PROTO_DEPTH_MAX);
-        put_limit(out, "connections", limits->connections);
-        put_limit(out, "connections_per_uid", limits->connections_per_uid);
-        put_limit(out, "calls", limits->calls);
-        put_limit(out, "calls_per_connection", limits->calls_per_connection);
-        put_limit(out, "calls_per_uid", limits->calls_per_uid);
-        put_limit(out, "bytes", limits->bytes);
-        put_limit(out, "bytes_per_connection", limits->bytes_per_connection);
-        put_limit(out, "bytes_per_uid", limits->bytes_per_uid);
-        put_limit(out, "timeout_ms", limits->timeout_ms);
-        put_limit(out, "frame_stall_ms", limits->frame_stall_ms);
-        put_limit(out, "kept_per_uid", limits->kept_per_uid);
-        put_limit(out, "kept_ms", limits->kept_ms);
-        put_limit(out, "drain_ms", limits->drain_ms);
+        proto_put_map(out, n + 1);
+#define LIMIT(name, fallback, min, max) put_limit(out, #name, limits->name);
+        RPC_LIMITS(LIMIT)
+#undef LIMIT
         put_limit(out, "arguments", PROTO_ARITY_MAX);
 }
 

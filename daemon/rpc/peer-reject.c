@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "rpc/peer-reject.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/macros.h"
@@ -35,21 +36,37 @@ void rpc_peer_reject_stranger(struct rpc_peer *peer, const uint8_t *data, size_t
         rpc_peer_end(peer);
 }
 
+static void describe_fault(const struct rpc_limits *limits, enum proto_frame_result result,
+                           char *text, size_t size)
+{
+        switch (result) {
+        case PROTO_FRAME_E_DEPTH:
+                (void)snprintf(text, size, "frame nested deeper than %llu levels",
+                               (unsigned long long)limits->depth);
+                break;
+        case PROTO_FRAME_E_BYTES:
+                (void)snprintf(text, size,
+                               "frame larger than %llu bytes, or promises more than could fit",
+                               (unsigned long long)limits->frame_bytes);
+                break;
+        default:
+                (void)snprintf(text, size, "malformed frame: a byte that msgpack does not define");
+                break;
+        }
+}
+
 void rpc_peer_reject_frame(struct rpc_peer *peer, enum proto_frame_result result)
 {
-        static const char *const texts[] = {
-                [PROTO_FRAME_E_MALFORMED] = "malformed frame: a byte that msgpack does not define",
-                [PROTO_FRAME_E_DEPTH] = "frame nested deeper than 28 levels",
-                [PROTO_FRAME_E_BYTES] = "frame larger than the limit, or promises more than fits",
-        };
+        char text[128];
 
+        describe_fault(&peer->server->config.limits, result, text, sizeof(text));
         /* An answer only where it can be addressed. */
         if (peer->frame.has_msgid && peer->frame.has_type && peer->frame.type == 0 &&
             peer->frame.msgid <= UINT32_MAX)
                 rpc_reply_error(peer, (uint32_t)peer->frame.msgid, scan_code(result), PROTO_RAN_NO,
-                                "%s; the connection is closed", texts[result]);
+                                "%s; the connection is closed", text);
         else if (!peer->frame.has_msgid && peer->out.len == 0 && peer->n_unanswered == 0)
-                proto_put_format(&peer->out, "vmreqd: %s", texts[result]);
+                proto_put_format(&peer->out, "vmreqd: %s", text);
         rpc_peer_end(peer);
 }
 

@@ -2,10 +2,10 @@
 /*
  * One connection.
  *
- * In: a readable socket is read once per turn, at most RPC_READ_BYTES, into the server's scratch
+ * In: a readable socket is read once per turn, at most turn_bytes, into the server's scratch
  * buffer when the peer has nothing left over, so that an idle connection holds no buffer.  Whole
  * frames are handled where they stand; the rest is kept, and grows with what has really arrived,
- * never with what a header promises.  After RPC_FRAMES_PER_TURN frames the peer goes to the ready
+ * never with what a header promises.  After turn_frames frames the peer goes to the ready
  * list and others come first.
  *
  * Out: answers are appended to one buffer and written once per turn.  What a client does not read
@@ -35,6 +35,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "proto/message.h"
+#include "rpc/admit.h"
 #include "rpc/call.h"
 #include "rpc/peer-reject.h"
 #include "rpc/reply.h"
@@ -58,14 +59,12 @@ static void on_poll(uv_poll_t *poll, int status, int events);
 
 /* ---- life ---- */
 
-static void refuse(struct rpc_server *server, int fd, const char *why)
+static void refuse(struct rpc_server *server, const char *why)
 {
         uint64_t missed;
 
-        server->counted.peers_refused++;
         if (log_limit_pass(&server->refused_log, 10, vmreq_now(), &missed))
                 log_line(LOG_L_WARNING, "connection refused: %s", why);
-        (void)close(fd);
 }
 
 static void set_events(struct rpc_peer *peer)
@@ -92,49 +91,69 @@ static size_t output_max(const struct rpc_server *server)
         return server->config.limits.bytes_per_connection + 2 * server->config.limits.frame_bytes;
 }
 
+static void begin_frame(struct rpc_peer *peer)
+{
+        const struct rpc_limits *limits = &peer->server->config.limits;
+
+        proto_frame_init(&peer->frame, limits->frame_bytes);
+        peer->frame.depth_max = (unsigned)limits->depth;
+}
+
 void rpc_peer_change_limits(struct rpc_peer *peer)
 {
         rpc_account_change(&peer->server->quota, &peer->account);
         peer->out.bytes_max = output_max(peer->server);
 }
 
-struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd)
+/* Who it is, and whether it may stay.  False: logged, and nothing is left. */
+static bool admit(struct rpc_peer *peer)
 {
-        struct rpc_peer *peer = calloc(1, sizeof(*peer));
-        const struct rpc_account *over;
+        struct rpc_server *server = peer->server;
 
-        if (!peer) {
-                refuse(server, fd, "out of memory");
-                return NULL;
-        }
-        peer->server = server;
-        peer->fd = fd;
-        if (rpc_identity_read(fd, &peer->identity)) {
-                refuse(server, fd, "its credentials cannot be read");
-                free(peer);
-                return NULL;
+        if (rpc_identity_read(peer->fd, &peer->identity)) {
+                refuse(server, "its credentials cannot be read");
+                return false;
         }
         peer->rights = rpc_rights_get(&server->policy, &peer->identity);
         if (!peer->rights) {
-                refuse(server, fd, "out of memory");
+                refuse(server, "out of memory");
                 rpc_identity_deinit(&peer->identity);
-                free(peer);
-                return NULL;
+                return false;
         }
-        if (!rpc_quota_open(&server->quota, peer->identity.uid, &peer->account, &over)) {
-                refuse(server, fd,
-                       over ? "too many connections" : "too many connections of its uid");
+        if (rpc_admit(peer))
+                return true;
+        rpc_rights_put(peer->rights);
+        return false;
+}
+
+static void give_up(struct rpc_peer *peer)
+{
+        rpc_admit_spoke(peer);
+        rpc_quota_close(&peer->server->quota, &peer->account);
+        rpc_rights_put(peer->rights);
+}
+
+struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd)
+{
+        struct rpc_peer *peer = calloc(1, sizeof(*peer));
+
+        if (!peer) {
+                refuse(server, "out of memory");
                 goto fail;
         }
+        peer->server = server;
+        peer->fd = fd;
+        if (!admit(peer))
+                goto fail;
         if (uv_poll_init(&server->loop, &peer->poll, fd)) {
-                rpc_quota_close(&server->quota, &peer->account);
-                refuse(server, fd, "out of memory");
+                refuse(server, "out of memory");
+                give_up(peer);
                 goto fail;
         }
         peer->poll.data = peer;
         peer->number = ++server->next_id;
         proto_builder_init(&peer->out, output_max(server));
-        proto_frame_init(&peer->frame, server->config.limits.frame_bytes);
+        begin_frame(peer);
         TAILQ_INIT(&peer->calls);
         LIST_INIT(&peer->waiters);
         TAILQ_INIT(&peer->streams);
@@ -145,8 +164,9 @@ struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd)
         set_events(peer);
         return peer;
 fail:
-        rpc_rights_put(peer->rights);
+        server->counted.peers_refused++;
         free(peer);
+        (void)close(fd);
         return NULL;
 }
 
@@ -202,8 +222,7 @@ void rpc_peer_close(struct rpc_peer *peer)
         proto_builder_deinit(&peer->out);
         recharge_output(peer);
         drop_input(peer);
-        rpc_quota_close(&peer->server->quota, &peer->account);
-        rpc_rights_put(peer->rights);
+        give_up(peer);
         /* In this order: libuv takes the descriptor out of its set once more, and another thread
          * may have the number by then. */
         uv_close((uv_handle_t *)&peer->poll, on_closed);
@@ -220,7 +239,7 @@ static void discard_input(struct rpc_peer *peer)
 
         (void)shutdown(peer->fd, SHUT_WR);
         do {
-                r = recv(peer->fd, peer->server->scratch, RPC_READ_BYTES, MSG_DONTWAIT);
+                r = recv(peer->fd, peer->server->scratch, RPC_TURN_BYTES_MAX, MSG_DONTWAIT);
                 n += r > 0 ? (size_t)r : 0;
         } while ((r > 0 && n < DISCARD_BYTES) || (r < 0 && errno == EINTR));
 }
@@ -427,7 +446,7 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
 
         peer->spent = 0;
         while (used < len && peer->state == RPC_PEER_OPEN &&
-               n + peer->spent / SPENT_PER_FRAME < RPC_FRAMES_PER_TURN) {
+               n + peer->spent / SPENT_PER_FRAME < peer->server->config.limits.turn_frames) {
                 enum proto_frame_result result =
                         proto_frame_scan(&peer->frame, data + used, len - used);
 
@@ -439,10 +458,11 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
                         rpc_peer_reject_frame(peer, result);
                 if (result != PROTO_FRAME_DONE)
                         return len;
+                rpc_admit_spoke(peer);
                 if (!rpc_session_frame(peer, data + used, &peer->frame))
                         rpc_peer_end(peer);
                 used += peer->frame.pos;
-                proto_frame_init(&peer->frame, peer->server->config.limits.frame_bytes);
+                begin_frame(peer);
                 n++;
         }
         return used;
@@ -453,7 +473,7 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
 static bool grow_input(struct rpc_peer *peer, size_t need)
 {
         size_t cap = peer->in_cap ? peer->in_cap : 1024;
-        size_t most = peer->server->config.limits.frame_bytes + RPC_READ_BYTES;
+        size_t most = peer->server->config.limits.frame_bytes + RPC_TURN_BYTES_MAX;
         const struct rpc_account *over;
         uint8_t *in;
 
@@ -538,7 +558,8 @@ static void watch_frame(struct rpc_peer *peer, bool is_new)
 
 uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns)
 {
-        uint64_t limit_ms = peer->server->config.limits.frame_stall_ms,
+        uint64_t limit_bytes = peer->server->config.limits.frame_stall_bytes,
+                 limit_ms = peer->server->config.limits.frame_stall_ms,
                  limit_ns = limit_ms * CLOCK_NS_PER_MS;
 
         if (peer->stall_ns == 0)
@@ -546,15 +567,15 @@ uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns)
         if (now_ns < peer->stall_ns + limit_ns)
                 return peer->stall_ns + limit_ns;
         /* Whom we do not read from cannot get on. */
-        if (!peer->paused && peer->in_len - peer->stall_len < RPC_STALL_BYTES) {
+        if (!peer->paused && peer->in_len - peer->stall_len < limit_bytes) {
                 if (peer->frame.has_msgid && peer->frame.has_type &&
                     peer->frame.type == PROTO_REQUEST)
                         rpc_reply_error(
                                 peer, (uint32_t)peer->frame.msgid, PROTO_INVALID_REQUEST,
                                 PROTO_RAN_NO,
-                                "the frame was not completed: it gained less than %u bytes in %llu ms; the "
+                                "the frame was not completed: it gained less than %llu bytes in %llu ms; the "
                                 "connection is closed",
-                                RPC_STALL_BYTES, (unsigned long long)limit_ms);
+                                (unsigned long long)limit_bytes, (unsigned long long)limit_ms);
                 peer->stall_ns = 0; /* once */
                 rpc_peer_end(peer);
                 return UINT64_MAX;
@@ -591,14 +612,15 @@ static void handle_input(struct rpc_peer *peer, uint8_t *data, size_t len)
 static bool read_some(struct rpc_peer *peer)
 {
         uint8_t *data = peer->server->scratch;
-        size_t room = RPC_READ_BYTES, before = peer->in_len;
+        size_t turn_bytes = peer->server->config.limits.turn_bytes, room = turn_bytes,
+               before = peer->in_len;
         ssize_t n;
 
         if (before) {
-                if (!grow_input(peer, MIN(before + RPC_READ_BYTES, MAX(before * 2, (size_t)1024))))
+                if (!grow_input(peer, MIN(before + turn_bytes, MAX(before * 2, (size_t)1024))))
                         return false;
                 data = peer->in;
-                room = MIN(peer->in_cap - before, (size_t)RPC_READ_BYTES);
+                room = MIN(peer->in_cap - before, turn_bytes);
         }
         do {
                 n = recv(peer->fd, data + before, room, MSG_DONTWAIT);

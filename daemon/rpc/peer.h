@@ -24,8 +24,9 @@ enum rpc_peer_state {
 
 struct rpc_peer {
         struct rpc_server *server;
-        TAILQ_ENTRY(rpc_peer) link, dirty_link, ready_link;
+        TAILQ_ENTRY(rpc_peer) link, dirty_link, ready_link, silent_link;
         bool is_dirty, is_ready;
+        bool is_silent; /* it has never completed a frame */
         enum rpc_peer_state state;
         uv_poll_t poll;
         int fd;
@@ -88,9 +89,8 @@ void rpc_peer_drain_input(struct rpc_peer *peer);
 /* The server's limits are others now. */
 void rpc_peer_change_limits(struct rpc_peer *peer);
 
-/* A started frame must gain RPC_STALL_BYTES, or end, every limits.frame_stall_ms; else the
+/* A started frame must gain limits.frame_stall_bytes, or end, every limits.frame_stall_ms; else the
  * connection is closed.  Returns when to look again, UINT64_MAX if no frame is started. */
-#define RPC_STALL_BYTES (64u << 10)
 uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns);
 
 /* May `n` more bytes be held for this peer's answers?  NULL: yes; else the account whose share is

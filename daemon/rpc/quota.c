@@ -41,6 +41,8 @@ static void set_bounds(struct rpc_quota *quota, const struct rpc_limits *limits)
         quota->connection_max[RPC_KEPT] = limits->kept_per_uid;
         quota->connection_max[RPC_CALLS] = limits->calls_per_connection;
         quota->connection_max[RPC_BYTES] = limits->bytes_per_connection + limits->frame_bytes;
+        /* Somebody else may always come. */
+        quota->reserved = MIN(limits->connections_reserved, limits->connections - 1);
 }
 
 void rpc_quota_init(struct rpc_quota *quota, const struct rpc_limits *limits)
@@ -67,7 +69,7 @@ void rpc_quota_deinit(struct rpc_quota *quota)
 {
         for (unsigned i = 0; i < _RPC_RESOURCE_N; i++)
                 CHECK(quota->all.used[i] == 0);
-        CHECK(!quota->uids);
+        CHECK(!quota->uids && quota->privileged == 0);
 }
 
 static struct rpc_uid_account *uid_account(struct rpc_quota *quota, uid_t uid)
@@ -104,29 +106,52 @@ static void uid_drop(struct rpc_quota *quota, struct rpc_uid_account *uid)
         free(uid);
 }
 
-bool rpc_quota_open(struct rpc_quota *quota, uid_t uid, struct rpc_account *ret_account,
-                    const struct rpc_account **ret_over)
+/*
+ * The first `reserved` connections of the privileged stand in the reserve, all others share what is
+ * left of the bound.  So the reserve is only ever missed by those for whom it is not, and theirs
+ * does not shrink the others' part before it is full.
+ */
+static enum rpc_quota_result has_place(const struct rpc_quota *quota,
+                                       const struct rpc_uid_account *uid, bool privileged)
+{
+        uint64_t used = quota->all.used[RPC_CONNECTIONS], max = quota->all.max[RPC_CONNECTIONS];
+        uint64_t extra = privileged ? quota->reserved : 0;
+
+        if (uid->account.used[RPC_CONNECTIONS] >= uid->account.max[RPC_CONNECTIONS] + extra)
+                return RPC_QUOTA_E_UID;
+        if (!privileged) {
+                used -= MIN(quota->privileged, quota->reserved);
+                max -= quota->reserved;
+        }
+        return used >= max ? RPC_QUOTA_E_ALL : RPC_QUOTA_OK;
+}
+
+enum rpc_quota_result rpc_quota_open(struct rpc_quota *quota, uid_t uid, bool privileged,
+                                     struct rpc_account *ret_account)
 {
         struct rpc_uid_account *owner = uid_account(quota, uid);
+        enum rpc_quota_result result;
 
-        *ret_over = NULL;
         if (!owner)
-                return false;
+                return RPC_QUOTA_E_MEMORY;
         owner->holders++;
-        *ret_account = (struct rpc_account){.parent = &owner->account, .what = "connection"};
-        for (unsigned i = 0; i < _RPC_RESOURCE_N; i++)
-                ret_account->max[i] = quota->connection_max[i];
-        if (rpc_account_charge(ret_account, RPC_CONNECTIONS, 1, ret_over))
-                return true;
-        if (*ret_over == &owner->account && owner->holders == 1)
-                *ret_over = NULL; /* goes with the next line */
-        uid_drop(quota, owner);
-        return false;
+        result = has_place(quota, owner, privileged);
+        if (result != RPC_QUOTA_OK) {
+                uid_drop(quota, owner);
+                return result;
+        }
+        *ret_account = (struct rpc_account){
+                .parent = &owner->account, .what = "connection", .privileged = privileged};
+        rpc_account_change(quota, ret_account);
+        rpc_account_force(ret_account, RPC_CONNECTIONS, 1);
+        quota->privileged += privileged;
+        return RPC_QUOTA_OK;
 }
 
 void rpc_quota_close(struct rpc_quota *quota, struct rpc_account *account)
 {
         rpc_account_release(account, RPC_CONNECTIONS, 1);
+        quota->privileged -= account->privileged;
         for (unsigned i = 0; i < _RPC_RESOURCE_N; i++)
                 CHECK(account->used[i] == 0);
         uid_drop(quota, container_of(account->parent, struct rpc_uid_account, account));

@@ -18,6 +18,7 @@ struct rpc_account {
         uint64_t used[_RPC_RESOURCE_N];
         uint64_t max[_RPC_RESOURCE_N];
         struct rpc_account *parent; /* connection → uid → all; NULL at the top */
+        bool privileged;            /* a connection of root or the daemon's user */
         const char *what;           /* "connection", "uid", "daemon": for messages */
 };
 
@@ -25,6 +26,9 @@ struct rpc_uid_account;
 
 struct rpc_quota {
         struct rpc_account all;
+        /* Connections that are kept for root and the daemon's user, and how many of theirs there
+         * are. */
+        uint64_t reserved, privileged;
         uint64_t uid_max[_RPC_RESOURCE_N];
         uint64_t connection_max[_RPC_RESOURCE_N];
         struct rpc_uid_account *uids; /* hash by uid */
@@ -39,10 +43,19 @@ void rpc_account_change(const struct rpc_quota *quota, struct rpc_account *conne
 /* Asserts that everything is home. */
 void rpc_quota_deinit(struct rpc_quota *quota);
 
-/* Opens a connection's account below its uid's; charges one connection.  False: over a bound
- * (*ret_over names it), or no memory (*ret_over NULL). */
-bool rpc_quota_open(struct rpc_quota *quota, uid_t uid, struct rpc_account *ret_account,
-                    const struct rpc_account **ret_over);
+enum rpc_quota_result {
+        RPC_QUOTA_OK = 0,
+        RPC_QUOTA_E_UID, /* its uid has as many connections as it may */
+        RPC_QUOTA_E_ALL, /* there are as many as there may be */
+        RPC_QUOTA_E_MEMORY,
+};
+
+/*
+ * Opens a connection's account below its uid's; charges one connection.  `privileged`: of root or
+ * the daemon's user, who find the reserved connections beyond either bound.
+ */
+enum rpc_quota_result rpc_quota_open(struct rpc_quota *quota, uid_t uid, bool privileged,
+                                     struct rpc_account *ret_account);
 /* Closes it; calls and bytes that belong to the uid from then on are charged there: see
  * rpc_account_up. */
 void rpc_quota_close(struct rpc_quota *quota, struct rpc_account *account);

@@ -36,11 +36,6 @@ LIST_HEAD(rpc_call_bucket, rpc_call);
 /* Requests on one page of vmreq.ps. */
 #define RPC_PS_MAX 1000u
 
-/* Bytes that one read may bring. */
-#define RPC_READ_BYTES (64u << 10)
-/* Frames of one connection in one turn of the loop. */
-#define RPC_FRAMES_PER_TURN 128u
-
 enum rpc_phase {
         RPC_SERVING,
         RPC_DRAINING, /* no new connections, no new calls; accepted ones go on */
@@ -74,10 +69,11 @@ struct rpc_server {
         struct rpc_reload reload;
         struct rpc_quota quota;
         struct rpc_peer_list peers;
-        struct rpc_peer_list dirty; /* output to flush this turn */
-        struct rpc_peer_list ready; /* input left over */
-        struct rpc_call_list calls; /* every call whose request has not been released */
-        struct rpc_call_list kept;  /* those of which only their outcome is left, to be asked for */
+        struct rpc_peer_list dirty;  /* output to flush this turn */
+        struct rpc_peer_list ready;  /* input left over */
+        struct rpc_peer_list silent; /* have never completed a frame; the oldest first */
+        struct rpc_call_list calls;  /* every call whose request has not been released */
+        struct rpc_call_list kept; /* those of which only their outcome is left, to be asked for */
         struct rpc_call_list
                 orphans; /* finished detached ones without a connection, oldest first */
         struct rpc_call_bucket by_id[RPC_ID_BUCKETS]; /* `calls` and `kept`, by id */
@@ -94,7 +90,7 @@ struct rpc_server {
         struct rpc_state_change vm_state; /* the last one; `from` _VMREQ_VM_N: there was none */
 
         struct proto_arena arena; /* of the frame at hand */
-        uint8_t *scratch;         /* RPC_READ_BYTES, shared by all peers whose input is whole */
+        uint8_t *scratch;         /* RPC_TURN_BYTES_MAX, shared by all peers whose input is whole */
         /* Of vmreq.ps: RPC_PS_MAX and one. */
         struct rpc_record *ps_records;
         struct log_limit refused_log,
@@ -103,8 +99,9 @@ struct rpc_server {
         uint64_t n_faults;               /* of ours, each with its number in the log */
         uint64_t refused_notifications;
         struct {
-                uint64_t peers, peers_refused; /* connections ever taken; turned away at the door */
-                uint64_t calls;                /* accepted */
+                uint64_t peers, peers_refused,
+                        peers_evicted; /* connections ever taken; turned away at the door */
+                uint64_t calls;        /* accepted */
                 uint64_t errors[_PROTO_CODE_N]; /* answers that were errors */
         } counted;                              /* for vmreq.stats */
 

@@ -348,6 +348,7 @@ int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_serv
         TAILQ_INIT(&server->peers);
         TAILQ_INIT(&server->dirty);
         TAILQ_INIT(&server->ready);
+        TAILQ_INIT(&server->silent);
         TAILQ_INIT(&server->calls);
         TAILQ_INIT(&server->kept);
         TAILQ_INIT(&server->orphans);
@@ -359,7 +360,7 @@ int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_serv
                         config->registry);
         server->policy.rules = config->rules;
         rpc_quota_init(&server->quota, &server->config.limits);
-        server->scratch = malloc(RPC_READ_BYTES);
+        server->scratch = malloc(RPC_TURN_BYTES_MAX);
         server->ps_records = calloc(RPC_PS_MAX + 1, sizeof(*server->ps_records));
         server->vm_state.from = _VMREQ_VM_N;
         server->vm_state.to = vmreq_vm_state(config->vm);

@@ -9,30 +9,58 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/limits.h"
 #include "symbols/registry.h"
 #include "vm/vmreq.h"
 
-/* Settings; all are shown by hello.  0 is never legal. */
+/*
+ * Settings: name, default, least and most.  From this list come the structure, the keys of section
+ * [limits] and what hello shows.
+ *
+ * frame_*         a frame's bytes; in frame_stall_ms a started one must end, or gain so many bytes
+ * depth           of nesting, the frame's outer array counted
+ * connections_*   how many in all and of one uid; so many of them for root and the daemon's user
+ * calls_*, bytes_*  in flight and held: in all, of one connection, of one uid
+ * turn_*          what a connection gets done before others come, in one turn of the loop
+ * timeout_ms      of a call that says nothing, whose symbol and connection say nothing
+ * kept_*          calls that are detached or have a key: how many of one uid, and how long their
+ *                 outcomes can be asked for
+ * drain_ms        how long accepted calls may go on after SIGTERM
+ */
+#define RPC_LIMITS(X)                                                                              \
+        X(frame_bytes, 8u << 20, 1024, PROTO_FRAME_BYTES_MAX)                                      \
+        X(frame_stall_ms, 10000, 10, 3600000)                                                      \
+        X(frame_stall_bytes, 64u << 10, 1, PROTO_FRAME_BYTES_MAX)                                  \
+        X(depth, PROTO_DEPTH_MAX, 4, PROTO_DEPTH_MAX)                                              \
+        X(connections, 4096, 1, 1000000)                                                           \
+        X(connections_per_uid, 256, 1, 1000000)                                                    \
+        X(connections_reserved, 8, 0, 1000000)                                                     \
+        X(calls, 16384, 1, 4000000)                                                                \
+        X(calls_per_connection, 1024, 1, 4000000)                                                  \
+        X(calls_per_uid, 4096, 1, 4000000)                                                         \
+        X(bytes, 256u << 20, 1u << 20, 1ull << 40)                                                 \
+        X(bytes_per_connection, 16u << 20, 1u << 16, 1ull << 32)                                   \
+        X(bytes_per_uid, 64u << 20, 1u << 20, 1ull << 40)                                          \
+        X(turn_frames, 128, 1, 1024)                                                               \
+        X(turn_bytes, RPC_TURN_BYTES_MAX, 1024, RPC_TURN_BYTES_MAX)                                \
+        X(timeout_ms, 30000, 1, 1000000000000ull)                                                  \
+        X(kept_per_uid, 1024, 1, 1000000)                                                          \
+        X(kept_ms, 600000, 1, 86400000)                                                            \
+        X(drain_ms, 10000, 1, 3600000)
+
+/* Bytes that one read may bring. */
+#define RPC_TURN_BYTES_MAX (64u << 10)
+
 struct rpc_limits {
-        uint64_t frame_bytes;
-        uint64_t connections, connections_per_uid;
-        uint64_t calls, calls_per_connection, calls_per_uid;
-        uint64_t bytes, bytes_per_connection, bytes_per_uid;
-        uint64_t timeout_ms; /* of a call that says nothing, whose symbol and connection say nothing
-                              */
-        uint64_t frame_stall_ms; /* in which a started frame must gain 64 KiB, or end */
-        uint64_t kept_per_uid;   /* calls that are detached or have a key */
-        uint64_t kept_ms;        /* how long their outcomes can be asked for */
-        uint64_t drain_ms;       /* how long accepted calls may go on after SIGTERM */
+#define RPC_LIMIT(name, fallback, min, max) uint64_t name;
+        RPC_LIMITS(RPC_LIMIT)
+#undef RPC_LIMIT
 };
 
+#define RPC_LIMIT_INIT(name, fallback, min, max) .name = (fallback),
 #define RPC_LIMITS_INIT                                                                            \
         {                                                                                          \
-                .frame_bytes = 8u << 20, .connections = 4096, .connections_per_uid = 256,          \
-                .calls = 16384, .calls_per_connection = 1024, .calls_per_uid = 4096,               \
-                .bytes = 256u << 20, .bytes_per_connection = 16u << 20,                            \
-                .bytes_per_uid = 64u << 20, .timeout_ms = 30000, .frame_stall_ms = 10000,          \
-                .kept_per_uid = 1024, .kept_ms = 600000, .drain_ms = 10000,                        \
+                RPC_LIMITS(RPC_LIMIT_INIT)                                                         \
         }
 
 /* How the server is. */

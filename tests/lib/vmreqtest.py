@@ -441,6 +441,8 @@ class Daemon:
       return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
 
   def descriptors(self):
+    # What nobody reads from the notify socket holds the daemon's thread there, and its descriptor.
+    self.notify.take_all()
     return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
 

@@ -53,7 +53,7 @@ static void test_oversized(void **state)
         client_expect_end(&c);
         client_send_raw(&d, huge_array, sizeof(huge_array));
         read_to_end(&d, text, sizeof(text)); /* one line that cannot be addressed */
-        assert_has(text, "vmreqd: frame larger than the limit");
+        assert_has(text, "vmreqd: frame larger than ");
         harness_until_peers(&h, 0);
 }
 

@@ -27,7 +27,6 @@ static int32_t function(void *ctx, const struct vmreq_value *args, uint32_t argc
 static int start(void **state)
 {
         static const struct rpc_limits limits = RPC_LIMITS_INIT;
-        const struct rpc_account *over;
 
         (void)state;
         log_init(-1, LOG_L_ERROR);
@@ -39,7 +38,7 @@ static int start(void **state)
         rpc_quota_init(&server.quota, &server.config.limits);
         memset(&peer, 0, sizeof(peer));
         peer.server = &server;
-        assert_true(rpc_quota_open(&server.quota, 1000, &peer.account, &over));
+        assert_int_equal(rpc_quota_open(&server.quota, 1000, false, &peer.account), RPC_QUOTA_OK);
         proto_builder_init(&peer.out, 65536 + 2 * 4096);
         memset(&call, 0, sizeof(call));
         def = (struct vmreq_symbol){.name = "m.f", .result = VMREQ_T_ANY, .function = function};
