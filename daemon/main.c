@@ -270,6 +270,23 @@ static bool power_on(struct daemon *daemon)
         return r ? report("power on", vmreq_error_name(r)) : true;
 }
 
+/* For a module that is loaded by name while the daemon runs: what the configuration says of it. */
+static const struct vmreq_setting *module_settings(void *ctx, const char *name, size_t *ret_n)
+{
+        const struct daemon *daemon = ctx;
+
+        for (size_t i = 0; i < daemon->config.n_modules; i++) {
+                const struct config_module *module = &daemon->config.modules[i];
+
+                if (strcmp(module->name, name) == 0) {
+                        *ret_n = module->n_settings;
+                        return module->settings;
+                }
+        }
+        *ret_n = 0;
+        return NULL;
+}
+
 static bool start_server(struct daemon *daemon)
 {
         struct rpc_config config = {
@@ -277,6 +294,8 @@ static bool start_server(struct daemon *daemon)
                 .version = VMREQD_VERSION,
                 .vm = daemon->vm,
                 .registry = daemon->registry,
+                .module_directory = daemon->config.module_directory,
+                .module_settings = module_settings,
                 .limits = daemon->config.limits,
                 .rules = daemon->rules,
                 .listen_fd = daemon->listening.fd,

@@ -165,7 +165,7 @@ static void method_hello(const struct rpc_request *request)
 {
         static const char *const capabilities[] = {
                 "broadcast", "submit", "cancel", "timing", "named-arguments", "stream",
-                "completed", "detach", "key",    "ps",     "events"};
+                "completed", "detach", "key",    "ps",     "events",          "modules"};
         const struct rpc_config *config = &request->peer->server->config;
         const char *expected = read_wishes(request->peer, rpc_request_param(request, 0));
         struct proto_builder *out;
@@ -368,6 +368,9 @@ static const struct {
         {"vmreq.subscribe.request", RPC_RIGHT_OBSERVE, NULL},
         {"vmreq.subscribe.console", RPC_RIGHT_ALL, NULL},
         {"vmreq.unsubscribe", RPC_RIGHT_OBSERVE, rpc_method_unsubscribe},
+        {"vmreq.modules", RPC_RIGHT_OBSERVE, rpc_method_modules},
+        {"vmreq.load", RPC_RIGHT_CONTROL, rpc_method_load},
+        {"vmreq.unload", RPC_RIGHT_CONTROL, rpc_method_unload},
 };
 
 static_assert(ARRAY_SIZE(methods) <= RPC_METHODS_MAX, "each has its bit in an identity's rights");

@@ -210,7 +210,6 @@ static void put_flags(struct proto_builder *out, const struct sym_symbol *symbol
 static void put_symbol(struct proto_builder *out, const struct sym_symbol *symbol)
 {
         const struct vmreq_symbol *def = symbol->def;
-        const struct vmreq_module *module = sym_module_descriptor(symbol->module);
         char signature[512];
 
         sym_signature_format(def, signature, sizeof(signature));
@@ -218,7 +217,7 @@ static void put_symbol(struct proto_builder *out, const struct sym_symbol *symbo
         proto_put_text(out, "name");
         proto_put_text(out, def->name);
         proto_put_text(out, "module");
-        proto_put_text(out, module->name);
+        proto_put_text(out, sym_module_name(symbol->module));
         proto_put_text(out, "signature");
         proto_put_text(out, signature);
         proto_put_text(out, "doc");
@@ -237,7 +236,7 @@ static void put_symbol(struct proto_builder *out, const struct sym_symbol *symbo
         proto_put_text(out, "timeout_max_ms");
         proto_put_uint(out, symbol->timeout_max_ms);
         proto_put_text(out, "since");
-        proto_put_text(out, def->since ? def->since : module->version);
+        proto_put_text(out, def->since ? def->since : sym_module_version(symbol->module));
         proto_put_text(out, "deprecated");
         proto_put_text(out, def->deprecated);
 }

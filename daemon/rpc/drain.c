@@ -19,7 +19,7 @@ static bool all_answered(const struct rpc_server *server)
         TAILQ_FOREACH (peer, &server->peers, link)
                 if (peer->n_unanswered)
                         return false;
-        return server->n_open == 0;
+        return server->n_open == 0 && server->modules.n_jobs == 0;
 }
 
 static void leave(struct rpc_server *server)
@@ -45,6 +45,7 @@ static void kill_calls(struct rpc_server *server)
         (void)vmreq_vm_close(server->config.vm);
         rpc_calls_drain(server);
         rpc_calls_kill(server);
+        rpc_modules_kill(server);
 }
 
 void rpc_drain_on_timer(uv_timer_t *timer)

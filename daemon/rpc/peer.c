@@ -219,6 +219,7 @@ void rpc_peer_close(struct rpc_peer *peer)
         unlist(peer);
         rpc_calls_abandon(peer);
         rpc_events_forget(peer);
+        rpc_modules_forget(peer);
         proto_builder_deinit(&peer->out);
         recharge_output(peer);
         drop_input(peer);

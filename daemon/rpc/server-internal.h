@@ -13,6 +13,7 @@
 #include "rpc/events.h"
 #include "rpc/key.h"
 #include "rpc/list.h"
+#include "rpc/modules.h"
 #include "rpc/policy.h"
 #include "rpc/quota.h"
 #include "rpc/reload.h"
@@ -40,6 +41,7 @@ enum rpc_phase {
         RPC_SERVING,
         RPC_DRAINING, /* no new connections, no new calls; accepted ones go on */
         RPC_LEAVING,  /* every call is answered; output is flushed */
+        RPC_LEFT,     /* the loop has returned */
 };
 
 struct rpc_server {
@@ -85,6 +87,7 @@ struct rpc_server {
         uint32_t n_open;  /* of these, with a request that has no fate yet */
         uint64_t next_id;
 
+        struct rpc_modules modules;
         struct rpc_events events;
         struct rpc_stuck stuck;
         struct rpc_state_change vm_state; /* the last one; `from` _VMREQ_VM_N: there was none */

@@ -374,6 +374,7 @@ int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_serv
                 return r;
         }
         server->loop_open = true;
+        rpc_modules_init(server);
         r = init_handles(server);
         if (r) {
                 (void)rpc_server_free(server);
@@ -402,6 +403,7 @@ void rpc_server_run(struct rpc_server *server)
         rpc_idle_look(server);
         (void)uv_run(&server->loop, UV_RUN_DEFAULT);
         loop_of_this_thread = NULL;
+        server->phase = RPC_LEFT;
 }
 
 void rpc_server_ask_stop(struct rpc_server *server)
@@ -413,12 +415,13 @@ void rpc_server_ask_stop(struct rpc_server *server)
 
 bool rpc_server_settle(struct rpc_server *server)
 {
-        bool reloading = !rpc_reload_stop(server);
+        bool busy = !rpc_reload_stop(server);
 
         rpc_calls_drain(server);
         rpc_kept_drop_all(server);
+        busy = !rpc_modules_settle(server) || busy;
         if (server->n_calls == 0)
-                return !reloading;
+                return !busy;
         name_stuck(server);
         return false;
 }

@@ -82,6 +82,9 @@ struct rpc_config {
         const char *version;
         vmreq_vm vm;
         struct sym_registry *registry;
+        const char *module_directory; /* of vmreq.load; NULL: there is none */
+        /* What a module that is loaded by that name is given.  NULL: nothing. */
+        const struct vmreq_setting *(*module_settings)(void *ctx, const char *name, size_t *ret_n);
         struct rpc_limits limits;
         struct rpc_rules *rules; /* of the policy; consumed, on failure too; NULL: none */
         int listen_fd;           /* listening, non-blocking; borrowed */

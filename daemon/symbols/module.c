@@ -2,7 +2,9 @@
 /*
  * A module's life: descriptor → init → symbols in the table → drained → fini → unmapped.
  *
- * The registry calls all of this on its own thread; only sym_module_log may be called from any.
+ * The registry calls this on its own thread, but for what may block: init and fini run on whichever
+ * thread may wait for them, and have the module to themselves meanwhile.  sym_module_log may be
+ * called from any thread, always.
  *
  *   1. fini runs if and only if init returned 0, exactly once, after the module's symbols have left
  *      the table and their last pin.
@@ -30,18 +32,18 @@
         (offsetof(struct vmreq_module, fini) + sizeof(((struct vmreq_module *)0)->fini))
 
 static const char *const state_names[] = {
-        [SYM_MODULE_LOADING] = "loading",
-        [SYM_MODULE_LOADED] = "loaded",
-        [SYM_MODULE_DRAINING] = "draining",
+        [SYM_MODULE_LOADING] = "loading",   [SYM_MODULE_LOADED] = "loaded",
+        [SYM_MODULE_DRAINING] = "draining", [SYM_MODULE_STOPPING] = "stopping",
         [SYM_MODULE_GONE] = "gone",
 };
 static_assert(sizeof(state_names) / sizeof(state_names[0]) == _SYM_MODULE_STATE_N,
               "a name per state");
 
 static const bool state_edges[_SYM_MODULE_STATE_N][_SYM_MODULE_STATE_N] = {
-        [SYM_MODULE_LOADING] = {[SYM_MODULE_LOADED] = true, [SYM_MODULE_GONE] = true},
+        [SYM_MODULE_LOADING] = {[SYM_MODULE_LOADED] = true, [SYM_MODULE_STOPPING] = true},
         [SYM_MODULE_LOADED] = {[SYM_MODULE_DRAINING] = true},
-        [SYM_MODULE_DRAINING] = {[SYM_MODULE_GONE] = true},
+        [SYM_MODULE_DRAINING] = {[SYM_MODULE_STOPPING] = true},
+        [SYM_MODULE_STOPPING] = {[SYM_MODULE_GONE] = true},
 };
 
 const char *sym_module_state_to_string(enum sym_module_state state)
@@ -107,6 +109,14 @@ int sym_module_new(const struct vmreq_module *def, struct sym_plugin *plugin,
         module = calloc(1, sizeof(*module));
         if (!module)
                 return -ENOMEM;
+        module->version = strdup(def->version);
+        module->doc = strdup(def->doc);
+        if (!module->version || !module->doc) {
+                free(module->version);
+                free(module->doc);
+                free(module);
+                return -ENOMEM;
+        }
         module->def = def;
         module->owner = *owner;
         module->builtin = !plugin;
@@ -128,6 +138,8 @@ struct sym_module *sym_module_free(struct sym_module *module)
         CHECK(module->state == SYM_MODULE_LOADING || module->state == SYM_MODULE_GONE);
         CHECK(!module->entries && module->n_pins == 0);
         sym_plugin_close(&module->plugin);
+        free(module->version);
+        free(module->doc);
         free(module);
         return NULL;
 }
@@ -176,18 +188,34 @@ static int module_fini(struct sym_module *module)
         return r;
 }
 
-void sym_module_stop(struct sym_module *module)
+void sym_module_set_stopping(struct sym_module *module)
+{
+        CHECK(module->n_pins == 0 && !module->entries);
+        module_set_state(module, SYM_MODULE_STOPPING);
+}
+
+void sym_module_halt(struct sym_module *module)
 {
         bool unmappable;
 
-        CHECK(module->n_pins == 0 && !module->entries);
         unmappable = module_fini(module) == 0 && (module->def->flags & VMREQ_MODULE_UNMAPPABLE);
         module->def = NULL;
         if (unmappable)
                 sym_plugin_close(&module->plugin);
         else
                 sym_plugin_leave(&module->plugin);
+}
+
+void sym_module_set_gone(struct sym_module *module)
+{
         module_set_state(module, SYM_MODULE_GONE);
+}
+
+void sym_module_stop(struct sym_module *module)
+{
+        sym_module_set_stopping(module);
+        sym_module_halt(module);
+        sym_module_set_gone(module);
 }
 
 void sym_module_fail(struct sym_module *module, const char *text)
@@ -208,7 +236,12 @@ void sym_module_log(const struct sym_module *module, int level, const char *form
         va_end(args);
 }
 
-const struct vmreq_module *sym_module_descriptor(const struct sym_module *module)
+const char *sym_module_name(const struct sym_module *module)
 {
-        return module->def;
+        return module->name;
+}
+
+const char *sym_module_version(const struct sym_module *module)
+{
+        return module->version;
 }

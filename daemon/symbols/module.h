@@ -15,17 +15,18 @@
 struct sym_entry; /* the registry's */
 
 /*
- *   LOADING ──► LOADED ──► DRAINING ──► GONE
+ *   LOADING ──► LOADED ──► DRAINING ──► STOPPING ──► GONE
  *      └──────────────────────────────────▲
  *
  * LOADING: init runs, symbols may be added.  LOADED: its symbols are in the table.  DRAINING: they
- * are not, but calls that found them still run.  GONE: fini has run, or init failed; nothing of it
- * is called any more.
+ * are not, but calls that found them still run.  STOPPING: fini runs, on whichever thread may wait
+ * for it.  GONE: fini has run, or init failed; nothing of it is called any more.
  */
 enum sym_module_state {
         SYM_MODULE_LOADING,
         SYM_MODULE_LOADED,
         SYM_MODULE_DRAINING,
+        SYM_MODULE_STOPPING,
         SYM_MODULE_GONE,
         _SYM_MODULE_STATE_N
 };
@@ -38,8 +39,8 @@ struct sym_module_owner {
         vmreq_vm vm;
         sym_log_fn log; /* NULL: nobody listens */
         void *log_ctx;
-        /* A module registers a symbol; owner thread, in init.  0, or a negative errno after a
-         * call of sym_module_fail. */
+        /* A module registers a symbol, in init, on the thread that runs it.  0, or a negative errno
+         * after a call of sym_module_fail. */
         int (*add)(void *ctx, struct sym_module *module, const struct vmreq_symbol *symbol);
         void *ctx;
 };
@@ -55,14 +56,18 @@ struct sym_module {
         struct sym_host host;
         struct sym_module_owner owner;
         bool builtin;                             /* linked in */
-        const struct vmreq_module *def;           /* in the plugin's memory: not after GONE */
-        char name[SYM_MODULE_NAME_BYTES_MAX + 1]; /* a copy, for logging behind the end */
+        const struct vmreq_module *def;           /* in the plugin's memory: not after DRAINING */
+        char name[SYM_MODULE_NAME_BYTES_MAX + 1]; /* copies, to be read whatever becomes of it */
+        char *version, *doc;
 
         /* owner thread only */
         enum sym_module_state state;
-        struct sym_plugin plugin; /* empty if linked in */
         size_t n_pins;
+
+        /* the owner thread, or the one that runs init or fini for it meanwhile */
+        struct sym_plugin plugin;  /* empty if linked in */
         struct sym_entry *entries; /* the owner's list of its symbols */
+        struct sym_entry *own;     /* hash: the same by name, while LOADING */
         size_t n_entries;
         bool started;      /* init returned 0 */
         bool failed;       /* a registration was refused … */
@@ -94,8 +99,13 @@ bool sym_module_start(struct sym_module *module, const struct vmreq_setting *set
 void sym_module_set_loaded(struct sym_module *module);
 void sym_module_set_draining(struct sym_module *module);
 
-/* LOADING, DRAINING → GONE, without pins and entries.  Runs fini if init returned 0; unmaps a
- * plugin that can be.  May block in fini. */
+/* LOADING, DRAINING → STOPPING, without pins and entries.  Owner thread. */
+void sym_module_set_stopping(struct sym_module *module);
+/* STOPPING: runs fini if init returned 0; unmaps a plugin that can be.  Any thread; may block. */
+void sym_module_halt(struct sym_module *module);
+/* STOPPING → GONE, when it has been halted.  Owner thread. */
+void sym_module_set_gone(struct sym_module *module);
+/* All three, for an owner that may wait. */
 void sym_module_stop(struct sym_module *module);
 
 /* Records and logs why a registration was refused. */

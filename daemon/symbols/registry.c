@@ -27,31 +27,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The table may be out of memory; the daemon may not end because of it. */
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 #include "base/check.h"
-#include "symbols/module.h"
 #include "symbols/name.h"
+#include "symbols/registry-internal.h"
 #include "symbols/signature.h"
-
-struct sym_entry {
-        struct sym_symbol symbol; /* first: what others see of it */
-        struct sym_entry *next;   /* of the same module */
-        UT_hash_handle hh;        /* by symbol.def->name */
-};
-
-struct sym_registry {
-        struct sym_module_owner owner;
-        struct sym_entry *table;
-        size_t n_entries; /* of all modules, draining ones included */
-        const struct sym_symbol **list;
-        size_t n_list;
-        uint64_t generation;                         /* of the list */
-        struct sym_module *modules[SYM_MODULES_MAX]; /* in order of loading */
-        size_t n_modules;
-};
 
 static struct sym_entry *registry_find(const struct sym_registry *registry, const char *name,
                                        size_t len)
@@ -76,6 +55,14 @@ static void registry_remove(struct sym_registry *registry, struct sym_entry *ent
 
 /* ---- adding a symbol ------------------------------------------------------------------------- */
 
+static struct sym_entry *module_find(const struct sym_module *module, const char *name, size_t len)
+{
+        struct sym_entry *entry;
+
+        HASH_FIND(module_hh, module->own, name, len, entry);
+        return entry;
+}
+
 /* Does `name` begin with the module's own name and a dot? */
 static bool name_is_of(const char *name, const struct sym_module *module)
 {
@@ -84,9 +71,10 @@ static bool name_is_of(const char *name, const struct sym_module *module)
         return strncmp(name, module->name, len) == 0 && name[len] == '.';
 }
 
-/* False: one line in reterr_text. */
-static bool registry_admits(const struct sym_registry *registry, const struct sym_module *module,
-                            const struct vmreq_symbol *def, char *reterr_text, size_t size)
+/* False: one line in reterr_text.  Looks at the module only: names of different modules differ in
+ * their beginnings. */
+static bool module_admits(const struct sym_module *module, const struct vmreq_symbol *def,
+                          char *reterr_text, size_t size)
 {
         if (!sym_signature_check(def, reterr_text, size))
                 return false;
@@ -95,7 +83,7 @@ static bool registry_admits(const struct sym_registry *registry, const struct sy
                                module->name);
                 return false;
         }
-        if (registry_find(registry, def->name, strlen(def->name))) {
+        if (module_find(module, def->name, strlen(def->name))) {
                 (void)snprintf(reterr_text, size, "%s: there is a symbol of that name already",
                                def->name);
                 return false;
@@ -103,11 +91,6 @@ static bool registry_admits(const struct sym_registry *registry, const struct sy
         if (module->n_entries >= SYM_MODULE_SYMBOLS_MAX) {
                 (void)snprintf(reterr_text, size, "%s: a module can have at most %d symbols",
                                def->name, SYM_MODULE_SYMBOLS_MAX);
-                return false;
-        }
-        if (registry->n_entries >= SYM_REGISTRY_SYMBOLS_MAX) {
-                (void)snprintf(reterr_text, size, "%s: there can be at most %d symbols in all",
-                               def->name, SYM_REGISTRY_SYMBOLS_MAX);
                 return false;
         }
         return true;
@@ -131,29 +114,38 @@ static void symbol_init(struct sym_symbol *symbol, struct sym_module *module,
                 symbol->n_required++;
 }
 
-/* sym_module_owner.add: called back by the module's init. */
-static int registry_add(void *ctx, struct sym_module *module, const struct vmreq_symbol *def)
+static struct sym_entry *entry_new(struct sym_module *module, const struct vmreq_symbol *def)
 {
-        struct sym_registry *registry = ctx;
+        struct sym_entry *entry = calloc(1, sizeof(*entry));
+
+        if (!entry)
+                return NULL;
+        symbol_init(&entry->symbol, module, def);
+        HASH_ADD_KEYPTR(module_hh, module->own, def->name, entry->symbol.name_len, entry);
+        if (entry->module_hh.tbl)
+                return entry;
+        free(entry); /* how uthash says that there was no memory */
+        return NULL;
+}
+
+int sym_registry_add(void *ctx, struct sym_module *module, const struct vmreq_symbol *def)
+{
         struct sym_entry *entry;
         char why[256];
 
-        if (!registry_admits(registry, module, def, why, sizeof(why))) {
+        (void)ctx;
+        if (!module_admits(module, def, why, sizeof(why))) {
                 sym_module_fail(module, why);
                 return -EINVAL;
         }
-        entry = calloc(1, sizeof(*entry));
-        if (entry)
-                symbol_init(&entry->symbol, module, def);
-        if (!entry || !registry_insert(registry, entry)) {
-                free(entry);
+        entry = entry_new(module, def);
+        if (!entry) {
                 sym_module_fail(module, "no memory for its symbols");
                 return -ENOMEM;
         }
         entry->next = module->entries;
         module->entries = entry;
         module->n_entries++;
-        registry->n_entries++;
         return 0;
 }
 
@@ -175,22 +167,27 @@ static void list_number(struct sym_registry *registry)
                         ->symbol.index = (uint32_t)i;
 }
 
-/* Adds a module's symbols.  False: no memory, and nothing has changed. */
-static bool list_add(struct sym_registry *registry, const struct sym_module *module)
+/* Room for a module's symbols.  False: no memory, and nothing has changed. */
+static bool list_reserve(struct sym_registry *registry, const struct sym_module *module)
 {
         const struct sym_symbol **list;
 
         if (module->n_entries == 0)
                 return true;
         list = realloc(registry->list, (registry->n_list + module->n_entries) * sizeof(*list));
-        if (!list)
-                return false;
-        registry->list = list;
+        if (list)
+                registry->list = list;
+        return list;
+}
+
+static void list_add(struct sym_registry *registry, const struct sym_module *module)
+{
+        if (module->n_entries == 0)
+                return;
         for (const struct sym_entry *entry = module->entries; entry; entry = entry->next)
-                list[registry->n_list++] = &entry->symbol;
-        qsort(list, registry->n_list, sizeof(*list), compare_symbols);
+                registry->list[registry->n_list++] = &entry->symbol;
+        qsort(registry->list, registry->n_list, sizeof(registry->list[0]), compare_symbols);
         list_number(registry);
-        return true;
 }
 
 /* Takes a module's symbols out; those that stay, stay in order. */
@@ -207,8 +204,7 @@ static void list_remove(struct sym_registry *registry, const struct sym_module *
 
 /* ---- modules --------------------------------------------------------------------------------- */
 
-static struct sym_module *registry_find_module(const struct sym_registry *registry,
-                                               const char *name)
+struct sym_module *sym_registry_find_module(const struct sym_registry *registry, const char *name)
 {
         for (size_t i = 0; i < registry->n_modules; i++)
                 if (strcmp(registry->modules[i]->name, name) == 0)
@@ -216,7 +212,7 @@ static struct sym_module *registry_find_module(const struct sym_registry *regist
         return NULL;
 }
 
-static void registry_forget_module(struct sym_registry *registry, const struct sym_module *module)
+void sym_registry_forget_module(struct sym_registry *registry, const struct sym_module *module)
 {
         size_t at = 0;
 
@@ -229,128 +225,88 @@ static void registry_forget_module(struct sym_registry *registry, const struct s
                 (registry->n_modules - at) * sizeof(registry->modules[0]));
 }
 
-/* Its symbols leave the table; they stay valid for those who pinned them. */
-static void module_vanish(struct sym_registry *registry, struct sym_module *module)
+/* All of a module's symbols, or none. */
+static bool table_add(struct sym_registry *registry, struct sym_module *module)
+{
+        for (struct sym_entry *entry = module->entries; entry; entry = entry->next) {
+                if (registry_insert(registry, entry))
+                        continue;
+                for (struct sym_entry *in = module->entries; in != entry; in = in->next)
+                        registry_remove(registry, in);
+                return false;
+        }
+        return true;
+}
+
+enum sym_load_result sym_registry_commit(struct sym_registry *registry, struct sym_module *module,
+                                         char *reterr_text, size_t size)
+{
+        if (registry->n_entries + module->n_entries > SYM_REGISTRY_SYMBOLS_MAX) {
+                (void)snprintf(reterr_text, size, "%s: there can be at most %d symbols in all",
+                               module->name, SYM_REGISTRY_SYMBOLS_MAX);
+                return SYM_LOAD_E_INIT;
+        }
+        if (registry->n_modules >= SYM_MODULES_MAX) { /* another load was quicker */
+                (void)snprintf(reterr_text, size, "%s: there can be at most %d modules",
+                               module->name, SYM_MODULES_MAX);
+                return SYM_LOAD_E_MEMORY;
+        }
+        if (!list_reserve(registry, module) || !table_add(registry, module)) {
+                (void)snprintf(reterr_text, size, "%s: no memory", module->name);
+                return SYM_LOAD_E_MEMORY;
+        }
+        list_add(registry, module);
+        registry->n_entries += module->n_entries;
+        HASH_CLEAR(module_hh, module->own);
+        sym_module_set_loaded(module);
+        registry->modules[registry->n_modules++] = module;
+        return SYM_LOAD_OK;
+}
+
+void sym_registry_vanish(struct sym_registry *registry, struct sym_module *module)
 {
         for (struct sym_entry *entry = module->entries; entry; entry = entry->next)
                 registry_remove(registry, entry);
         list_remove(registry, module);
+        sym_module_set_draining(module);
 }
 
-/* The end of a module whose symbols have left the table and which nobody has pinned. */
-static void module_finish(struct sym_registry *registry, struct sym_module *module)
+void sym_registry_drop_entries(struct sym_registry *registry, struct sym_module *module)
 {
         struct sym_entry *entry = module->entries;
 
+        CHECK(module->n_pins == 0);
+        if (module->state != SYM_MODULE_LOADING)
+                registry->n_entries -= module->n_entries;
+        HASH_CLEAR(module_hh, module->own);
         module->entries = NULL;
-        registry->n_entries -= module->n_entries;
+        module->n_entries = 0;
         while (entry) {
                 struct sym_entry *next = entry->next;
 
                 free(entry);
                 entry = next;
         }
-        sym_module_stop(module);
-        registry_forget_module(registry, module);
-        (void)sym_module_free(module); /* NULL, always */
 }
 
-static enum sym_load_result registry_has_room(const struct sym_registry *registry,
-                                              const struct vmreq_module *def, char *reterr_text,
-                                              size_t size)
+bool sym_registry_module(const struct sym_registry *registry, size_t i,
+                         struct sym_module_info *ret_info)
 {
-        const struct sym_module *other = registry_find_module(registry, def->name);
+        const struct sym_module *module;
 
-        if (other) {
-                (void)snprintf(reterr_text, size, "%s: a module of that name is %s", def->name,
-                               sym_module_state_to_string(other->state));
-                return SYM_LOAD_E_LOADED;
-        }
-        if (registry->n_modules >= SYM_MODULES_MAX) {
-                (void)snprintf(reterr_text, size, "%s: there can be at most %d modules", def->name,
-                               SYM_MODULES_MAX);
-                return SYM_LOAD_E_MEMORY;
-        }
-        return SYM_LOAD_OK;
-}
-
-/* From a checked descriptor to a loaded module.  `plugin` is consumed on success only; NULL:
- * linked in. */
-static enum sym_load_result registry_admit(struct sym_registry *registry,
-                                           const struct vmreq_module *def,
-                                           struct sym_plugin *plugin,
-                                           const struct vmreq_setting *settings, size_t n_settings,
-                                           char *reterr_text, size_t size)
-{
-        enum sym_load_result result;
-        struct sym_module *module;
-
-        result = registry_has_room(registry, def, reterr_text, size);
-        if (result != SYM_LOAD_OK)
-                return result;
-        if (sym_module_new(def, plugin, &registry->owner, &module) < 0) {
-                (void)snprintf(reterr_text, size, "%s: no memory", def->name);
-                return SYM_LOAD_E_MEMORY;
-        }
-        if (!sym_module_start(module, settings, n_settings, reterr_text, size)) {
-                result = SYM_LOAD_E_INIT;
-        } else if (!list_add(registry, module)) {
-                (void)snprintf(reterr_text, size, "%s: no memory", module->name);
-                result = SYM_LOAD_E_MEMORY;
-        }
-        if (result != SYM_LOAD_OK) {
-                module_vanish(registry, module);
-                module_finish(registry, module);
-                return result;
-        }
-        sym_module_set_loaded(module);
-        registry->modules[registry->n_modules++] = module;
-        return SYM_LOAD_OK;
-}
-
-enum sym_load_result sym_registry_add_builtin(struct sym_registry *registry,
-                                              const struct vmreq_module *module,
-                                              const struct vmreq_setting *settings,
-                                              size_t n_settings, char *reterr_text, size_t size)
-{
-        if (!sym_module_check(module, reterr_text, size))
-                return SYM_LOAD_E_FORMAT;
-        return registry_admit(registry, module, NULL, settings, n_settings, reterr_text, size);
-}
-
-enum sym_load_result sym_registry_load(struct sym_registry *registry, const char *directory,
-                                       const char *name, bool allow_path,
-                                       const struct vmreq_setting *settings, size_t n_settings,
-                                       char *reterr_text, size_t size)
-{
-        struct sym_plugin plugin;
-        enum sym_load_result result;
-
-        result = sym_plugin_open(directory, name, allow_path, &plugin, reterr_text, size);
-        if (result != SYM_LOAD_OK)
-                return result;
-        result = registry_admit(registry, plugin.module, &plugin, settings, n_settings, reterr_text,
-                                size);
-        sym_plugin_close(&plugin); /* unless it was consumed */
-        return result;
-}
-
-enum sym_unload_result sym_registry_unload(struct sym_registry *registry, const char *name)
-{
-        struct sym_module *module = registry_find_module(registry, name);
-
-        if (!module)
-                return SYM_UNLOAD_E_NOT_FOUND;
-        if (module->builtin)
-                return SYM_UNLOAD_E_BUILTIN;
-        if (module->state == SYM_MODULE_LOADED) {
-                module_vanish(registry, module);
-                sym_module_set_draining(module);
-        }
-        if (module->n_pins > 0)
-                return SYM_UNLOAD_E_BUSY;
-        module_finish(registry, module);
-        return SYM_UNLOAD_OK;
+        if (i >= registry->n_modules)
+                return false;
+        module = registry->modules[i];
+        *ret_info = (struct sym_module_info){
+                .name = module->name,
+                .version = module->version,
+                .doc = module->doc,
+                .builtin = module->builtin,
+                .draining = module->state != SYM_MODULE_LOADED,
+                .n_symbols = module->state == SYM_MODULE_LOADED ? module->n_entries : 0,
+                .n_pins = module->n_pins,
+        };
+        return true;
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -366,32 +322,35 @@ int sym_registry_new(vmreq_vm vm, sym_log_fn log, void *log_ctx, struct sym_regi
                 .vm = vm,
                 .log = log,
                 .log_ctx = log_ctx,
-                .add = registry_add,
+                .add = sym_registry_add,
                 .ctx = registry,
         };
         *ret_registry = registry;
         return 0;
 }
 
+static void registry_end_module(struct sym_registry *registry, struct sym_module *module)
+{
+        if (module->state == SYM_MODULE_LOADED)
+                sym_registry_vanish(registry, module);
+        if (module->n_pins > 0 || module->state != SYM_MODULE_DRAINING) {
+                sym_module_log(module, VMREQ_LOG_ERROR, "abandoned with %zu pins", module->n_pins);
+                sym_registry_forget_module(registry, module);
+                return;
+        }
+        sym_registry_drop_entries(registry, module);
+        sym_module_stop(module);
+        sym_registry_forget_module(registry, module);
+        (void)sym_module_free(module); /* NULL, always */
+}
+
 struct sym_registry *sym_registry_free(struct sym_registry *registry)
 {
         if (!registry)
                 return NULL;
-        while (registry->n_modules > 0) {
-                struct sym_module *module = registry->modules[registry->n_modules - 1];
-
-                if (module->state == SYM_MODULE_LOADED) {
-                        module_vanish(registry, module);
-                        sym_module_set_draining(module);
-                }
-                if (module->n_pins > 0) {
-                        sym_module_log(module, VMREQ_LOG_ERROR, "abandoned with %zu pins",
-                                       module->n_pins);
-                        registry_forget_module(registry, module);
-                } else {
-                        module_finish(registry, module);
-                }
-        }
+        CHECK(registry->n_loads == 0);
+        while (registry->n_modules > 0)
+                registry_end_module(registry, registry->modules[registry->n_modules - 1]);
         free(registry->list);
         free(registry);
         return NULL;
@@ -421,6 +380,14 @@ uint64_t sym_registry_generation(const struct sym_registry *registry)
         return registry->generation;
 }
 
+void sym_registry_on_drained(struct sym_registry *registry, void (*fn)(void *ctx), void *ctx)
+{
+        registry->on_drained = fn;
+        registry->on_drained_ctx = ctx;
+}
+
+/* ---- pins ------------------------------------------------------------------------------------ */
+
 void sym_symbol_pin(const struct sym_symbol *symbol)
 {
         symbol->module->n_pins++;
@@ -428,6 +395,12 @@ void sym_symbol_pin(const struct sym_symbol *symbol)
 
 void sym_symbol_unpin(const struct sym_symbol *symbol)
 {
-        CHECK(symbol->module->n_pins > 0);
-        symbol->module->n_pins--;
+        struct sym_module *module = symbol->module;
+        const struct sym_registry *registry = module->owner.ctx;
+
+        CHECK(module->n_pins > 0);
+        module->n_pins--;
+        /* The symbol may not be there any more behind this. */
+        if (module->n_pins == 0 && module->state == SYM_MODULE_DRAINING && registry->on_drained)
+                registry->on_drained(registry->on_drained_ctx);
 }

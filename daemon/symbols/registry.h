@@ -20,10 +20,10 @@ struct sym_symbol {
         const struct vmreq_symbol *def; /* the module's; lives until the module's fini */
         struct sym_module *module;
         size_t name_len;
-        bool words;           /* a word function: may go to the engine as words */
-        enum vmreq_kind kind; /* words: by result type */
-        uint32_t n_required;  /* params without OPTIONAL, all of which come first */
-        uint32_t index;       /* its place in sym_registry_list, for tables beside it */
+        bool words;              /* a word function: may go to the engine as words */
+        enum vmreq_kind kind;    /* words: by result type */
+        uint32_t n_required;     /* params without OPTIONAL, all of which come first */
+        uint32_t index;          /* its place in sym_registry_list, for tables beside it */
         uint32_t timeout_max_ms; /* cap of a call's time limit; 0 = none */
 };
 
@@ -50,7 +50,7 @@ const struct sym_symbol *const *sym_registry_list(const struct sym_registry *reg
 /* Grows whenever symbols come or go, and with them the indices of those that stay. */
 uint64_t sym_registry_generation(const struct sym_registry *registry);
 
-/* While pinned, a symbol's module is not unloaded.  Owner thread. */
+/* While pinned, a symbol stays valid and its module is not unloaded.  Owner thread. */
 void sym_symbol_pin(const struct sym_symbol *symbol);
 void sym_symbol_unpin(const struct sym_symbol *symbol);
 
@@ -78,21 +78,48 @@ enum sym_load_result sym_registry_add_builtin(struct sym_registry *registry,
                                               const struct vmreq_setting *settings,
                                               size_t n_settings, char *reterr_text, size_t size);
 
-/*
- * Loads a plugin.  `name` is a module name, resolved as DIRECTORY/NAME.so under `directory`; if
- * `allow_path`, a `name` with a slash is a path.  As above otherwise.  Reads files and runs the
- * module's constructors and init: may block.
- */
+struct sym_load_spec {
+        const char *directory; /* where modules are */
+        /* A module's name, resolved as DIRECTORY/NAME.so; if `allow_path`, a name with a slash is a
+         * path. */
+        const char *name;
+        bool allow_path;
+        const struct vmreq_setting *settings; /* borrowed until the load has ended */
+        size_t n_settings;
+};
+
+/* Loads a plugin; the arguments as in the structure.  Reads files and runs the module's
+ * constructors and init: may block.  As above otherwise. */
 enum sym_load_result sym_registry_load(struct sym_registry *registry, const char *directory,
                                        const char *name, bool allow_path,
                                        const struct vmreq_setting *settings, size_t n_settings,
                                        char *reterr_text, size_t size);
 
+/*
+ * The same for an owner that may not wait.
+ *
+ *     sym_load_new → (sym_load_run → sym_load_step)… → sym_load_free
+ *
+ * new, step and free are called on the owner's thread; run on any one that may block, for as long
+ * as the module likes.  step says whether another run is needed.  Until it says no, the name is
+ * taken, and the registry may not be freed.
+ */
+struct sym_load;
+
+enum sym_load_result sym_load_new(struct sym_registry *registry, const struct sym_load_spec *spec,
+                                  struct sym_load **ret_load, char *reterr_text, size_t size);
+void sym_load_run(struct sym_load *load);
+bool sym_load_step(struct sym_load *load);
+/* What came of it; *ret_text is borrowed. */
+enum sym_load_result sym_load_result(const struct sym_load *load, const char **ret_text);
+/* When step has said that no run is needed. */
+void sym_load_free(struct sym_load *load);
+
 enum sym_unload_result {
         SYM_UNLOAD_OK = 0,
         SYM_UNLOAD_E_NOT_FOUND, /* no module of that name */
         SYM_UNLOAD_E_BUILTIN,   /* linked in: it goes with the daemon */
-        SYM_UNLOAD_E_BUSY,      /* pinned; the module is draining, ask again */
+        SYM_UNLOAD_E_BUSY,      /* pinned, or its fini runs; ask again */
 };
 
 /*
@@ -102,5 +129,30 @@ enum sym_unload_result {
  */
 enum sym_unload_result sym_registry_unload(struct sym_registry *registry, const char *name);
 
-/* The descriptor of a symbol's module, borrowed, for its name and version.  Never NULL. */
-const struct vmreq_module *sym_module_descriptor(const struct sym_module *module);
+/*
+ * The same for an owner that may not wait: withdraw makes the symbols vanish; unload_begin gives
+ * the module if nobody has it pinned and nobody else has begun (else NULL); run calls its fini, on
+ * any thread; end forgets it.
+ */
+enum sym_unload_result sym_registry_withdraw(struct sym_registry *registry, const char *name);
+struct sym_module *sym_unload_begin(struct sym_registry *registry, const char *name);
+void sym_unload_run(struct sym_module *module);
+void sym_unload_end(struct sym_registry *registry, struct sym_module *module);
+
+/* Told whenever the last pin of a draining module has gone.  Owner thread. */
+void sym_registry_on_drained(struct sym_registry *registry, void (*fn)(void *ctx), void *ctx);
+
+/* The i-th module, in order of loading; borrowed.  False: there are no more. */
+struct sym_module_info {
+        const char *name, *version, *doc;
+        bool builtin;
+        bool draining;    /* its symbols have left the table */
+        size_t n_symbols; /* in the table */
+        size_t n_pins;
+};
+bool sym_registry_module(const struct sym_registry *registry, size_t i,
+                         struct sym_module_info *ret_info);
+
+/* Of a symbol's module; borrowed, never NULL. */
+const char *sym_module_name(const struct sym_module *module);
+const char *sym_module_version(const struct sym_module *module);

@@ -158,7 +158,7 @@ static void finds_and_lists(void **state)
         assert_int_equal(symbol->kind, VMREQ_FN_U32);
         assert_int_equal(symbol->n_required, 1);
         assert_ptr_equal(symbol->def, &of_b[0]);
-        assert_string_equal(sym_module_descriptor(symbol->module)->name, "b");
+        assert_string_equal(sym_module_name(symbol->module), "b");
         symbol = find(registry, "a.z");
         assert_false(symbol->words);
         assert_int_equal(symbol->kind, VMREQ_FN_CALLBACK);
