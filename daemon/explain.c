@@ -218,7 +218,7 @@ static const char *default_reason(const struct explain_question *question)
                 return "root and the daemon's user may do everything, whatever the rules say";
         if (right == RPC_RIGHT_CONNECTED)
                 return "everybody who is connected may";
-        if (right == RPC_RIGHT_CONTROL)
+        if (right & (RPC_RIGHT_CONTROL | RPC_RIGHT_ALL))
                 return "only root and the daemon's user may";
         if (right)
                 return "root, the daemon's user and the group vmreq may";

@@ -14,6 +14,7 @@
 
 #include "base/log-ids.h"
 #include "base/macros.h"
+#include "rpc/events.h"
 #include "rpc/limits.h"
 #include "rpc/server-internal.h"
 
@@ -41,6 +42,7 @@ static void take_over(struct rpc_server *server)
         log_write(&meta, "reloaded: %u rules", reload->settings.rules->n);
         rpc_policy_replace(&server->policy, &reload->host, reload->settings.rules);
         reload->settings.rules = NULL;
+        rpc_events_review(server);
         rpc_events_review(server);
 }
 

@@ -7,6 +7,7 @@ Environment: VMREQ_BUILD (the build directory), VMREQ_SANITIZE (as CMake's, scal
 """
 import array
 import atexit
+import contextlib
 import faulthandler
 import json
 import os
@@ -276,6 +277,35 @@ class Client:
     return self.call("vmreq.cancel", {"msgid": msgid})
 
 
+def temporary(test):
+  """A folder that goes with the test."""
+  folder = tempfile.mkdtemp(prefix="vmreq-")
+  test.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+  return folder
+
+
+# --- somebody else ----------------------------------------------------------------------------------
+
+IS_ROOT = os.geteuid() == 0
+NEEDS_ROOT = "connects as other users: run it as root"
+
+
+@contextlib.contextmanager
+def identity(uid, gid=None, groups=()):
+  """Whoever connects inside is this user, as far as the daemon can tell.  Root only."""
+  before = os.getgroups()
+  gid = uid if gid is None else gid
+  os.setgroups(groups)
+  os.setegid(gid)
+  os.seteuid(uid)
+  try:
+    yield
+  finally:
+    os.seteuid(0)
+    os.setegid(0)
+    os.setgroups(before)
+
+
 # --- the daemon -------------------------------------------------------------------------------------
 
 class NotifySocket:
@@ -291,7 +321,7 @@ class NotifySocket:
     self.socket.close()
 
   def take_all(self):
-    while select.select([self.socket], [], [], 0)[0]:
+    while self.socket.fileno() >= 0 and select.select([self.socket], [], [], 0)[0]:
       data, control, _, _ = self.socket.recvmsg(8192, socket.CMSG_SPACE(16 * 4))
       for level, kind, payload in control:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -319,13 +349,14 @@ class Daemon:
   """A vmreqd of its own on a private socket.  `with Daemon(cpus=3) as daemon:` starts and stops it."""
 
   def __init__(self, cpus=3, args=(), config=None, modules=("debug",), env=None, name="t",
-               folder=None, socket_path=None, listen=None):
+               folder=None, socket_path=None, listen=None, wrap=()):
     self.folder = folder or tempfile.mkdtemp(prefix="vmreq-")
     self.own_folder = folder is None
     if self.own_folder:
       atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
     self.path = socket_path or os.path.join(self.folder, "s")
     self.listen = listen
+    self.wrap = tuple(wrap)     # a program that starts it, such as prlimit with its options
     self.stderr_path = os.path.join(self.folder, "stderr")
     self.stdout_path = os.path.join(self.folder, "stdout")
     self.args = ["--name", name, "--cpus", str(cpus), "--module-dir", MODULE_DIR]
@@ -365,7 +396,7 @@ class Daemon:
     env["NOTIFY_SOCKET"] = path
     env.update(self.env)
     # Dies with the test, however that ends.
-    command = ["setpriv", "--pdeathsig", "KILL", VMREQD] + self.args
+    command = ["setpriv", "--pdeathsig", "KILL", *self.wrap, VMREQD] + self.args
     options = {}
     if self.listen is not None:
       # As systemd does it: descriptor 3, and the process's own id.
@@ -392,6 +423,20 @@ class Daemon:
     client = Client(self.path, **options)
     self.clients.append(client)
     return client
+
+  def client_as(self, uid, gid=None, groups=(), **options):
+    """A connection of somebody else's, who is let through by whatever stands before the policy."""
+    os.chmod(self.folder, 0o755)
+    with identity(uid, gid, groups):
+      return self.client(**options)
+
+  def reload(self):
+    """SIGHUP, and what the daemon tells the service manager when it is through."""
+    self.notify.take_all()
+    self.notify.seen.clear()
+    self.process.send_signal(signal.SIGHUP)
+    self.notify.wait("RELOADING=1", self.process, deadline())
+    self.notify.wait("READY=1", self.process, deadline())
 
   def terminate(self):
     self.process.send_signal(signal.SIGTERM)
