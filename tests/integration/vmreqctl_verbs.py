@@ -54,6 +54,7 @@ class Verbs(vmreqtest.SharedDaemon):
 
   def test_wait_has_its_own_limit(self):
     request = self.good("submit", "--cpu", "0", "debug.sleep", "60000").strip()
+    self.client.until_runs(0, "debug.sleep")
     self.bad(TIMED_OUT, "--timeout", "100ms", "wait", request, says=("TIMEOUT",))
     self.assertEqual(self.good("cancel", request), "asked\n")
     self.bad(CANCELLED, "wait", request, says=("CANCELLED",))
@@ -233,15 +234,16 @@ class Verbs(vmreqtest.SharedDaemon):
     self.good("call", "vm.power_off")
 
   def test_watch_ends_with_the_daemon(self):
-    with vmreqtest.Daemon() as daemon:
-      command = [vmreqtest.VMREQCTL, "-s", daemon.path, "--json", "watch", "request"]
-      with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True) as watch:
-        self.assertIn("ready", watch.stdout.readline())
-        daemon.terminate()
-        _, said = watch.communicate(timeout=vmreqtest.WAIT)
-        self.assertEqual(watch.returncode, LOST, said)
-        self.assertIn("closed the connection", said)
+    daemon = vmreqtest.Daemon().start()
+    command = [vmreqtest.VMREQCTL, "-s", daemon.path, "--json", "watch", "request"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as watch:
+      self.assertIn("ready", watch.stdout.readline())
+      daemon.terminate()
+      _, said = watch.communicate(timeout=vmreqtest.WAIT)
+      self.assertEqual(watch.returncode, LOST, said)
+      self.assertIn("closed the connection", said)
+    daemon.finish()
 
   # -- JSON of everything
 
