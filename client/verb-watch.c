@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "client/await.h"
 #include "client/fields.h"
@@ -138,20 +139,43 @@ static void put_request(const struct proto_value *data)
                 printf(", of %s", caller);
 }
 
+/*
+ * What the guest writes, as it would be on its own console, without what drives one; a file gets
+ * the bytes as they are.  False for another event of the topic, which is told like all others.
+ */
+static bool put_console(const struct proto_value *data)
+{
+        struct field_text text = field_text(data, "data");
+
+        if (text.len == 0)
+                return field_true(data, "ready");
+        if (!isatty(STDOUT_FILENO)) {
+                (void)fwrite(text.data, 1, text.len, stdout);
+                return true;
+        }
+        while (text.len > 0) {
+                const char *end = memchr(text.data, '\r', text.len);
+                size_t n = end ? (size_t)(end - text.data) : text.len;
+
+                render_clean(stdout, text.data, n, false);
+                text.data += n + (end != NULL);
+                text.len -= n + (end != NULL);
+        }
+        return true;
+}
+
 static void print_event(const char *topic, const struct proto_value *data)
 {
-        struct field_text text = field_text_of(data);
         uint64_t lost;
 
-        if (strcmp(topic, "console") == 0 && text.len > 0) {
-                render_clean(stdout, text.data, text.len, false);
+        if (strcmp(topic, "console") == 0 && put_console(data))
                 return;
-        }
         put_time();
         terminal_put(stdout, TERMINAL_FAINT, topic, strlen(topic));
         (void)fputs("  ", stdout);
         if (field_uint(data, "lost", &lost))
-                printf("%" PRIu64 " events were lost: they came faster than they were read", lost);
+                printf("%" PRIu64 " %s were lost: they came faster than they were read", lost,
+                       strcmp(topic, "console") == 0 ? "bytes" : "events");
         else if (field_true(data, "ready"))
                 (void)fputs("ready: what is above was so, what follows is new", stdout);
         else if (strcmp(topic, "vm.state") == 0 && field_get(data, "state"))

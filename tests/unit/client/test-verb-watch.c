@@ -37,6 +37,12 @@ static bool handler(struct server *server, const struct proto_message *message,
         put_event(events, "vm.state", "{\"ready\": true}");
         put_event(events, "vm.state",
                   "{\"state\": \"RUNNING\", \"previous\": \"CREATED\", \"reason\": \"a\\u001bb\"}");
+        if (proto_value_is_text(&message->params->items[0], "console")) {
+                events->len = 0;
+                put_event(events, "console", "{\"data\": {\"$bytes\": \"68690d0a1b5b324a\"}}");
+                put_event(events, "console", "{\"ready\": true}");
+                put_event(events, "console", "{\"lost\": 7}");
+        }
         if (message->params->count > 1) {
                 put_event(events, "emt.stuck", "{\"ready\": true}");
                 put_event(events, "request", "{\"ready\": true}");
@@ -90,6 +96,21 @@ static void test_text(void **state)
                          "other  [1]\n");
 }
 
+/* Into a file, as the guest wrote it. */
+static void test_console(void **state)
+{
+        struct server server;
+        struct run run;
+
+        (void)state;
+        server_start(&server, handler);
+        run_verb(&run, server.path, NULL, "watch --count 1 console");
+        server_stop(&server);
+        assert_int_equal(run.status, CTL_DONE);
+        assert_memory_equal(run.out, "hi\r\n\x1b[2J", 8);
+        assert_non_null(strstr(run.out, "console  7 bytes were lost"));
+}
+
 static void test_json(void **state)
 {
         struct server server;
@@ -136,6 +157,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_text),
+                cmocka_unit_test(test_console),
                 cmocka_unit_test(test_json),
                 cmocka_unit_test(test_wait_state),
         };
