@@ -245,10 +245,36 @@ class Verbs(vmreqtest.SharedDaemon):
       self.assertIn("closed the connection", said)
     daemon.finish()
 
+  # -- modules
+
+  def test_modules(self):
+    with vmreqtest.Daemon(modules=()) as daemon:
+      def ctl(*words):
+        return vmreqtest.vmreqctl(daemon.path, *words)
+      self.assertEqual(ctl("call", "debug.add", "1", "2").code, REFUSED)
+      self.assertEqual((ctl("load", "debug").code, ctl("call", "debug.add", "1", "2").out), (OK, "3\n"))
+      done = ctl("load", "nonsense")
+      self.assertEqual(done.code, REFUSED, done)
+      self.assertRegex(ctl("modules").out, r"(?m)^debug +\S+ +loaded +\d+ +0 ")
+      self.assertEqual(ctl("complete", "--", "unload", "de").out, "debug\n")
+
+      client = daemon.client()
+      blocked = client.block(0)
+      done = ctl("--timeout", "50ms", "unload", "debug")
+      self.assertEqual(done.code, REFUSED, done)
+      self.assertIn("BUSY: ", done.err)
+      self.assertIn("debug.block", done.err)
+      self.assertRegex(ctl("modules").out, r"(?m)^debug +\S+ +draining +0 +1 ")
+      self.assertEqual(ctl("call", "debug.add", "1", "2").code, REFUSED)
+      client.cancel(blocked)
+      client.error_of(blocked)
+      self.assertEqual(ctl("unload", "debug").code, OK)
+      self.assertNotIn("debug", ctl("modules").out)
+
   # -- JSON of everything
 
   def test_json_is_json(self):
-    for words in (("status",), ("ping",), ("ps",), ("stats",), ("symbols",), ("describe", "debug.add"),
+    for words in (("status",), ("ping",), ("ps",), ("stats",), ("modules",), ("symbols",), ("describe", "debug.add"),
                   ("call", "debug.whoami"), ("describe", "--markdown", "debug.*")):
       json.loads(self.good("--json=pretty", *words))
       json.loads(self.good(words[0], "--json", *words[1:]))
