@@ -76,6 +76,7 @@ static void a_million_queued(void **state)
                 assert_int_equal(queue_one(i), 0);
         assert_int_equal(queue_one(MANY), VMREQ_E_BUSY);
         gate_open(&gate);
+        UNTIL(engine_emt(id, 0).depth[LANE_NORMAL] < MANY);
         assert_int_equal(vmreq_call_void_wait(id, 0, (vmreq_fn)vmreq_now, 0), 0);
         assert_int_equal(eaten.next, MANY);
         assert_int_equal(eaten.disordered, 0);
