@@ -438,3 +438,24 @@ size_t proto_frame_enter(const uint8_t *data, size_t len, size_t offset, uint32_
         *ret_count = (uint32_t)count;
         return offset + size;
 }
+
+enum proto_type proto_frame_type(const uint8_t *data, size_t len, size_t offset)
+{
+        /* By first byte: the last one of each range. */
+        static const struct {
+                uint8_t last;
+                uint8_t type;
+        } ranges[] = {
+                {0x7f, PROTO_UINT}, {0x8f, PROTO_MAP},     {0x9f, PROTO_ARRAY}, {0xbf, PROTO_STR},
+                {0xc0, PROTO_NIL},  {0xc1, _PROTO_TYPE_N}, {0xc3, PROTO_BOOL},  {0xc6, PROTO_BIN},
+                {0xc9, PROTO_EXT},  {0xcb, PROTO_FLOAT},   {0xd3, PROTO_UINT},  {0xd8, PROTO_EXT},
+                {0xdb, PROTO_STR},  {0xdd, PROTO_ARRAY},   {0xdf, PROTO_MAP},   {0xff, PROTO_UINT},
+        };
+        size_t i = 0;
+
+        if (offset >= len)
+                return _PROTO_TYPE_N;
+        while (data[offset] > ranges[i].last)
+                i++;
+        return ranges[i].type;
+}

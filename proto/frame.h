@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "proto/limits.h"
+#include "proto/value.h"
 
 /* A msgpack-RPC message has 3 or 4 elements; the starts of the first few are kept for diagnosis. */
 #define PROTO_FRAME_ELEMENTS 5
@@ -68,3 +69,8 @@ size_t proto_frame_skip(const uint8_t *data, size_t len, size_t offset);
  * values: 2 per pair) and returns the offset of its first element; 0 if it is no container.
  */
 size_t proto_frame_enter(const uint8_t *data, size_t len, size_t offset, uint32_t *ret_count);
+
+/* The type of the single value at data[offset], a PROTO_* of proto/value.h; _PROTO_TYPE_N where
+ * there is none.  Only its first byte is looked at, so for an integer whether it is negative is not
+ * known: PROTO_UINT. */
+enum proto_type proto_frame_type(const uint8_t *data, size_t len, size_t offset);

@@ -106,7 +106,7 @@ bool rpc_call_new_writers(struct rpc_call *call)
                 return false;
         call->n_writers = call->n_rows > 1 ? cpus : 1;
         for (uint32_t i = 0; i < call->n_writers; i++)
-                rpc_writer_init(&call->writers[i], writer_max(call));
+                rpc_writer_init(&call->writers[i], call->symbol->def->result, writer_max(call));
         return true;
 }
 

@@ -38,12 +38,10 @@ static bool is_failure(const struct rpc_call *call, const struct vmreq_row *row)
 static enum rpc_writer_result check_value(const struct rpc_call *call, const struct vmreq_row *row)
 {
         const struct rpc_writer *writer = writer_of(call, row);
-        uint32_t result = call->symbol->def->result;
 
         if (writer && (call->symbol->def->flags & VMREQ_SYM_STREAMING))
                 return writer->chunk;
-        return writer ? rpc_writer_check(writer, result == VMREQ_T_NIL || result == VMREQ_T_STATUS)
-                      : RPC_WRITER_OK;
+        return writer ? rpc_writer_check(writer) : RPC_WRITER_OK;
 }
 
 static_assert(VMREQ_FAIL_INVALID == VMREQ_E_INVALID && VMREQ_FAIL_TIMEOUT == VMREQ_E_TIMEOUT &&
@@ -193,6 +191,8 @@ static const char *writer_text(enum rpc_writer_result result)
                 return "a chunk of it is larger than chunks may be (256 KiB)";
         case RPC_WRITER_E_MEMORY:
                 return "out of memory for its result";
+        case RPC_WRITER_E_TYPE:
+                return "the function wrote something else than its symbol declares";
         default:
                 return "the function did not write exactly one result";
         }
@@ -243,6 +243,9 @@ static bool stream_failed(struct rpc_call *call, struct rpc_error *error)
                 return true;
         case RPC_STREAM_E_MEMORY:
                 writer_error(error, call, RPC_WRITER_E_MEMORY);
+                return true;
+        case RPC_STREAM_E_TYPE:
+                writer_error(error, call, RPC_WRITER_E_TYPE);
                 return true;
         case RPC_STREAM_E_BALANCE:
         default:

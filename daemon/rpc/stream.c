@@ -241,6 +241,8 @@ static enum rpc_stream_fault look_at_chunk(struct rpc_stream *stream)
                 return RPC_STREAM_E_CHUNK;
         case RPC_WRITER_E_MEMORY:
                 return RPC_STREAM_E_MEMORY;
+        case RPC_WRITER_E_TYPE:
+                return RPC_STREAM_E_TYPE;
         default:
                 return RPC_STREAM_E_BALANCE;
         }

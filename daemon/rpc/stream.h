@@ -44,6 +44,7 @@ enum rpc_stream_fault {
         RPC_STREAM_E_COLLECTED, /* all chunks together are over the frame cap */
         RPC_STREAM_E_MEMORY,
         RPC_STREAM_E_BALANCE, /* a run did not write one value or none */
+        RPC_STREAM_E_TYPE,    /* … or one of another type than declared */
 };
 
 struct rpc_stream {

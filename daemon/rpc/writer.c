@@ -13,6 +13,7 @@
 
 #include "base/macros.h"
 #include "proto/frame.h"
+#include "rpc/result-type.h"
 #include "symbols/vmreq-module.h"
 
 static struct proto_builder *out(struct vmreq_writer *writer)
@@ -119,8 +120,9 @@ static const struct vmreq_writer_ops writer_ops = {
         .set_state = set_state,
 };
 
-void rpc_writer_init(struct rpc_writer *writer, size_t bytes_max)
+void rpc_writer_init(struct rpc_writer *writer, uint32_t type, size_t bytes_max)
 {
+        writer->type = type;
         writer->base.ops = &writer_ops;
         writer->failure = NULL;
         writer->held = 0;
@@ -148,18 +150,32 @@ void rpc_writer_end_state(struct rpc_writer *writer)
         writer->release = NULL;
 }
 
-enum rpc_writer_result rpc_writer_check(const struct rpc_writer *writer, bool nil_ok)
+/* What a client may rely on is checked where it costs nobody: with assertions. */
+static bool has_type(const struct rpc_writer *writer, size_t mark)
+{
+#ifdef NDEBUG
+        (void)writer, (void)mark;
+        return true;
+#else
+        return rpc_result_has_type(writer->type, writer->value.data + mark,
+                                   writer->value.len - mark);
+#endif
+}
+
+enum rpc_writer_result rpc_writer_check(const struct rpc_writer *writer)
 {
         const struct proto_builder *value = &writer->value;
+        bool may_be_none = writer->type == VMREQ_T_NIL || writer->type == VMREQ_T_STATUS;
 
         if (value->error == PROTO_BUILDER_E_BUDGET)
                 return RPC_WRITER_E_BUDGET;
         if (value->error)
                 return RPC_WRITER_E_MEMORY;
         if (value->len == 0)
-                return nil_ok ? RPC_WRITER_OK : RPC_WRITER_E_BALANCE;
-        return proto_frame_skip(value->data, value->len, 0) == value->len ? RPC_WRITER_OK
-                                                                          : RPC_WRITER_E_BALANCE;
+                return may_be_none ? RPC_WRITER_OK : RPC_WRITER_E_BALANCE;
+        if (proto_frame_skip(value->data, value->len, 0) != value->len)
+                return RPC_WRITER_E_BALANCE;
+        return has_type(writer, 0) ? RPC_WRITER_OK : RPC_WRITER_E_TYPE;
 }
 
 enum rpc_writer_result rpc_writer_end_chunk(struct rpc_writer *writer, size_t mark)
@@ -176,6 +192,8 @@ enum rpc_writer_result rpc_writer_end_chunk(struct rpc_writer *writer, size_t ma
                 return RPC_WRITER_E_CHUNK;
         if (proto_frame_skip(value->data, value->len, mark) != value->len)
                 return RPC_WRITER_E_BALANCE;
+        if (!has_type(writer, mark))
+                return RPC_WRITER_E_TYPE;
         writer->n_chunks++;
         return RPC_WRITER_OK;
 }

@@ -25,6 +25,7 @@ struct rpc_failure {
 struct rpc_writer {
         struct vmreq_writer base;
         struct proto_builder value;
+        uint32_t type;
         struct rpc_failure *failure; /* allocated when something failed and said so */
         uint64_t held;               /* how much of it counts as a result on its way */
         bool refused; /* the function was not run, too many results were on their way */
@@ -36,7 +37,8 @@ struct rpc_writer {
         void (*release)(void *state);
 };
 
-void rpc_writer_init(struct rpc_writer *writer, size_t bytes_max);
+/* `type`, an enum vmreq_type, is what the symbol declares: of its result, or of each chunk. */
+void rpc_writer_init(struct rpc_writer *writer, uint32_t type, size_t bytes_max);
 /* Frees all of it, and lets go of the state.  Idempotent. */
 void rpc_writer_deinit(struct rpc_writer *writer);
 /* No run is under way or to come: the generator's state may go.  Idempotent. */
@@ -48,10 +50,11 @@ enum rpc_writer_result {
         RPC_WRITER_E_MEMORY,
         RPC_WRITER_E_BALANCE, /* not exactly one value: a fault of the module */
         RPC_WRITER_E_CHUNK,   /* a generator's chunk is over VMREQ_CHUNK_BYTES_MAX */
+        RPC_WRITER_E_TYPE,    /* not of the declared type (without NDEBUG only): likewise a fault */
 };
 
-/* After the callback: is there exactly one value (or, `nil_ok`, none)? */
-enum rpc_writer_result rpc_writer_check(const struct rpc_writer *writer, bool nil_ok);
+/* After the callback: is there exactly one value (or, where nothing is declared, none)? */
+enum rpc_writer_result rpc_writer_check(const struct rpc_writer *writer);
 
 /*
  * After a run of a generator: counts what it wrote behind `mark`, an earlier length of `value`, as

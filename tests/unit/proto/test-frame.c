@@ -416,6 +416,39 @@ static void test_noise(void **state)
         }
 }
 
+/* By its first byte alone, as the decoder sees it. */
+static void test_types(void **state)
+{
+        struct proto_arena arena = PROTO_ARENA_NULL;
+        const struct proto_value *root;
+        uint8_t bytes[64];
+
+        (void)state;
+        for (unsigned head = 0; head < 256; head++) {
+                enum proto_type type;
+                uint32_t count;
+                size_t len;
+
+                memset(bytes, 0, sizeof(bytes));
+                bytes[0] = (uint8_t)head;
+                len = proto_frame_skip(bytes, sizeof(bytes), 0);
+                if (head == 0xc1) {
+                        assert_int_equal(proto_frame_type(bytes, 1, 0), _PROTO_TYPE_N);
+                        continue;
+                }
+                assert_true(len > 0);
+                if (!proto_frame_enter(bytes, len, 0, &count))
+                        count = 0;
+                assert_int_equal(proto_value_decode(&arena, bytes, len, 1 + count, &root),
+                                 PROTO_VALUE_OK);
+                type = root->type == PROTO_INT ? PROTO_UINT : root->type;
+                assert_int_equal(proto_frame_type(bytes, 1, 0), type);
+        }
+        assert_int_equal(proto_frame_type(bytes, 0, 0), _PROTO_TYPE_N);
+        assert_int_equal(proto_frame_type(bytes, 1, 1), _PROTO_TYPE_N);
+        proto_arena_deinit(&arena);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -425,6 +458,7 @@ int main(void)
                 cmocka_unit_test(test_cap),          cmocka_unit_test(test_cap_of_caps),
                 cmocka_unit_test(test_pipelined),    cmocka_unit_test(test_walk),
                 cmocka_unit_test(test_walk_refuses), cmocka_unit_test(test_noise),
+                cmocka_unit_test(test_types),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

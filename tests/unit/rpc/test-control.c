@@ -52,21 +52,11 @@ static void test_hello(void **state)
 {
         const struct proto_value *hello, *you;
         static const char *const limits[] = {
-                "frame_bytes",
-                "depth",
-                "connections",
-                "connections_per_uid",
-                "calls",
-                "calls_per_connection",
-                "calls_per_uid",
-                "bytes",
-                "bytes_per_connection",
-                "bytes_per_uid",
-                "timeout_ms",
-                "frame_stall_ms",
-                "kept_per_uid",
-                "kept_ms",
-                "drain_ms",
+                "frame_bytes",         "depth",      "connections",
+                "connections_per_uid", "calls",      "calls_per_connection",
+                "calls_per_uid",       "bytes",      "bytes_per_connection",
+                "bytes_per_uid",       "timeout_ms", "frame_stall_ms",
+                "kept_per_uid",        "kept_ms",    "drain_ms",
         };
 
         (void)state;

@@ -35,7 +35,7 @@ static int start(void **state)
         call.writers = &call.one_writer;
         call.n_writers = 1;
         call.options.timeout_ms = 250;
-        rpc_writer_init(&call.one_writer, 4096);
+        rpc_writer_init(&call.one_writer, VMREQ_T_ANY, 4096);
         call.row = (struct vmreq_row){
                 .cpu = 1, .fate = VMREQ_FATE_DONE, .queued_ns = 5000999, .run_ns = 7000};
         return 0;
@@ -76,9 +76,9 @@ static void test_results(void **state)
         assert_outcome("{'cpu':1,'queued_us':5000,'run_us':7,'value':{'k':5}}");
         call.options.timing = false;
         proto_builder_reset(&call.one_writer.value);
-        def.result = VMREQ_T_NIL;
+        def.result = call.one_writer.type = VMREQ_T_NIL;
         assert_outcome("nil");
-        def.result = VMREQ_T_STATUS;
+        def.result = call.one_writer.type = VMREQ_T_STATUS;
         call.row.status = 3; /* not a failure, and not a value */
         assert_outcome("nil");
 }
@@ -90,7 +90,7 @@ static void test_words(void **state)
         def.result = VMREQ_T_I64;
         call.row.value = (uint64_t)-48;
         assert_outcome("-48"); /* a value, however negative */
-        def.result = VMREQ_T_STATUS;
+        def.result = call.one_writer.type = VMREQ_T_STATUS;
         call.row.status = -48;
         assert_outcome("'FAILED: m.f: status -48 (ran: yes)'");
         call.n_writers = 1;
@@ -149,7 +149,7 @@ static void test_statuses(void **state)
         struct vmreq_writer *writer = &call.one_writer.base;
 
         (void)state;
-        def.result = VMREQ_T_STATUS;
+        def.result = call.one_writer.type = VMREQ_T_STATUS;
         call.row.status = -5;
         assert_outcome("'FAILED: m.f: status -5 (ran: yes)'");
         writer->ops->put_failure(writer, "E_NAME", NULL);
@@ -178,7 +178,7 @@ static void make_rows(uint32_t n)
         for (uint32_t i = 0; i < n; i++) {
                 rows[i] = (struct vmreq_row){
                         .cpu = i, .fate = VMREQ_FATE_DONE, .queued_ns = 1000 * i, .run_ns = 2000};
-                rpc_writer_init(&writers[i], 4096);
+                rpc_writer_init(&writers[i], VMREQ_T_ANY, 4096);
                 writers[i].base.ops->put_uint(&writers[i].base, 10 + i);
         }
 }

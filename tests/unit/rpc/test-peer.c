@@ -134,7 +134,8 @@ static void test_turns(void **state)
                 if (atomic_load(&marks[i]) == 2)
                         first = i + 1;
         assert_true(first > 0 &&
-                    first <= 2 * (5 + h.server->config.limits.turn_frames)); /* two EMTs may swap neighbours */
+                    first <= 2 * (5 + h.server->config.limits
+                                              .turn_frames)); /* two EMTs may swap neighbours */
 }
 
 /* The largest frame there may be, one call with all of it, twice in a row. */

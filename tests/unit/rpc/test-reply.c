@@ -49,7 +49,7 @@ static int start(void **state)
         call.writers = &call.one_writer;
         call.n_writers = 1;
         call.options.timeout_ms = 250;
-        rpc_writer_init(&call.one_writer, 4096);
+        rpc_writer_init(&call.one_writer, VMREQ_T_ANY, 4096);
         call.row = (struct vmreq_row){
                 .cpu = 1, .fate = VMREQ_FATE_DONE, .queued_ns = 5000999, .run_ns = 7000};
         return 0;
@@ -145,7 +145,7 @@ static void put_bytes(size_t len)
         static const char bytes[8192];
 
         rpc_writer_deinit(&call.one_writer);
-        rpc_writer_init(&call.one_writer, 4096);
+        rpc_writer_init(&call.one_writer, VMREQ_T_ANY, 4096);
         call.one_writer.base.ops->put_bytes(&call.one_writer.base, bytes, len);
 }
 

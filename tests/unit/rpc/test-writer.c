@@ -35,7 +35,7 @@ static const struct vmreq_writer_ops *ops;
 static int start(void **state)
 {
         (void)state;
-        rpc_writer_init(&writer, 64);
+        rpc_writer_init(&writer, VMREQ_T_ANY, 64);
         ops = writer.base.ops;
         return 0;
 }
@@ -46,6 +46,12 @@ static int end(void **state)
         rpc_writer_deinit(&writer);
         rpc_writer_deinit(&writer); /* idempotent */
         return 0;
+}
+
+static enum rpc_writer_result check(uint32_t type)
+{
+        writer.type = type;
+        return rpc_writer_check(&writer);
 }
 
 static void test_every_kind(void **state)
@@ -66,7 +72,7 @@ static void test_every_kind(void **state)
         ops->put_nil(&writer.base);
         ops->put_raw(&writer.base, "\x91\x05", 2);
         ops->put_str(&writer.base, "", 0);
-        assert_int_equal(rpc_writer_check(&writer, false), RPC_WRITER_OK);
+        assert_int_equal(check(VMREQ_T_ANY), RPC_WRITER_OK);
         assert_wire_builder(&writer.value,
                             "[nil,true,false,-1,18446744073709551615,'0x1f',0.5,'ab',h'01',"
                             "{'k':nil},[5],'']");
@@ -75,16 +81,15 @@ static void test_every_kind(void **state)
 static void test_balance(void **state)
 {
         (void)state;
-        assert_int_equal(rpc_writer_check(&writer, true), RPC_WRITER_OK);
-        assert_int_equal(rpc_writer_check(&writer, false), RPC_WRITER_E_BALANCE);
+        assert_int_equal(check(VMREQ_T_NIL), RPC_WRITER_OK);
+        assert_int_equal(check(VMREQ_T_ANY), RPC_WRITER_E_BALANCE);
         ops->put_array(&writer.base, 2);
         ops->put_nil(&writer.base);
-        assert_int_equal(rpc_writer_check(&writer, true), RPC_WRITER_E_BALANCE); /* one too few */
+        assert_int_equal(check(VMREQ_T_NIL), RPC_WRITER_E_BALANCE); /* one too few */
         ops->put_nil(&writer.base);
-        assert_int_equal(rpc_writer_check(&writer, false), RPC_WRITER_OK);
-        assert_int_equal(rpc_writer_check(&writer, true), RPC_WRITER_OK);
+        assert_int_equal(check(VMREQ_T_ANY), RPC_WRITER_OK);
         ops->put_nil(&writer.base);
-        assert_int_equal(rpc_writer_check(&writer, true), RPC_WRITER_E_BALANCE); /* one too many */
+        assert_int_equal(check(VMREQ_T_NIL), RPC_WRITER_E_BALANCE); /* one too many */
 }
 
 static void test_raw_garbage(void **state)
@@ -96,7 +101,7 @@ static void test_raw_garbage(void **state)
         for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
                 proto_builder_reset(&writer.value);
                 ops->put_raw(&writer.base, garbage[i], strlen(garbage[i]));
-                assert_int_equal(rpc_writer_check(&writer, true), RPC_WRITER_E_BALANCE);
+                assert_int_equal(check(VMREQ_T_NIL), RPC_WRITER_E_BALANCE);
         }
 }
 
@@ -106,12 +111,12 @@ static void test_budget(void **state)
 
         (void)state;
         ops->put_bytes(&writer.base, bytes, 62); /* with its header 64 */
-        assert_int_equal(rpc_writer_check(&writer, false), RPC_WRITER_OK);
+        assert_int_equal(check(VMREQ_T_ANY), RPC_WRITER_OK);
         proto_builder_reset(&writer.value);
         ops->put_bytes(&writer.base, bytes, 63);
-        assert_int_equal(rpc_writer_check(&writer, false), RPC_WRITER_E_BUDGET);
+        assert_int_equal(check(VMREQ_T_ANY), RPC_WRITER_E_BUDGET);
         ops->put_nil(&writer.base); /* errors stick */
-        assert_int_equal(rpc_writer_check(&writer, true), RPC_WRITER_E_BUDGET);
+        assert_int_equal(check(VMREQ_T_NIL), RPC_WRITER_E_BUDGET);
         assert_true(writer.value.cap <= 64);
 }
 
@@ -120,7 +125,7 @@ static void test_no_memory(void **state)
         (void)state;
         fail_at = 1;
         ops->put_nil(&writer.base);
-        assert_int_equal(rpc_writer_check(&writer, true), RPC_WRITER_E_MEMORY);
+        assert_int_equal(check(VMREQ_T_NIL), RPC_WRITER_E_MEMORY);
         fail_at = 1;
         ops->put_failure(&writer.base, "NAME", "text");
         assert_null(writer.failure); /* the number alone must do */
@@ -158,6 +163,21 @@ static void test_x64_text(void **state)
         rpc_put_x64(&out, UINT64_MAX);
         assert_wire_builder(&out, "'0xffffffffffffffff'");
         proto_builder_deinit(&out);
+}
+
+/* Where assertions are on, so is this. */
+static void test_declared_type(void **state)
+{
+        (void)state;
+        ops->put_str(&writer.base, "x", 1);
+        assert_int_equal(check(VMREQ_T_STR), RPC_WRITER_OK);
+#ifdef NDEBUG
+        assert_int_equal(check(VMREQ_T_BYTES), RPC_WRITER_OK);
+#else
+        assert_int_equal(check(VMREQ_T_BYTES), RPC_WRITER_E_TYPE);
+        assert_int_equal(rpc_writer_end_chunk(&writer, 0), RPC_WRITER_E_TYPE);
+        assert_int_equal(writer.n_chunks, 0);
+#endif
 }
 
 static void *released[4];
@@ -201,7 +221,7 @@ static void test_chunks(void **state)
 
         (void)state;
         rpc_writer_deinit(&writer);
-        rpc_writer_init(&writer, 2 * sizeof(bytes));
+        rpc_writer_init(&writer, VMREQ_T_ANY, 2 * sizeof(bytes));
         assert_int_equal(rpc_writer_end_chunk(&writer, 0), RPC_WRITER_OK); /* none */
         assert_int_equal(writer.n_chunks, 0);
         ops->put_uint(&writer.base, 1);
@@ -240,6 +260,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_no_memory, start, end),
                 cmocka_unit_test_setup_teardown(test_failure, start, end),
                 cmocka_unit_test_setup_teardown(test_x64_text, start, end),
+                cmocka_unit_test_setup_teardown(test_declared_type, start, end),
                 cmocka_unit_test_setup_teardown(test_state, start, end),
                 cmocka_unit_test_setup_teardown(test_chunks, start, end),
         };
