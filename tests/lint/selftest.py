@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: MIT
 """The lints, tested: a small tree that all accept, then one planted violation each that they must name."""
 import os
+import shutil
 import tempfile
 import unittest
 
 import doors
 import hygiene
 import layering
+import manuals
 import tree
 
 SPDX = "/* SPDX-License-Identifier: MIT */\n"
@@ -64,7 +66,7 @@ class Planted(unittest.TestCase):
     self.assertTrue(complaints[0].split(":")[1].isdigit(), complaints[0])
 
   def test_clean_tree_passes_all(self):
-    for lint in (layering, doors, hygiene, tree):
+    for lint in (layering, doors, hygiene, manuals, tree):
       self.assertEqual(self.check(lint, {}), [], lint.__name__)
 
   # -- layering
@@ -169,6 +171,31 @@ class Planted(unittest.TestCase):
 
   def test_too_long(self):
     self.refuses(hygiene, "daemon/vm/z.c", SPDX + "int x;\n" * 701, "several files")
+
+  # -- manuals
+
+  def test_options_and_keys(self):
+    page = ".Dd November 22, 2026\n.Dt X %s\n.Os\n.Sh NAME\n.Nm x\n.Nd x\n.Sh DESCRIPTION\n"
+    tag = ".Bl -tag -width Ds\n.It {} Ar z\nIt is.\n.El\n"
+    options = SPDX + '{"config", required_argument, NULL, 1},\n'
+    keys = SPDX + 'NUMBER("vm", "cpus", cpus, 1, 2)\nif (strcmp(key, "path") == 0)\n'
+    rules = SPDX + '{"vm", set_vm}\n'
+    more = {"tests/unit/daemon/test-options.c": SPDX, "tests/unit/daemon/test-config.c": SPDX}
+    for path, page_path, text, word, said in (
+        ("daemon/options.c", "daemon/vmreqd.8", options, "Fl f , Fl Fl config", "option config"),
+        ("daemon/config.c", "daemon/vmreqd.conf.5", keys, "Cm cpus , path", "key"),
+        ("daemon/policy-file.c", "daemon/vmreqd.policy.5", rules, "Cm vm", "name vm")):
+      good = self.check(manuals, {path: text, page_path: page % page_path[-1] + tag.format(word), **more})
+      self.assertEqual(good, [])
+      bad = self.check(manuals, {path: text, page_path: page % page_path[-1] + tag.format("x"), **more})
+      self.assertTrue(bad and said in bad[0], bad)
+    bad = self.check(manuals, {"daemon/config.c": keys, "systemd/vmreqd.conf": "#cpus = 1\n", **more})
+    self.assertEqual(bad, ["systemd/vmreqd.conf:1: the key path is not in it"])
+
+  @unittest.skipUnless(shutil.which("mandoc"), "no mandoc")
+  def test_manuals_are_well_formed(self):
+    self.refuses(manuals, "daemon/vmreqd.8", ".Dd November 22, 2026\n.Dt X 8\n.Os\n.Sh NAME\n.Nm x\n.Nd x\n.Zz\n",
+                 "Zz")
 
   # -- tree
 
