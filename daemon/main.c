@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/macros.h"
 #include "config.h"
+#include "console-feed.h"
 #include "explain.h"
 #include "journal.h"
 #include "machine/machine.h"
@@ -50,6 +51,7 @@ struct daemon {
         struct rpc_rules *rules; /* until the server takes them */
         struct listening listening;
         struct machine *machine;
+        struct rpc_feed console; /* with a guest */
         struct rpc_service *service;
         vmreq_vm vm;
         struct sym_registry *registry;
@@ -201,9 +203,17 @@ static void on_machine_log(void *ctx, int level, const char *text)
         log_line(level, "%s", text);
 }
 
+static void on_console(void *ctx)
+{
+        const struct daemon *daemon = ctx;
+
+        rpc_service_console_news(daemon->service);
+}
+
 static bool make_machine(struct daemon *daemon)
 {
-        const struct machine_hooks hooks = {.log = on_machine_log};
+        const struct machine_hooks hooks = {
+                .log = on_machine_log, .console = on_console, .ctx = daemon};
         struct machine_text text;
 
         if (machine_new(&daemon->config.machine, daemon->config.cpus, &hooks, &daemon->machine,
@@ -235,6 +245,7 @@ static bool start_vm(struct daemon *daemon)
                                ? report("machine", machine_fault(daemon->machine))
                                : report("VM", vmreq_error_name(r));
         machine_set_vm(daemon->machine, daemon->vm);
+        modules_set_machine(daemon->machine);
         return true;
 }
 
@@ -320,6 +331,10 @@ static bool start_server(struct daemon *daemon)
         if (r)
                 return report("server", strerror(-r));
         rpc_server_set_service(server, daemon->service);
+        if (machine_has_guest(daemon->machine)) {
+                console_feed_init(&daemon->console, machine_console(daemon->machine));
+                rpc_server_offer_console(server, &daemon->console);
+        }
         /* Release: pairs with on_state_changed. */
         atomic_store_explicit(&daemon->server, server, memory_order_release);
         return true;
@@ -359,6 +374,7 @@ static bool take_down(struct daemon *daemon)
                 (void)vmreq_vm_free(daemon->vm);
         rpc_service_free(daemon->service);
         daemon->rules = rpc_rules_free(daemon->rules);
+        modules_set_machine(NULL);
         if (!machine_close(daemon->machine, clock_now_ns() + STOP_NS))
                 return false;
         daemon->machine = machine_free(daemon->machine);

@@ -45,3 +45,14 @@ struct machine_backend {
 /* NULL-terminated; the first is the default. */
 extern const struct machine_backend *const machine_backends[];
 extern const struct machine_backend machine_backend_none, machine_backend_kvm;
+
+/* ---- what the machine does for its backend: machine.c ---- */
+
+/* In the rendezvous of a power_on or reset, once, while no vCPU runs: memory, image and devices as
+ * they were at the beginning.  0 or a negative errno. */
+int machine_reset_shared(struct machine *machine);
+/* An EMT's vCPU could not be made: what machine_fault will say, if nobody was first. */
+void machine_set_fault(struct machine *machine, const struct machine_text *text);
+/* One line for the log. */
+void machine_log(const struct machine *machine, int level, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What is plugged into the machine, at a glance. */
+/*
+ * What is plugged into the machine, at a glance.
+ *
+ * Made by machine.c before the backend is opened; plugged in and out by requests on any EMT while the
+ * guest runs (bus.c says how that is safe).  A device itself lives as long as the machine.
+ */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -14,23 +20,56 @@ static void set_serial_irq(void *ctx, bool level)
                 machine->backend->set_irq(machine, SERIAL_IRQ, level);
 }
 
-static int plug(struct machine *machine, struct machine_text *text)
+/* The devices there are, plugged in or not. */
+static struct bus_range range_of(struct machine *machine, enum machine_device device)
 {
-        const struct bus_range ranges[] = {
-                {"rtc", RTC_PORT, RTC_SIZE, &rtc_ops, &machine->rtc},
-                {"debug-text", DEBUG_TEXT_PORT, 1, &debug_text_ops, &machine->debug_ports},
-                {"debug-exit", DEBUG_EXIT_PORT, DEBUG_EXIT_SIZE, &debug_exit_ops,
-                 &machine->debug_ports},
-                {"serial", SERIAL_PORT, SERIAL_SIZE, &serial_ops, &machine->serial},
+        const struct bus_range ranges[MACHINE_DEVICES_N] = {
+                [MACHINE_RTC] = {"rtc", RTC_PORT, RTC_SIZE, &rtc_ops, &machine->rtc},
+                [MACHINE_DEBUG_TEXT] = {"debug-text", DEBUG_TEXT_PORT, 1, &debug_text_ops,
+                                        &machine->debug_ports},
+                [MACHINE_DEBUG_EXIT] = {"debug-exit", DEBUG_EXIT_PORT, DEBUG_EXIT_SIZE,
+                                        &debug_exit_ops, &machine->debug_ports},
+                [MACHINE_SERIAL] = {"serial", SERIAL_PORT, SERIAL_SIZE, &serial_ops,
+                                    &machine->serial},
         };
 
-        for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
-                int r = bus_add(&machine->ports, &ranges[i]);
+        return ranges[device];
+}
+
+static int plug(struct machine *machine, struct machine_text *text)
+{
+        for (unsigned i = 0; i < MACHINE_DEVICES_N; i++) {
+                struct bus_range range = range_of(machine, (enum machine_device)i);
+                int r = bus_add(&machine->ports, &range);
 
                 if (r)
-                        return machine_fail(text, r, "device %s: %s", ranges[i].name, strerror(-r));
+                        return machine_fail(text, r, "device %s: %s", range.name, strerror(-r));
         }
         return 0;
+}
+
+enum machine_device machine_device_find(const char *name, size_t len)
+{
+        static const char *const names[] = {[MACHINE_RTC] = "rtc",
+                                            [MACHINE_DEBUG_TEXT] = "debug-text",
+                                            [MACHINE_DEBUG_EXIT] = "debug-exit",
+                                            [MACHINE_SERIAL] = "serial"};
+        enum machine_device device = 0;
+
+        static_assert(ARRAY_SIZE(names) == MACHINE_DEVICES_N, "a name for each");
+        while (device < MACHINE_DEVICES_N &&
+               (strlen(names[device]) != len || memcmp(names[device], name, len) != 0))
+                device++;
+        return device;
+}
+
+int machine_plug(struct machine *machine, enum machine_device device, bool in, bool *ret_changed)
+{
+        struct bus_range range = range_of(machine, device);
+        int r = in ? bus_add(&machine->ports, &range) : bus_remove(&machine->ports, range.start);
+
+        *ret_changed = r == 0;
+        return r == -EEXIST || r == -ENOENT ? 0 : r;
 }
 
 int devices_init(struct machine *machine, struct machine_text *text)

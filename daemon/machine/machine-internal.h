@@ -28,6 +28,8 @@ struct machine {
         _Atomic bool faulted;      /* an EMT has claimed `fault` */
         struct machine_text fault; /* why its vCPU could not be made */
 
+        _Atomic uint64_t resets;
+
         struct memory memory;
         struct image image;
         struct boot boot;
@@ -40,15 +42,6 @@ struct machine {
         struct debug_ports debug_ports;
         bool devices_made, console_made;
 };
-
-/* In the rendezvous of a power_on or reset, once, while no vCPU runs: memory, image and devices as
- * they were at the beginning.  0 or a negative errno. */
-int machine_reset_shared(struct machine *machine);
-/* An EMT's vCPU could not be made: what machine_fault will say, if nobody was first. */
-void machine_set_fault(struct machine *machine, const struct machine_text *text);
-/* One line for the log. */
-void machine_log(const struct machine *machine, int level, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
 
 /* ---- devices.c ---- */
 

@@ -159,6 +159,8 @@ int machine_reset_shared(struct machine *machine)
 {
         int r = memory_clear(&machine->memory);
 
+        /* Relaxed: whoever compares epochs asks for the VM's state too, which comes after this. */
+        atomic_fetch_add_explicit(&machine->resets, 1, memory_order_relaxed);
         if (r)
                 return r;
         boot_place(&machine->boot, &machine->memory);
@@ -221,6 +223,19 @@ size_t machine_type(struct machine *machine, const uint8_t *data, size_t len)
 int machine_get_stats(struct machine *machine, uint32_t cpu, uint64_t ret_stats[MACHINE_STATS_N])
 {
         return ASK(machine, get_stats, cpu, ret_stats);
+}
+
+uint64_t machine_epoch(struct machine *machine)
+{
+        uint64_t epoch = atomic_load_explicit(&machine->resets, memory_order_relaxed);
+
+        for (uint32_t cpu = 0; cpu < machine->cpus; cpu++) {
+                uint64_t stats[MACHINE_STATS_N] = {0};
+
+                (void)machine_get_stats(machine, cpu, stats); /* without a guest all stay 0 */
+                epoch += stats[MACHINE_STAT_ENTRIES] + stats[MACHINE_STAT_STEPS];
+        }
+        return epoch;
 }
 
 int machine_get_regs(struct machine *machine, uint32_t cpu, struct machine_regs *ret_regs)

@@ -75,6 +75,20 @@ struct bus *machine_mmio(struct machine *machine);
 /* Types for the guest: how many of the bytes its serial port took in. */
 size_t machine_type(struct machine *machine, const uint8_t *data, size_t len);
 
+enum machine_device {
+        MACHINE_RTC,
+        MACHINE_DEBUG_TEXT,
+        MACHINE_DEBUG_EXIT,
+        MACHINE_SERIAL,
+        MACHINE_DEVICES_N
+};
+
+/* The device of that name (`len` bytes); MACHINE_DEVICES_N: there is none. */
+enum machine_device machine_device_find(const char *name, size_t len);
+/* Plugs a device in or out, while the guest runs; *ret_changed: it was not so already.  0 or
+ * -ENOMEM. */
+int machine_plug(struct machine *machine, enum machine_device device, bool in, bool *ret_changed);
+
 /* Counters of one vCPU; they only grow. */
 enum machine_stat {
         MACHINE_STAT_ENTRIES,    /* times the guest was entered */
@@ -90,6 +104,8 @@ enum machine_stat {
         MACHINE_STATS_N
 };
 
+/* A number that changes whenever the guest has run or was put to its beginning. */
+uint64_t machine_epoch(struct machine *machine);
 const char *machine_stat_name(enum machine_stat stat);
 int machine_get_stats(struct machine *machine, uint32_t cpu, uint64_t ret_stats[MACHINE_STATS_N]);
 

@@ -5,12 +5,15 @@
  * Reads the engine's snapshot of an EMT, which disturbs nobody: any EMT may answer for any other,
  * also for one that is stuck.  The EMT that answers is in the middle of this very call and says
  * "running" of itself.
+ *
+ * What asks the guest's vCPU is in cpu-guest.c.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/macros.h"
+#include "modules/cpu-guest.h"
 #include "modules/modules.h"
 #include "symbols/host.h"
 
@@ -132,21 +135,33 @@ static const struct vmreq_symbol symbols[] = {
         },
 };
 
+static int add_all(const struct vmreq_host *table, const struct vmreq_symbol *list, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                int r = table->add_symbol(table, &list[i]);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int cpu_init(const struct vmreq_host *table, uint32_t abi,
                     const struct vmreq_setting *settings, size_t n_settings)
 {
+        int r;
+
         (void)abi;
         (void)settings;
         (void)n_settings;
         if (host)
                 return -EBUSY;
-        for (size_t i = 0; i < ARRAY_SIZE(symbols); i++) {
-                int r = table->add_symbol(table, &symbols[i]);
-
-                if (r < 0)
-                        return r;
-        }
+        r = add_all(table, symbols, ARRAY_SIZE(symbols));
+        r = r < 0 ? r : add_all(table, cpu_guest_symbols, cpu_guest_n_symbols);
+        if (r < 0)
+                return r;
         host = table;
+        cpu_guest_set_host(table);
         return 0;
 }
 
@@ -154,6 +169,7 @@ static int cpu_fini(const struct vmreq_host *table)
 {
         (void)table;
         host = NULL;
+        cpu_guest_set_host(NULL);
         return 0;
 }
 

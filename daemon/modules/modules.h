@@ -11,3 +11,11 @@ extern const struct vmreq_module *const modules_builtin[];
  * refused. */
 extern const struct vmreq_module mod_vm;
 extern const struct vmreq_module mod_cpu;
+extern const struct vmreq_module mod_mem;
+extern const struct vmreq_module mod_io;
+extern const struct vmreq_module mod_console;
+
+struct machine;
+
+/* Which machine they ask; before they are loaded, and NULL after they have ended. */
+void modules_set_machine(struct machine *machine);

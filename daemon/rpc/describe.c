@@ -232,7 +232,10 @@ static void put_symbol(struct proto_builder *out, const struct sym_symbol *symbo
         proto_put_text(out, "cpu");
         rpc_destination_put(out, def->dest);
         proto_put_text(out, "timeout_ms");
-        proto_put_uint(out, def->timeout_ms);
+        if (def->timeout_ms == VMREQ_TIMEOUT_NONE)
+                proto_put_nil(out);
+        else
+                proto_put_uint(out, def->timeout_ms);
         proto_put_text(out, "timeout_max_ms");
         proto_put_uint(out, symbol->timeout_max_ms);
         proto_put_text(out, "since");

@@ -22,7 +22,8 @@ void rpc_options_init(struct rpc_options *options, const struct vmreq_symbol *sy
 {
         *options = (struct rpc_options){.cpu = symbol->dest, .timeout_ms = timeout_ms};
         if (symbol->timeout_ms)
-                options->timeout_ms = symbol->timeout_ms;
+                options->timeout_ms =
+                        symbol->timeout_ms == VMREQ_TIMEOUT_NONE ? 0 : symbol->timeout_ms;
         if (symbol->flags & VMREQ_SYM_PRIORITY)
                 options->flags |= VMREQ_PRIORITY;
         if (symbol->flags & VMREQ_SYM_POKE)

@@ -134,6 +134,9 @@ typedef int32_t (*vmreq_function)(void *ctx, const struct vmreq_value *args, uin
 #define VMREQ_FAIL_DEADLOCK    (-20010) /* DEADLOCK */
 #define VMREQ_FAIL_UNSUPPORTED (-20101) /* UNSUPPORTED: this build or backend cannot */
 
+/* As a symbol's timeout_ms: no limit, unless the caller asks for one. */
+#define VMREQ_TIMEOUT_NONE UINT32_MAX
+
 struct vmreq_symbol {
         uint32_t size; /* sizeof(struct vmreq_symbol) */
         uint32_t flags;
@@ -145,7 +148,7 @@ struct vmreq_symbol {
         uint32_t n_params;   /* at most 15; the optional ones last */
         uint32_t result;     /* enum vmreq_type; STREAMING: of each chunk, neither NIL nor STATUS */
         uint32_t dest;       /* default destination */
-        uint32_t timeout_ms; /* default time limit; 0 = none of its own */
+        uint32_t timeout_ms; /* default time limit; 0 = none of its own, so the connection's */
         vmreq_words words;   /* exactly one of the two */
         vmreq_function function;
         void *ctx; /* of `function` */

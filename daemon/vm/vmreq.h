@@ -259,10 +259,11 @@ struct vmreq_backend {
          * created. */
         int (*vcpu_init)(void *ctx, uint32_t cpu);
         void (*vcpu_fini)(void *ctx, uint32_t cpu);
-        /* On its EMT, at power_on and reset: put the vCPU to its beginning. */
+        /* On its EMT, at power_on and reset: put the vCPU to its beginning.  The highest cpu first,
+         * one after the other, while all other EMTs stand still outside of the guest. */
         void (*vcpu_reset)(void *ctx, uint32_t cpu);
-        /* On its EMT: runs guest code until an exit; enum vmreq_exit.  *ret_reason may be set to a
-         * static string for POWER_OFF and FAILED. */
+        /* On its EMT: runs guest code until an exit; enum vmreq_exit.  *ret_reason may be set for
+         * POWER_OFF and FAILED, to a string that stays as it is until the vCPU's next run. */
         int (*run)(void *ctx, uint32_t cpu, const char **ret_reason);
         /* Any thread, must not block: makes the run that is under way, or the next one if none is,
          * return at once.  Never lost; one too many only costs an exit. */

@@ -31,6 +31,7 @@ static void test_defaults(void **state)
                 .timeout_ms = 77,
                 .flags = VMREQ_SYM_PRIORITY | VMREQ_SYM_POKE | VMREQ_SYM_READ_ONLY,
         };
+        static const struct vmreq_symbol unlimited = {.timeout_ms = VMREQ_TIMEOUT_NONE};
 
         (void)state;
         rpc_options_init(&options, &plain, 1234);
@@ -42,6 +43,9 @@ static void test_defaults(void **state)
         assert_int_equal(options.cpu, 2);
         assert_int_equal(options.flags, VMREQ_PRIORITY | VMREQ_POKE);
         assert_int_equal(options.timeout_ms, 77);
+        rpc_options_init(&options, &unlimited, 1234);
+        assert_int_equal(options.timeout_ms, 0);
+        rpc_options_init(&options, &full, 1234);
         assert_int_equal(rpc_options_read(&options, NULL, 4, false, text, sizeof(text)), PROTO_OK);
         assert_int_equal(options.cpu, 2);
         assert_int_equal(read_options(&plain, false, "nil"), PROTO_OK);

@@ -23,6 +23,7 @@ struct text_writer {
         char text[4096];
         size_t used;
         char failure_name[64], failure_text[256]; /* "-": none, "NULL": NULL */
+        unsigned char bytes[64];                  /* the beginning of the last bytes:N */
         void *state;                              /* a generator's */
         void (*release)(void *state);
 };
@@ -83,7 +84,9 @@ static inline void text_str(struct vmreq_writer *writer, const char *data, size_
 
 static inline void text_bytes(struct vmreq_writer *writer, const void *data, size_t len)
 {
-        (void)data;
+        struct text_writer *text = (struct text_writer *)writer;
+
+        memcpy(text->bytes, data, len < sizeof(text->bytes) ? len : sizeof(text->bytes));
         text_put(writer, "bytes:%zu", len);
 }
 
