@@ -350,6 +350,8 @@ static void add_operands(struct completion *c, const struct verb *verb, const ch
                 add_symbols(c);
         } else if (verb->run == verb_unload && n == 0) {
                 add_modules(c);
+        } else if (verb->run == verb_help && n == 0) {
+                add_verbs(c);
         } else if (verb->run == verb_watch) {
                 add_words(c, "vm.state emt.stuck request console");
         } else if (verb->run == verb_wait_state) {

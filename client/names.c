@@ -126,22 +126,51 @@ static bool is_last_part(const char *name, const char *word)
         return dot && strcmp(dot + 1, word) == 0;
 }
 
+/* How long "debug." is in "debug.add"; 0 without a dot. */
+static size_t module_len(const char *name)
+{
+        const char *dot = strrchr(name, '.');
+
+        return dot ? (size_t)(dot - name) + 1 : 0;
+}
+
+/*
+ * The nearest of those of the word's own module, by their last part: what is right in front of it
+ * must not make up for what is wrong behind it.  With `others`, of all the rest, by their whole
+ * name.
+ */
+static const char *nearest_of(const struct names *names, const char *word, bool others)
+{
+        size_t module = module_len(word), n = 0;
+        const char **parts = calloc(names->n + 1, sizeof(*parts));
+        const char *nearest;
+
+        if (!parts)
+                return NULL;
+        for (size_t i = 0; i < names->n; i++) {
+                const char *name = names->items[i];
+                bool own =
+                        module > 0 && module_len(name) == module && memcmp(name, word, module) == 0;
+
+                if (own != others)
+                        parts[n++] = others ? name : name + module;
+        }
+        nearest = words_nearest(others ? word : word + module, parts, n);
+        free((void *)parts);
+        return nearest && !others ? nearest - module : nearest;
+}
+
 const char *names_nearest(const struct names *names, const char *word)
 {
-        const char **pointers;
         const char *nearest;
 
         for (size_t i = 0; i < names->n; i++) {
                 if (is_last_part(names->items[i], word))
                         return names->items[i];
         }
-        pointers = calloc(names->n + 1, sizeof(*pointers));
-        if (!pointers)
-                return NULL;
-        for (size_t i = 0; i < names->n; i++)
-                pointers[i] = names->items[i];
-        nearest = words_nearest(word, pointers, names->n);
-        free((void *)pointers);
+        nearest = nearest_of(names, word, false);
+        if (!nearest)
+                nearest = nearest_of(names, word, true);
         /* Listed, and yet not there: it has just gone, or come. */
         return nearest && strcmp(nearest, word) == 0 ? NULL : nearest;
 }

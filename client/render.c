@@ -304,6 +304,26 @@ void render_text(FILE *out, const struct proto_value *value)
         (void)fputc('\n', out);
 }
 
+/*
+ * For a terminal: ASCII, because bytes above 127 can be control characters too, and without the one
+ * control character that JSON allows as it is.
+ */
+static int dump_to_terminal(FILE *out, const json_t *json, size_t flags)
+{
+        char *text = json_dumps(json, flags | JSON_ENSURE_ASCII);
+
+        if (!text)
+                return -1;
+        for (const char *at = text; *at != '\0'; at++) {
+                if (*at == 0x7f)
+                        (void)fputs("\\u007F", out);
+                else
+                        (void)fputc(*at, out);
+        }
+        free(text);
+        return 0;
+}
+
 int render_json(FILE *out, const struct proto_value *value, bool pretty)
 {
         int digits = 0, r;
@@ -313,11 +333,10 @@ int render_json(FILE *out, const struct proto_value *value, bool pretty)
         if (!json)
                 return -ENOMEM;
         flags |= pretty ? JSON_INDENT(2) : JSON_COMPACT;
-        /* Bytes above 127 can be control characters too; a program that reads JSON gets them as
-         * they are, a terminal does not. */
         if (fileno(out) >= 0 && isatty(fileno(out)))
-                flags |= JSON_ENSURE_ASCII;
-        r = json_dumpf(json, out, flags);
+                r = dump_to_terminal(out, json, flags);
+        else
+                r = json_dumpf(json, out, flags);
         json_decref(json);
         (void)fputc('\n', out);
         return r < 0 && !ferror(out) ? -ENOMEM : 0;

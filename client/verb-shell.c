@@ -53,10 +53,6 @@ static int run_words(struct ctl *ctl, const struct split *split)
 {
         const struct verb *verb = verbs_find(split->words[0]);
 
-        if (strcmp(split->words[0], "help") == 0) {
-                verbs_print_help(split->n > 1 ? verbs_find(split->words[1]) : NULL);
-                return CTL_DONE;
-        }
         if (verb && verb->run != verb_shell)
                 return verbs_run(ctl, verb, (int)split->n, split->words);
         if (is_symbol(split->words[0]))

@@ -147,6 +147,7 @@ const struct verb verbs[] = {
          shell_notes},
         {"stdio", " [--hang-up]", "pass bytes between the socket and standard input and output",
          stdio_rows, 0, 0, false, verb_stdio, NULL},
+        {"help", " [VERB]", "show this, or how a verb is used", NULL, 0, 1, false, verb_help, NULL},
         {"complete", " [WORD...]", NULL, NULL, 0, -1, true, verb_complete, NULL},
 };
 const size_t n_verbs = sizeof(verbs) / sizeof(verbs[0]);
@@ -221,6 +222,18 @@ void verbs_print_help(const struct verb *verb)
 void verbs_print_version(void)
 {
         printf("vmreqctl %s\n", VMREQ_VERSION);
+}
+
+int verb_help(struct ctl *ctl, const struct verb_options *options, int argc, char **argv)
+{
+        const struct verb *verb = argc > 0 ? verbs_find(argv[0]) : NULL;
+
+        (void)ctl;
+        (void)options;
+        if (argc > 0 && !verb)
+                return verbs_unknown(argv[0]);
+        verbs_print_help(verb);
+        return CTL_DONE;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */

@@ -66,4 +66,5 @@ int verb_unload(struct ctl *ctl, const struct verb_options *options, int argc, c
 int verb_modules(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
 int verb_shell(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
 int verb_stdio(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_help(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
 int verb_complete(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);

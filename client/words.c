@@ -129,34 +129,38 @@ bool words_cpu_is_broadcast(const char *name, size_t len)
                (len == 11 && memcmp(name, "all-reverse", 11) == 0);
 }
 
-/*
- * Insertions, deletions, replacements between two short words: one row of the usual table at a
- * time.
- */
+/* The least of what an insertion, a deletion, a replacement and a swap of neighbours would make. */
+static size_t step(const char *a, const char *b, size_t i, size_t j,
+                   size_t rows[3][WORD_BYTES_MAX + 1])
+{
+        const size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
+        size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
+
+        if (above[j] + 1 < best)
+                best = above[j] + 1;
+        if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+        if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+            above2[j - 2] + 1 < best)
+                best = above2[j - 2] + 1;
+        return best;
+}
+
+/* Mistakes between two short words, counted in the usual table, of which three rows are kept. */
 static size_t distance(const char *a, const char *b)
 {
-        size_t a_len = strlen(a), b_len = strlen(b), row[WORD_BYTES_MAX + 1];
+        size_t a_len = strlen(a), b_len = strlen(b), rows[3][WORD_BYTES_MAX + 1];
 
         if (a_len > WORD_BYTES_MAX || b_len > WORD_BYTES_MAX)
                 return SIZE_MAX;
         for (size_t j = 0; j <= b_len; j++)
-                row[j] = j;
+                rows[0][j] = j;
         for (size_t i = 1; i <= a_len; i++) {
-                size_t diagonal = row[0];
-
-                row[0] = i;
-                for (size_t j = 1; j <= b_len; j++) {
-                        size_t best = diagonal + (a[i - 1] != b[j - 1]);
-
-                        if (row[j] + 1 < best)
-                                best = row[j] + 1;
-                        if (row[j - 1] + 1 < best)
-                                best = row[j - 1] + 1;
-                        diagonal = row[j];
-                        row[j] = best;
-                }
+                rows[i % 3][0] = i;
+                for (size_t j = 1; j <= b_len; j++)
+                        rows[i % 3][j] = step(a, b, i, j, rows);
         }
-        return row[b_len];
+        return rows[a_len % 3][b_len];
 }
 
 const char *words_nearest(const char *word, const char *const *names, size_t n)

@@ -2,9 +2,15 @@
 # SPDX-License-Identifier: MIT
 """vmreqctl at a terminal: colours, the line that says what is under way, Ctrl-C, and the shell's prompt."""
 import os
+import re
+import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
+
+import msgpack
 
 import vmreqtest
 
@@ -55,6 +61,95 @@ class AtATerminal(vmreqtest.SharedDaemon):
       terminal.expect(rb"left; what became of the call is not known")
       self.assertEqual(terminal.end(), -signal.SIGINT)
     self.client.until_idle(0)
+
+
+NASTY = "\x1b[2J\x1b]0;title\x07\x9b31m\u202e\x7f\x00\x08x\r\nvmreqctl: forged"
+FIELDS = ("name", "symbol", "state", "doc", "signature", "version", "vm", "text", "message", "fate", "type", "previous",
+          "reason", "module", "result", "cpu", "deprecated", "since", "next")
+
+
+def nasty_map(depth=0):
+  """Whatever field a verb looks for, it finds it, and something in it that drives terminals."""
+  value = {field: NASTY for field in FIELDS}
+  value.update({NASTY: NASTY, "id": 7, "uid": 1, "pid": 2, "stuck": True, "status": -1, "running_ms": 5})
+  if depth < 2:
+    for field in ("params", "flags", "requests", "running", "emts"):
+      value[field] = [nasty_map(depth + 1), NASTY]
+    value.update({"caller": nasty_map(2), "error": nasty_map(2), "lanes": nasty_map(2), "default": NASTY,
+                  "calls": {"answered_by_error": {NASTY: 1}}, "requests_": 1})
+  return value
+
+
+class NastyServer(threading.Thread):
+  """Answers everything with that, or with an error full of it; sends events nobody needs."""
+
+  def __init__(self, path, fail):
+    super().__init__(daemon=True)
+    self.fail = fail
+    self.listener = socket.socket(socket.AF_UNIX)
+    self.listener.bind(path)
+    self.listener.listen(16)
+
+  def run(self):
+    while True:
+      try:
+        connection, _ = self.listener.accept()
+      except OSError:
+        return
+      with connection:
+        try:
+          self.serve(connection)
+        except OSError:
+          pass
+
+  def serve(self, connection):
+    unpacker = msgpack.Unpacker()
+    while data := connection.recv(65536):
+      unpacker.feed(data)
+      for _, msgid, method, params in unpacker:
+        error, result = None, nasty_map()
+        if method == "vmreq.hello":
+          result = {}
+        elif method in ("vmreq.modules", "vmreq.wait"):
+          result = [nasty_map(), NASTY]
+        elif method == "vmreq.symbols":
+          result = [] if params and params[0].get("after") else ["a.b", f"c.{NASTY}"]
+        elif self.fail and method != "vmreq.describe":
+          error, result = {"name": NASTY, "message": NASTY, "ran": NASTY, "data": NASTY}, None
+        if method == "vmreq.call":
+          connection.sendall(msgpack.packb([2, "vmreq.row", [msgid, nasty_map(2)]]))
+          connection.sendall(msgpack.packb([2, "vmreq.chunk", [msgid, 0, NASTY]]))
+        connection.sendall(msgpack.packb([1, msgid, error, result]))
+        if method == "vmreq.subscribe" and not error:
+          for topic in (*params, NASTY):
+            connection.sendall(msgpack.packb([2, "vmreq.event", [topic, nasty_map(2)]]))
+          connection.sendall(msgpack.packb([2, "vmreq.event", ["console", {"data": NASTY.encode()}]]))
+
+
+class Nasty(vmreqtest.TestCase):
+  VERBS = (("call", "a.b"), ("call", "--stream", "a.b", "x"), ("call", "--cpu", "all", "a.b"), ("call", "--timing", "a.b"),
+           ("submit", "a.b"), ("wait", "7"), ("cancel", "7"), ("release", "7"), ("symbols",), ("describe", "a.b"),
+           ("describe", "--markdown"), ("status",), ("ps",), ("why", "7"), ("stats",), ("stats", "--openmetrics"),
+           ("ping",), ("modules",), ("load", "m"), ("unload", "m"), ("watch", "vm.state", "emt.stuck", "request", "console"),
+           ("wait-state", "OFF"), ("complete", "--", "call", "a.b", ""), ("complete", "--", "unload", ""))
+  ALLOWED = re.compile(rb"\x1b\[[0-9;]*m|\r\n|\r\x1b\[K|\t")
+
+  def test_no_verb_lets_through_what_drives_a_terminal(self):
+    for fail in (False, True):
+      folder = tempfile.mkdtemp(prefix="vmreq-")
+      self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+      path = os.path.join(folder, "s")
+      server = NastyServer(path, fail)
+      server.start()
+      for verb in self.VERBS:
+        for words in (("--timeout", "1", *verb), ("--json", "--timeout", "1", *verb)):
+          with self.subTest(words=words, fail=fail):
+            with vmreqtest.Terminal(vmreqtest.VMREQCTL, "-s", path, *words) as terminal:
+              terminal.end()
+              left = self.ALLOWED.sub(b"", terminal.shown)
+              self.assertNotRegex(left, rb"[\x00-\x09\x0b-\x1f\x7f]")
+              self.assertNotRegex(left.decode(errors="replace"), "[\x7f-\x9f\u202a-\u202e\ufffd]")
+      server.listener.close()
 
 
 class Interrupt(vmreqtest.SharedDaemon):

@@ -45,6 +45,9 @@ static void test_fetch(void **state)
         assert_string_equal(names_nearest(&names, "b.ehco"), "b.echo");
         assert_string_equal(names_nearest(&names, "spin"), "c.spin");
         assert_null(names_nearest(&names, "a.add"));
+        assert_string_equal(names_nearest(&names, "ba.add"), "a.add");
+        assert_string_equal(names_nearest(&names, "c.echo"), "b.echo");
+        assert_null(names_nearest(&names, "b.none"));
         assert_null(names_nearest(&names, "quite.another"));
         names_deinit(&names);
         names_deinit(&names);
