@@ -43,11 +43,11 @@ void rpc_stuck_deinit(struct rpc_stuck *stuck)
         stuck->emts = NULL;
 }
 
-static uint64_t limit_ms(const struct rpc_call *call)
+uint64_t rpc_stuck_limit_ms(const struct rpc_server *server, const struct rpc_call *call)
 {
-        const struct rpc_config *config = &call->server->config;
+        const struct rpc_config *config = &server->config;
 
-        if (call->symbol->def->timeout_ms)
+        if (call && call->symbol && call->symbol->def->timeout_ms)
                 return call->symbol->def->timeout_ms;
         return config->emt_stuck_ms ? config->emt_stuck_ms : RPC_EMT_STUCK_MS;
 }
@@ -61,7 +61,7 @@ static void look_in(struct rpc_server *server, uint64_t ms)
 void rpc_stuck_watch(struct rpc_call *call)
 {
         struct rpc_server *server = call->server;
-        uint64_t ms = MAX(limit_ms(call), LOOK_MS_MIN);
+        uint64_t ms = MAX(rpc_stuck_limit_ms(call->server, call), LOOK_MS_MIN);
 
         server->stuck.shortest_ms = MIN(server->stuck.shortest_ms, ms);
         /* In the loop's time, which may be a turn old: a look that is early looks again. */
@@ -183,7 +183,7 @@ static uint64_t look_at(struct rpc_server *server, const struct rpc_emts *emts, 
         if (!call)
                 return UINT64_MAX;
         ran_ms = (emts->now_ns - MIN(since, emts->now_ns)) / CLOCK_NS_PER_MS;
-        limit = limit_ms(call);
+        limit = rpc_stuck_limit_ms(call->server, call);
         if (ran_ms < limit)
                 return limit - ran_ms;
         if (!stuck->id)

@@ -40,6 +40,10 @@ struct rpc_stuck {
 bool rpc_stuck_init(struct rpc_stuck *stuck, uint32_t n_emts);
 void rpc_stuck_deinit(struct rpc_stuck *stuck);
 
+/* How long a request may run before its EMT counts as stuck.  `call` may be NULL, or one of which
+ * only the outcome is kept: as a symbol without a limit. */
+uint64_t rpc_stuck_limit_ms(const struct rpc_server *server, const struct rpc_call *call);
+
 /* A call was accepted: from now on somebody looks at the EMTs, until nothing is in flight. */
 void rpc_stuck_watch(struct rpc_call *call);
 /* Its request has ended. */

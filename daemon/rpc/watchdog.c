@@ -14,25 +14,18 @@
 #include "base/clock.h"
 #include "rpc/call.h"
 #include "rpc/server-internal.h"
-
-static uint64_t limit_ms(struct rpc_server *server, const struct vmreq_emt_info *info)
-{
-        const struct rpc_call *call = rpc_call_find(server, info->tag);
-
-        if (call && call->symbol->def->timeout_ms)
-                return call->symbol->def->timeout_ms;
-        return server->config.emt_stuck_ms;
-}
+#include "rpc/stuck.h"
 
 static bool is_fresh(struct rpc_server *server, uint32_t cpu, uint64_t now)
 {
         struct vmreq_emt_info info = {.state = VMREQ_EMT_ENDED};
+        uint64_t limit_ms;
 
         if (vmreq_emt_info(server->config.vm, cpu, &info) || info.beats ||
             info.state == VMREQ_EMT_PARKED)
                 return true;
-        return info.handle.generation &&
-               now < clock_add(info.since_ns, limit_ms(server, &info) * CLOCK_NS_PER_MS);
+        limit_ms = rpc_stuck_limit_ms(server, rpc_call_find(server, info.tag));
+        return info.handle.generation && now < clock_add(info.since_ns, limit_ms * CLOCK_NS_PER_MS);
 }
 
 static bool are_fresh(struct rpc_server *server)
