@@ -1,13 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Calls: every type of argument and result, positional and named, and what is refused and how."""
-import os
-import subprocess
-import tempfile
-
 import vmreqtest
-
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def nested(levels):
@@ -184,17 +178,7 @@ class Probe(vmreqtest.SharedDaemon):
 
   @classmethod
   def modules(cls):
-    cls.folder = tempfile.TemporaryDirectory(prefix="vmreq-probe-")
-    cls.addClassCleanup(cls.folder.cleanup)
-    include = os.path.join(cls.folder.name, "include")
-    os.mkdir(include)
-    header = os.path.join(vmreqtest.ROOT, "daemon", "symbols", "vmreq-module.h")
-    os.symlink(header, os.path.join(include, "vmreq-module.h"))
-    plugin = os.path.join(cls.folder.name, "probe.so")
-    subprocess.run([os.environ.get("VMREQ_CC", "cc"), "-shared", "-fPIC", "-std=gnu11", "-Wall",
-                    "-Wextra", "-Werror", "-I", include, "-o", plugin, os.path.join(HERE, "probe.c")],
-                   check=True, timeout=vmreqtest.WAIT)
-    return ("debug", plugin)
+    return ("debug", vmreqtest.build_probe(cls))
 
   ARGS = [-128, -32768, -2**31, -2**63, 255, 65535, 2**32 - 1, 2**63 - 1,
           "0xffffffffffffffff", 2.5, "text", b"\x00\x01", {"k": [1]}, [1, "x"], {"m": None}]

@@ -69,6 +69,51 @@ static int32_t probe_named(void *ctx, const struct vmreq_value *args, uint32_t a
         return -7;
 }
 
+/* Returns any status. */
+static int32_t probe_status(void *ctx, const struct vmreq_value *args, uint32_t argc,
+                            struct vmreq_writer *reply)
+{
+        (void)ctx;
+        (void)argc;
+        host->put_failure(reply, NULL, "as it was told to");
+        return (int32_t)args[0].i;
+}
+
+/* A fault: writes no value. */
+static int32_t probe_nothing(void *ctx, const struct vmreq_value *args, uint32_t argc,
+                             struct vmreq_writer *reply)
+{
+        (void)ctx;
+        (void)args;
+        (void)argc;
+        (void)reply;
+        return 0;
+}
+
+/* Nests an array so deep. */
+static int32_t probe_deep(void *ctx, const struct vmreq_value *args, uint32_t argc,
+                          struct vmreq_writer *reply)
+{
+        (void)ctx;
+        (void)argc;
+        for (uint64_t i = 0; i < args[0].u; i++)
+                host->put_array(reply, 1);
+        host->put_nil(reply);
+        return 0;
+}
+
+static int32_t probe_capped(void *ctx, const struct vmreq_value *args, uint32_t argc,
+                            struct vmreq_writer *reply)
+{
+        (void)ctx;
+        (void)args;
+        (void)argc;
+        while (host->park(host, UINT64_MAX) != 1)
+                ;
+        host->put_failure(reply, "CANCELLED", "asked to end");
+        return -1;
+}
+
 #define P(n, t)                                                                                    \
         {                                                                                          \
                 .name = (n), .type = (t), .doc = "A value."                                        \
@@ -102,6 +147,8 @@ static const struct vmreq_param range_params[] = {
 };
 static const struct vmreq_param flip_params[] = {P("value", VMREQ_T_BOOL)};
 static const struct vmreq_param top_params[] = {P("value", VMREQ_T_X64)};
+static const struct vmreq_param status_params[] = {P("status", VMREQ_T_I32)};
+static const struct vmreq_param deep_params[] = {P("levels", VMREQ_T_U32)};
 static const struct vmreq_param count_params[] = {P("data", VMREQ_T_BYTES)};
 
 #define PARAMS(list) .params = list, .n_params = sizeof(list) / sizeof(list[0])
@@ -155,6 +202,34 @@ static const struct vmreq_symbol symbols[] = {
          .result = VMREQ_T_NIL,
          .dest = VMREQ_DEST_ANY,
          .function = probe_named},
+        {.size = sizeof(struct vmreq_symbol),
+         .name = "probe.status",
+         .doc = "Returns a status.",
+         PARAMS(status_params),
+         .result = VMREQ_T_STATUS,
+         .dest = VMREQ_DEST_ANY,
+         .function = probe_status},
+        {.size = sizeof(struct vmreq_symbol),
+         .name = "probe.nothing",
+         .doc = "A fault.",
+         .result = VMREQ_T_ANY,
+         .dest = VMREQ_DEST_ANY,
+         .function = probe_nothing},
+        {.size = sizeof(struct vmreq_symbol),
+         .name = "probe.deep",
+         .doc = "A nested array.",
+         PARAMS(deep_params),
+         .result = VMREQ_T_ANY,
+         .dest = VMREQ_DEST_ANY,
+         .function = probe_deep},
+        {.size = sizeof(struct vmreq_symbol),
+         .name = "probe.capped",
+         .doc = "Sleeps too long: its time limit is 200 ms, and more is not to be had.",
+         .result = VMREQ_T_NIL,
+         .dest = VMREQ_DEST_ANY,
+         .flags = VMREQ_SYM_CANCELLABLE,
+         .timeout_max_ms = 200,
+         .function = probe_capped},
 };
 
 static int probe_init(const struct vmreq_host *table, uint32_t abi,

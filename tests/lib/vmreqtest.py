@@ -584,6 +584,24 @@ def vmreqd(*args, **options):
   return run(VMREQD, *args, **options)
 
 
+def build_probe(case):
+  """Builds tests/integration/probe.c outside the tree, against vmreq-module.h alone; its path.
+
+  `case` is the test class whose end it goes with.
+  """
+  folder = tempfile.TemporaryDirectory(prefix="vmreq-probe-")
+  case.addClassCleanup(folder.cleanup)
+  include = os.path.join(folder.name, "include")
+  os.mkdir(include)
+  os.symlink(os.path.join(ROOT, "daemon", "symbols", "vmreq-module.h"),
+             os.path.join(include, "vmreq-module.h"))
+  plugin = os.path.join(folder.name, "probe.so")
+  subprocess.run([os.environ.get("VMREQ_CC", "cc"), "-shared", "-fPIC", "-std=gnu11", "-Wall", "-Wextra",
+                  "-Werror", "-I", include, "-o", plugin,
+                  os.path.join(ROOT, "tests", "integration", "probe.c")], check=True, timeout=WAIT)
+  return plugin
+
+
 # --- the test case ----------------------------------------------------------------------------------
 
 class TestCase(unittest.TestCase):
