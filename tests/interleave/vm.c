@@ -8,6 +8,8 @@ const char *const scene_inside_lanes[] = {"tail_load",  "room_seen",  "room_head
 vmreq_vm scene_vm;
 struct vm *scene_inside;
 
+static uint32_t n_ran;
+
 static void service_wake(void *ctx, uint64_t due_ns)
 {
         (void)ctx;
@@ -19,6 +21,7 @@ void scene_begin(uint32_t cpus, uint32_t lane_capacity, uint32_t slab,
 {
         struct vmreq_config config = VMREQ_CONFIG_INIT;
 
+        n_ran = 0;
         config.cpus = cpus;
         config.lane_capacity = lane_capacity;
         config.slab = slab;
@@ -54,6 +57,7 @@ static int32_t callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmr
         vm_step_hook("callee");
         STEP_CHECK(request->released == 0 && request->completed == 0);
         request->ran++;
+        request->order = ++n_ran;
         if (request->callee)
                 request->callee();
         vm_step_hook("callee_ends");

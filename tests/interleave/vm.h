@@ -12,6 +12,7 @@
 struct scene_request {
         vmreq_handle handle;
         uint32_t ran, completed, released;
+        uint32_t order; /* among those that ran in this run of the scene, from 1 on */
         enum vmreq_fate fate;
         void (*callee)(void); /* or NULL */
 };
