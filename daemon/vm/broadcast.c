@@ -288,7 +288,7 @@ static int start_refused(struct vm *vm, struct req *parent, int result)
         for (child = child_first(vm, parent); child; child = child_next(vm, child))
                 lane_unreserve(child_lane(vm, child));
         broadcast_drop_children(vm, parent);
-        room_tried(vm, parent->try);
+        room_tried(vm, parent->failed);
         parent->first_child = 0;
         atomic_store_explicit(&parent->uses, 0, memory_order_release);
         return result;

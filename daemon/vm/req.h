@@ -84,7 +84,7 @@ struct req {
         /* Broadcasts.  Fixed like the above: a parent's first child, a child's next sibling in the
          * order of passing on, a child's parent; index + 1, 0 = none. */
         uint32_t first_child, next_sibling, parent;
-        uint32_t try; /* parent only: the number of its submitter's try, room.c */
+        uint32_t failed; /* parent only: room_failed() before its packets were taken, room.c */
         /* Parent only: rows that are not final; things that still use the submitter's memory. */
         _Atomic uint32_t rows_open, uses;
 

@@ -215,7 +215,7 @@ static int start(struct vm *vm, struct req *req)
 
 static int alloc(struct vm *vm, const struct vmreq_spec *spec, uint64_t word, struct req **ret_req)
 {
-        uint32_t try = 0;
+        uint32_t failed = 0;
         int r = spec_check(vm, spec);
 
         if (r)
@@ -223,14 +223,14 @@ static int alloc(struct vm *vm, const struct vmreq_spec *spec, uint64_t word, st
         if (atomic_load_explicit(&vm->closed, memory_order_relaxed))
                 return VMREQ_E_CLOSED;
         if (submit_is_broadcast(spec->cpu)) {
-                try = room_try(vm);
+                failed = room_failed(vm);
                 word |= REQ_F_PARENT;
         }
         *ret_req = req_new(vm, word);
         if (!*ret_req)
                 return VMREQ_E_BUSY;
         submit_fill(*ret_req, spec);
-        (*ret_req)->try = try;
+        (*ret_req)->failed = failed;
         return 0;
 }
 
@@ -287,14 +287,14 @@ static int submit_end(struct vm *vm, struct req *req, int r, vmreq_handle *ret_h
  * each other. */
 static void drop_parent(struct vm *vm, struct req **req)
 {
-        uint32_t try;
+        uint32_t failed;
 
         if (!*req || !(req_load(*req) & REQ_F_PARENT))
                 return;
-        try = (*req)->try;
+        failed = (*req)->failed;
         room_hush();
         (void)submit_end(vm, *req, VMREQ_E_BUSY, NULL);
-        room_tried(vm, try);
+        room_tried(vm, failed);
         *req = NULL;
 }
 
@@ -311,16 +311,17 @@ static int submit_when_room(struct vm *vm, const struct vmreq_spec *spec, struct
                 return VMREQ_E_BUSY; /* there never will be */
         /* seq_cst: pairs with room_made: announced, then looked; freed, then looked whether
          * announced. */
+        VM_STEP(room_announce);
         atomic_fetch_add_explicit(&vm->room_waiters, 1, memory_order_seq_cst);
         for (;;) {
-                uint32_t seen;
+                uint32_t seen = room_try(vm);
 
-                (void)room_try(vm);
-                seen = atomic_load_explicit(&vm->room, memory_order_seq_cst);
                 r = submit_try(vm, spec, req);
+                if (r == VMREQ_E_BUSY)
+                        drop_parent(vm, req);
+                room_try_end(vm, r == VMREQ_E_BUSY, &seen);
                 if (r != VMREQ_E_BUSY)
                         break;
-                drop_parent(vm, req);
                 r = room_wait(vm, seen, until_ns);
                 if (r)
                         break;

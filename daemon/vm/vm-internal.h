@@ -141,7 +141,7 @@ struct vm {
         /* Submitters that wait for room, and a futex that is bumped when some has come. */
         _Alignas(CACHE_PAIR) _Atomic uint32_t room_waiters;
         _Atomic uint32_t room;
-        _Atomic uint32_t room_tries; /* bumped before each try of theirs, and of each broadcast */
+        _Atomic uint64_t room_tries; /* of theirs: failed and under way, room.c */
         /* EMTs that sleep, or are about to: a hint for ANY; and EMTs inside a nested wait. */
         _Alignas(CACHE_PAIR) _Atomic uint64_t asleep[CPUSET_WORDS];
         _Atomic uint64_t nested[CPUSET_WORDS];
@@ -264,12 +264,16 @@ bool guest_kick(struct emt *emt);
 
 /* Room has come, in a lane or in the slab.  Cheap when nobody waits. */
 void room_made(struct vm *vm);
-/* Announces a try that may take room and give it back; its number. */
+/* A waiter's try begins; and ends, whereupon it sleeps if it has failed.  What room_try returns,
+ * and room_try_end brings up to date, is for room_wait. */
 uint32_t room_try(struct vm *vm);
+void room_try_end(struct vm *vm, bool failed, uint32_t *seen);
+/* How many of those have failed: read before room is taken that may have to be given back. */
+uint32_t room_failed(struct vm *vm);
 /* Between the two this thread gives back only what its try has taken: no news to anybody, unless
- * others have tried meanwhile and not found it. */
+ * others may have tried since `failed` was read, and not found it. */
 void room_hush(void);
-void room_tried(struct vm *vm, uint32_t try);
+void room_tried(struct vm *vm, uint32_t failed);
 /* Waits for it from `seen` on, until deadline_ns; an EMT serves meanwhile.  0, TIMEOUT or DEADLOCK.
  */
 int room_wait(struct vm *vm, uint32_t seen, uint64_t deadline_ns);

@@ -20,6 +20,7 @@
 
 #include "vm/futex.h"
 #include "vm/processors.h"
+#include "vm/step.h"
 
 #define SLAB_DEFAULT         8192u
 #define LANE_DEFAULT         4096u
@@ -230,11 +231,13 @@ int vmreq_vm_create(const struct vmreq_config *config, vmreq_vm *ret_vm)
 /* One packet of a VM that closes. */
 static void close_packet(struct vm *vm, struct req *req)
 {
+        VM_STEP(close_load);
         uint64_t word = req_load(req);
 
         if (REQ_STATE(word) == VMREQ_REQ_QUEUED) {
                 if (req_end_queued(vm, req, word, VMREQ_REQ_KILLED))
                         return;
+                VM_STEP(close_again);
                 word = req_load(req);
         }
         if (REQ_STATE(word) != VMREQ_REQ_RUNNING)
@@ -254,6 +257,7 @@ static void close_vm(struct vm *vm)
         uint32_t n;
 
         /* seq_cst: pairs with the look in submit.c and broadcast.c. */
+        VM_STEP(close_store);
         if (atomic_exchange_explicit(&vm->closed, 1, memory_order_seq_cst))
                 return;
         n = pool_high_water(&vm->pool);

@@ -15,6 +15,7 @@
 
 #include "vm/cpu.h"
 #include "vm/futex.h"
+#include "vm/step.h"
 
 /* How long a foreign waiter looks before it sleeps, when spinning can pay at all. */
 #define WAIT_SPIN_NS 5000u
@@ -37,12 +38,14 @@ static int verdict_of(uint64_t word)
 /* Sets a flag on a word that is not settled yet.  False: it is, see *word. */
 static bool flag_unsettled(struct req *req, uint64_t *word, uint64_t flag)
 {
+        VM_STEP(wait_load);
         *word = req_load(req);
         do {
                 if (settled(*word))
                         return false;
                 if (*word & flag)
                         return true;
+                VM_STEP(wait_flag);
         } while (!req_swap(req, word, *word | flag));
         *word |= flag;
         return true;
@@ -70,6 +73,7 @@ static int wait_foreign(struct vm *vm, struct req *req, uint64_t until_ns)
 
         wait_spin(vm, req, until_ns);
         while (flag_unsettled(req, &word, REQ_F_WAITED)) {
+                VM_STEP(wait_futex);
                 if (futex_wait(futex_low_half(&req->word), (uint32_t)word, until_ns)) {
                         word = req_load(req);
                         break;

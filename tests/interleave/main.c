@@ -2,7 +2,7 @@
 /*
  *   interleavings                    walks through all scenes
  *   interleavings NAME…              through those whose name begins so
- *   interleavings -s NAME…           and then tells the names of the steps that were taken
+ *   interleavings -s FILE NAME…      and writes the names of the steps that were taken there
  *   interleavings -r SCENE SCHEDULE  one run, as a failure printed it ("-": the first one)
  *   interleavings -l                 the names of the scenes
  */
@@ -72,6 +72,19 @@ static int walk_these(char **names)
         return 0;
 }
 
+static int write_steps(const char *path)
+{
+        FILE *file = fopen(path, "w");
+
+        if (!file) {
+                perror(path);
+                return 2;
+        }
+        for (const char *const *name = step_names(); *name; name++)
+                (void)fprintf(file, "%s\n", *name);
+        return fclose(file) == 0 ? 0 : 2;
+}
+
 int main(int argc, char **argv)
 {
         const char *option = argc > 1 ? argv[1] : "";
@@ -86,9 +99,10 @@ int main(int argc, char **argv)
                 schedule = argv[3];
                 return for_each(scene_name, replay) == 0;
         }
-        r = walk_these(strcmp(option, "-s") == 0 ? argv + 2 : argv + 1);
-        if (r == 0 && strcmp(option, "-s") == 0)
-                for (const char *const *name = step_names(); *name; name++)
-                        (void)printf("step: %s\n", *name);
-        return r;
+        if (strcmp(option, "-s") != 0)
+                return walk_these(argv + 1);
+        if (argc < 3)
+                return 2;
+        r = walk_these(argv + 3);
+        return r ? r : write_steps(argv[2]);
 }

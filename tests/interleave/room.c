@@ -22,6 +22,18 @@ static void hold(uint32_t n)
                 scene_submit(&held[i], 0, 0);
 }
 
+static void want(uint32_t i)
+{
+        scene_submit(&wanted[i], 0, VMREQ_WAIT_ROOM);
+}
+
+/* An EMT waits for room, for something that it runs itself, and serves meanwhile. */
+static void want_inside(void)
+{
+        want(0);
+        STEP_CHECK(wanted[0].ran == 1);
+}
+
 static void setup_slab(void)
 {
         begin(1, 8, 1);
@@ -32,6 +44,15 @@ static void setup_slab_of_2(void)
 {
         begin(1, 8, 2);
         hold(2);
+}
+
+/* What its EMT runs, and another: that is all there is. */
+static void setup_emt(void)
+{
+        begin(1, 8, 2);
+        held[1].callee = want_inside;
+        scene_submit(&held[1], 0, VMREQ_NO_WAIT);
+        hold(1);
 }
 
 static void setup_lane(void)
@@ -45,6 +66,13 @@ static void setup_broadcast(void)
 {
         begin(2, 8, 4);
         hold(2);
+}
+
+/* Three are held, and a broadcast takes three. */
+static void setup_given_back(void)
+{
+        begin(2, 8, 3);
+        hold(3);
 }
 
 static void drop(uint32_t i)
@@ -62,11 +90,6 @@ static void drop_2(void)
 {
         drop(0);
         drop(1);
-}
-
-static void want(uint32_t i)
-{
-        scene_submit(&wanted[i], 0, VMREQ_WAIT_ROOM);
 }
 
 static void want_0(void)
@@ -88,6 +111,18 @@ static void want_broadcast(void)
         STEP_CHECK(vmreq_submit(scene_vm, &spec, &all) == 0);
 }
 
+/* Gives back one, and waits for three: takes what there is and gives it back. */
+static void drop_and_try(void)
+{
+        struct vmreq_spec spec = scene_spec(&wanted[1], VMREQ_CPU_ALL, VMREQ_WAIT_ROOM);
+        vmreq_handle refused;
+
+        drop(0);
+        spec.deadline_ns = 2 * CLOCK_NS_PER_S;
+        STEP_CHECK(vmreq_submit(scene_vm, &spec, &refused) == VMREQ_E_TIMEOUT);
+        STEP_CHECK(wanted[1].completed == 0 && wanted[1].released == 0);
+}
+
 /* Runs what stands there until so many have run. */
 static void emt_until(uint32_t n)
 {
@@ -103,6 +138,18 @@ static void emt_once(void)
         emt_until(1);
 }
 
+static void emt_inside(void)
+{
+        scene_emt_turns(0, 1);
+}
+
+/* It may have run while its EMT waited; then it is only given back. */
+static void drop_late(void)
+{
+        (void)vmreq_cancel(held[0].handle);
+        STEP_CHECK(vmreq_free(held[0].handle) == 0);
+}
+
 static void emt_twice(void)
 {
         emt_until(2);
@@ -110,7 +157,7 @@ static void emt_twice(void)
 
 static void end(const struct scene_request *request)
 {
-        if (request->handle.vm == 0)
+        if (request->handle.vm == 0 && !request->ran)
                 return;
         scene_check(request);
         (void)vmreq_free(request->handle);
@@ -153,6 +200,18 @@ const struct step_scene room_scenes[] = {
          .without = scene_inside_lanes,
          .setup = setup_lane,
          .threads = {want_0, want_1, emt_twice},
+         .check = check},
+        {.name = "room-emt",
+         .preemptions = 3,
+         .without = scene_inside_lanes,
+         .setup = setup_emt,
+         .threads = {emt_inside, drop_late},
+         .check = check},
+        {.name = "room-given-back",
+         .preemptions = 3,
+         .without = scene_inside_lanes,
+         .setup = setup_given_back,
+         .threads = {want_0, drop_and_try},
          .check = check},
         {.name = "room-broadcast",
          .preemptions = 2,

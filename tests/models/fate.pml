@@ -4,8 +4,10 @@
  *
  * C: daemon/vm/req.c
  * C: daemon/vm/deadline.c
- * C: daemon/vm/submit.c
+ * C: daemon/vm/submit.c take_back note_deadline submit_single disown vmreq_cancel
  * C: daemon/vm/serve.c
+ * C: daemon/vm/wait.c
+ * C: daemon/vm/vm.c
  *
  * Each label s_NAME stands where the C function has VM_STEP(NAME): before the one access to shared memory that
  * follows.  Steps of other files carry other labels.
@@ -387,7 +389,7 @@ s_end_queued_swap:
                         :: from == BY_TAKE_DUE -> w = next; next = 0; from = 0; state = 0; goto s_take_closed
                         :: from == BY_TAKE_CLOSED -> w = next; next = 0; from = 0; state = 0; goto s_take_claim
                         :: from == BY_SERVICE -> next = 0; from = 0; state = 0; goto s_expire_again
-                        :: from == BY_CLOSER -> next = 0; from = 0; state = 0; goto close_again
+                        :: from == BY_CLOSER -> next = 0; from = 0; state = 0; goto s_close_again
                         fi
                 :: else ->
                         if
@@ -602,10 +604,11 @@ s_expire_due_again:
                 fi
         }
 
-        /* ---- the closer, vm.c ---- */
+        /* ---- the closer ---- */
 close:
+s_close_store:
         closed = 1;
-close_word:
+s_close_load:
         atomic {
                 w = word;
                 if
@@ -613,14 +616,14 @@ close_word:
                 :: else -> n = LIFE_OF(w); goto flag
                 fi
         }
-close_again:
+s_close_again:
         atomic {
                 w = word;
                 n = LIFE_OF(w);
                 goto flag
         }
 
-        /* ---- a waiter, wait.c ---- */
+        /* ---- a waiter ---- */
 wait:
 s_ref_swap:
         atomic {
@@ -633,7 +636,7 @@ s_ref_swap:
 #endif
                 fi
         }
-wait_look:
+s_wait_load:
         atomic {
                 w = word;
                 assert(LIFE_OF(w) == n); /* claim: kept */
@@ -645,22 +648,22 @@ wait_look:
                 :: else
                 fi;
                 if
-                :: w & F_WAITED -> goto wait_sleep
+                :: w & F_WAITED -> goto s_wait_futex
                 :: else
                 fi
         }
-wait_flag:
+s_wait_flag:
         atomic {
                 if
-                :: word != w -> goto wait_look
+                :: word != w -> goto s_wait_load
                 :: word == w -> word = w | F_WAITED; w = word
                 fi
         }
-wait_sleep:
+s_wait_futex:
         atomic {
                 if
 #ifndef BROKEN_BLIND_WAIT
-                :: word != w -> goto wait_look
+                :: word != w -> goto s_wait_load
                 :: word == w -> parked_waiter = 1
 #else
                 :: parked_waiter = 1
@@ -668,7 +671,7 @@ wait_sleep:
                 fi
         }
         !parked_waiter;
-        goto wait_look;
+        goto s_wait_load;
 wait_end:
 #ifdef BROKEN_WAIT_REF
         goto end_through;

@@ -1,59 +1,64 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for room against the release of room: submitters that wait, a broadcast that takes room and gives it back, and
+ * Waiting for room against the release of room: submitters that wait, broadcasts that take room and give it back, and
  * whoever frees.
  *
  * C: daemon/vm/room.c
  * C: daemon/vm/submit.c submit_when_room
  *
  * Each label s_NAME stands where the C function has VM_STEP(NAME): before the one access to shared memory that
- * follows.  Room is a number of packets, say, that can be had; to take one is a step (pool.pml, lane.pml).  A single request needs one, and
- * keeps trying for it; a broadcast needs two, takes one after the other, and gives back what it has if there is no
- * second.  A broadcast that does not wait tries once, and leaves if it fails.  An EMT that waits (it sleeps by its event word instead) is in
- * event.pml, -DNESTED.
+ * follows.  Room is a number of packets, say, that can be had; to take one is a step (pool.pml, lane.pml).  A single
+ * request needs one.  A broadcast needs two, takes one after the other, and gives back what it has if there is no second
+ * one; it waits for room, or tries once (ONCE).  An EMT that waits sleeps by its event word instead: event.pml, -DNESTED.
  *
  * Checked when nothing moves any more: who still waits finds no room.
  *
+ * Not excluded: two broadcasts whose tries overlap, and overlap again, keep each other awake for as long as they do.
+ *
+ * Good:   -DSINGLES=1 -DBROADCASTS=1 -DFREED=1
+ * Good:   -DSINGLES=1 -DBROADCASTS=1 -DFREED=2
  * Good:   -DSINGLES=2 -DFREED=2
- * Good:   -DSINGLES=1 -DFREED=2 -DONCE
- * Good:   -DSINGLES=1 -DFREED=3 -DBROADCAST
- * Good:   -DSINGLES=1 -DFREED=1 -DBROADCAST
- * Good:   -DSINGLES=0 -DFREED=2 -DBROADCAST -DONCE
+ * Good:   -DSINGLES=1 -DONCE -DFREED=2
+ * Good:   -DBROADCASTS=1 -DONCE -DFREED=2
+ * Good:   -DBROADCASTS=2 -DFREED=1
  * Broken: -DSINGLES=1 -DFREED=1 -DBROKEN_LOOK_FIRST: room
  * Broken: -DSINGLES=1 -DFREED=1 -DBROKEN_SEEN_LATE: room
  * Broken: -DSINGLES=1 -DFREED=1 -DBROKEN_ANNOUNCE_LATE: room
  * Broken: -DSINGLES=1 -DFREED=1 -DBROKEN_NO_BUMP: room
- * Broken: -DSINGLES=1 -DFREED=1 -DBROADCAST -DBROKEN_WAKE_ONE: room
- * Broken: -DSINGLES=1 -DFREED=1 -DONCE -DBROKEN_HUSH: room
- * Broken: -DSINGLES=1 -DFREED=1 -DONCE -DBROKEN_NO_TRY: room
+ * Broken: -DSINGLES=1 -DBROADCASTS=1 -DFREED=1 -DBROKEN_WAKE_ONE: room
+ * Broken: -DSINGLES=1 -DONCE -DFREED=1 -DBROKEN_HUSH: room
+ * Broken: -DSINGLES=1 -DONCE -DFREED=1 -DBROKEN_UNDER_WAY: room
+ * Broken: -DSINGLES=1 -DONCE -DFREED=1 -DBROKEN_FAILED: room
  */
-
-/* Counters that are only compared for change. */
-#define BUMP(c) c = (c + 1) % 16
-
-byte free;
-byte waiters;
-byte room, tries;
-
-#ifdef BROADCAST
-#define N_BROADCAST 1
-#else
-#define N_BROADCAST 0
+#ifndef SINGLES
+#define SINGLES 0
+#endif
+#ifndef BROADCASTS
+#define BROADCASTS 0
 #endif
 #ifdef ONCE
 #define N_ONCE 1
 #else
 #define N_ONCE 0
 #endif
-#define N (SINGLES + N_BROADCAST + N_ONCE)
+#define N (SINGLES + BROADCASTS + N_ONCE)
+
+/* Counters that are only compared for change. */
+#define MORE(c) ((c + 1) % 16)
+
+byte free;
+byte waiters;
+byte room;
+byte failed, under_way; /* one word */
 
 bit parked[N];
+
+/* what only the checker sees */
 byte needs[N];
 
 proctype submitter(byte me; byte need; bit waits)
 {
-        byte seen, try, has, i;
-        bit gives; /* room_made is called for what a broadcast gave back */
+        byte seen, f, has, bumps, i;
 
         needs[me] = need;
         if
@@ -65,68 +70,73 @@ s_room_announce:
         waiters++;
 #endif
 
-again:
-#ifdef BROKEN_NO_TRY
-        goto s_room_snapshot;
-#endif
-        /* room_try; alloc does it once more for a broadcast, and that is the number it keeps */
-s_try_add:
+        /* room_try */
+s_try_begin:
         atomic {
-                BUMP(tries);
-                try = tries;
-                if
-                :: has == 255 -> has = 0; goto take
-                :: else
-                fi
+                bumps = 0;
+                under_way++
         }
-s_room_snapshot:
-#ifndef BROKEN_SEEN_LATE
-        seen = room;
-#else
+s_try_snapshot:
+#ifdef BROKEN_SEEN_LATE
         skip;
+#else
+        seen = room;
 #endif
+
+        /* submit_try: a broadcast's alloc notes what has failed; then it takes */
 attempt:
         if
-        :: need == 2 -> has = 255; goto s_try_add
-        :: need == 1
+        :: need == 1 -> goto take
+        :: need == 2
         fi;
+s_failed_look:
+        f = failed;
 take:
         atomic {
                 if
-                :: free > 0 && has + 1 == need -> free--; goto have
+                :: free > 0 && has + 1 == need -> free--; has = need; goto s_try_end
                 :: free > 0 && has + 1 < need -> free--; has++; goto take
-                :: free == 0
+                :: free == 0 && has > 0
+                :: free == 0 && has == 0 && need == 2 -> goto s_tried_look
+                :: free == 0 && has == 0 && need == 1 -> goto s_try_end
                 fi
         }
-        /* start_refused, drop_parent: hushed */
-give_back:
+        /* start_refused, drop_parent: given back silently */
         atomic {
-                if
-                :: has > 0 -> free = free + has; has = 0
-                :: else -> goto wait
-                fi;
-#ifdef BROKEN_HUSH
-                goto wait
-#endif
+                free = free + has;
+                has = 0
         }
-s_try_look:
+
+        /* room_tried */
+s_tried_look:
         atomic {
                 if
-                :: tries == try -> goto wait
-                :: tries != try -> gives = 1
+#ifdef BROKEN_HUSH
+                :: goto s_try_end
+#elif defined(BROKEN_UNDER_WAY)
+                :: failed != f
+                :: failed == f -> goto s_try_end
+#elif defined(BROKEN_FAILED)
+                :: under_way > waits
+                :: under_way == waits -> goto s_try_end
+#else
+                :: failed != f || under_way > waits
+                :: failed == f && under_way == waits -> goto s_try_end
+#endif
                 fi
         }
 
         /* room_made */
 s_made_look:
-        atomic {
-                if
-                :: waiters == 0 -> goto made
-                :: waiters > 0
-                fi
-        }
+        if
+        :: waiters == 0 -> goto s_try_end
+        :: waiters > 0
+        fi;
 s_made_bump:
-        BUMP(room);
+        atomic {
+                room = MORE(room);
+                bumps++
+        }
 s_made_futex:
         atomic {
                 i = 0;
@@ -136,15 +146,21 @@ s_made_futex:
                 od;
                 i = 0
         }
-made:
-        gives = 0;
 
-wait:
-        try = 0;
-        if
-        :: waits
-        :: !waits -> goto left
-        fi;
+        /* room_try_end; who tried once has no such try */
+s_try_end:
+        atomic {
+                f = 0;
+                if
+                :: !waits -> has = 0; needs[me] = 0; goto left
+                :: waits && has == need -> under_way--; goto have
+                :: waits && has == 0 ->
+                        under_way--;
+                        failed = MORE(failed);
+                        seen = (seen + bumps) % 16;
+                        bumps = 0
+                fi
+        }
 #ifdef BROKEN_SEEN_LATE
         seen = room;
 #endif
@@ -152,14 +168,13 @@ wait:
 s_room_announce:
         waiters++;
 #endif
+
         /* room_wait */
 s_changed_look:
-        atomic {
-                if
-                :: room != seen -> goto woken
-                :: room == seen
-                fi
-        }
+        if
+        :: room != seen -> goto woken
+        :: room == seen
+        fi;
 s_room_futex:
         atomic {
                 if
@@ -168,23 +183,20 @@ s_room_futex:
                 fi
         }
 end_parked:
-        atomic { !parked[me]; goto s_changed_look }
+        atomic { !parked[me] -> goto s_changed_look }
 woken:
 #ifdef BROKEN_ANNOUNCE_LATE
         waiters--;
 #endif
-        goto again;
+        goto s_try_begin;
 
 have:
-        atomic { seen = 0; try = 0; has = 0 }
 #ifndef BROKEN_ANNOUNCE_LATE
-        if
-        :: waits -> waiters--
-        :: !waits
-        fi;
+        waiters--;
 #endif
+        atomic { has = 0; seen = 0; bumps = 0; needs[me] = 0 }
 left:
-        needs[me] = 0
+        skip
 }
 
 /* Frees one, and calls room_made. */
@@ -205,20 +217,21 @@ proctype freer()
         :: look
         fi;
 #ifndef BROKEN_NO_BUMP
-        BUMP(room);
+        room = MORE(room);
 #endif
         atomic {
                 look = 0;
+                i = N;
                 do
-                :: i < N ->
+                :: i > 0 ->
+                        i--;
 #ifdef BROKEN_WAKE_ONE
                         if
                         :: parked[i] -> parked[i] = 0; break
                         :: else
                         fi;
 #endif
-                        parked[i] = 0;
-                        i++
+                        parked[i] = 0
                 :: else -> break
                 od;
                 i = 0
@@ -234,11 +247,14 @@ init {
 
         atomic {
 #ifdef ONCE
-                run submitter(SINGLES + N_BROADCAST, 2, false);
+                run submitter(SINGLES + BROADCASTS, 2, false);
 #endif
-#ifdef BROADCAST
-                run submitter(SINGLES, 2, true);
-#endif
+                i = SINGLES;
+                do
+                :: i < SINGLES + BROADCASTS -> run submitter(i, 2, true); i++
+                :: else -> break
+                od;
+                i = 0;
                 do
                 :: i < SINGLES -> run submitter(i, 1, true); i++
                 :: else -> break
