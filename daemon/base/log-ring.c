@@ -23,6 +23,8 @@ static void copy_in(struct log_ring *ring, const void *from, size_t size)
 {
         size_t at = (ring->begin + ring->used) % ring->cap, first = MIN(size, ring->cap - at);
 
+        if (!size)
+                return; /* `from` may be NULL then, which memcpy may not be given */
         memcpy(ring->data + at, from, first);
         memcpy(ring->data, (const uint8_t *)from + first, size - first);
         ring->used += size;

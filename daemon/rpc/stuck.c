@@ -180,7 +180,7 @@ static uint64_t look_at(struct rpc_server *server, const struct rpc_emts *emts, 
 
         if (stuck->id && (!call || call->id != stuck->id || since != stuck->since_ns))
                 set_free(server, cpu);
-        if (!call)
+        if (!call || !call->symbol) /* or it has ended meanwhile, and its outcome is kept */
                 return UINT64_MAX;
         ran_ms = (emts->now_ns - MIN(since, emts->now_ns)) / CLOCK_NS_PER_MS;
         limit = rpc_stuck_limit_ms(call->server, call);

@@ -403,6 +403,8 @@ static size_t take_frames(struct flood_link *link, const uint8_t *data, size_t l
 
 static bool keep(struct flood_link *link, const uint8_t *data, size_t len)
 {
+        if (!len)
+                return true; /* there may be no buffer yet */
         if (link->in_len + len > link->in_cap) {
                 size_t cap = 2 * (link->in_len + len);
                 uint8_t *in = realloc(link->in, cap);
