@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -112,6 +113,7 @@ int await_leave(struct await *await)
 
         await_end(await);
         if (!shell) {
+                (void)fflush(stdout); /* the signal would take it along */
                 (void)signal(SIGINT, SIG_DFL);
                 (void)raise(SIGINT);
         }

@@ -34,6 +34,7 @@ struct vm {
         struct sockets_place place;
         vmreq_client *client; /* NULL: asked no more */
         const char *state;    /* ours, if the daemon has not said */
+        bool alive;           /* it has answered something */
         struct ctl_value status;
 };
 
@@ -99,6 +100,7 @@ static void take(struct vm *vm, int r)
 {
         if (r == VMREQ_CLIENT_E_TIMEOUT)
                 return;
+        vm->alive = r == 0;
         if (r != 0)
                 vm->state = r == VMREQ_CLIENT_E_PROTOCOL ? "no vmreqd" : "gone";
         else if (!vm->status.answer.failed)
@@ -203,7 +205,7 @@ static void put_entry(struct proto_builder *out, const char *key, const struct p
                 proto_put_nil(out);
 }
 
-/* [{name, socket, alive, state, cpus, uptime_ms, pid}, …]; state is null for what is not alive. */
+/* {name, socket, alive, problem, state, cpus, uptime_ms, pid}; null for what is not known. */
 static void put_json(struct proto_builder *out, const struct vm *vm)
 {
         const struct proto_value *status = vm->status.root, *emts = field_array(status, "emts");
@@ -214,7 +216,7 @@ static void put_json(struct proto_builder *out, const struct vm *vm)
         proto_put_text(out, "socket");
         proto_put_text(out, vm->place.path);
         proto_put_text(out, "alive");
-        proto_put_bool(out, !vm->state);
+        proto_put_bool(out, vm->alive);
         proto_put_text(out, "problem");
         proto_put_text(out, vm->state);
         put_entry(out, "state", field_get(status, "state"));

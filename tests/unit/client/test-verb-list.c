@@ -27,6 +27,14 @@ static bool handler(struct server *server, const struct proto_message *message,
                       "{\"state\": \"RUNNING\", \"uptime_ms\": 5, \"pid\": 7, \"emts\": [1, 2]}");
 }
 
+static bool denies(struct server *server, const struct proto_message *message,
+                   struct proto_builder *out)
+{
+        (void)server;
+        (void)message;
+        return server_error(out, "NOT_FOUND", "there is no symbol \"vmreq.status\"", "no");
+}
+
 static int listen_at(const char *path)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -74,6 +82,14 @@ static void test_list(void **state)
         assert_non_null(strstr(run.out, "\"alive\":true,\"problem\":null,\"state\":\"RUNNING\""));
         assert_non_null(strstr(run.out, "\"alive\":false,\"problem\":\"dead\",\"state\":null"));
 
+        server_stop(&server);
+
+        /* Alive, and closed to us. */
+        unlink(live);
+        server_start(&server, denies);
+        assert_int_equal(symlink(server.path, live), 0);
+        run_verb(&run, NULL, &options, "list");
+        assert_non_null(strstr(run.out, "\"alive\":true,\"problem\":\"no access\",\"state\":null"));
         server_stop(&server);
         close(fd);
         unlink(dead);
