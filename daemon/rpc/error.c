@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log-ids.h"
 #include "base/macros.h"
+#include "proto/text.h"
 #include "rpc/server-internal.h"
 
 void rpc_error_vset(struct rpc_error *error, enum proto_code code, enum proto_ran ran,
@@ -22,6 +23,8 @@ void rpc_error_vset(struct rpc_error *error, enum proto_code code, enum proto_ra
         error->ran = ran;
         error->n_data = error->n_words = 0;
         (void)vsnprintf(error->text, sizeof(error->text), format, args);
+        /* It may repeat what a request said, and may have been cut. */
+        proto_text_clean(error->text);
 }
 
 void rpc_error_set(struct rpc_error *error, enum proto_code code, enum proto_ran ran,
@@ -47,6 +50,7 @@ void rpc_error_add_word(struct rpc_error *error, const char *key, const char *wo
         error->n_data++;
         memcpy(error->words + error->n_words, word, len);
         error->words[error->n_words + len] = '\0';
+        proto_text_clean(error->words + error->n_words);
         error->n_words += (uint32_t)len + 1;
 }
 

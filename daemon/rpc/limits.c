@@ -4,10 +4,14 @@
 #include <sys/resource.h>
 
 #include "base/macros.h"
+#include "rpc/error.h"
 #include "rpc/peer.h"
 
 /* Descriptors that are not connections: the loop's, the log's, modules', vCPUs'. */
 #define DESCRIPTORS_KEPT 64u
+
+/* An error as it is written, at most. */
+#define NOTICE_BYTES (RPC_ERROR_TEXT_MAX + 1024u)
 
 void rpc_limits_fit(struct rpc_limits *limits)
 {
@@ -25,6 +29,13 @@ void rpc_limits_fit(struct rpc_limits *limits)
                 return;
         room = limit.rlim_cur > DESCRIPTORS_KEPT ? limit.rlim_cur - DESCRIPTORS_KEPT : 0;
         limits->connections = MIN(limits->connections, MAX(room, 1u));
+}
+
+size_t rpc_limits_output(const struct rpc_limits *limits)
+{
+        size_t notices = limits->calls_per_connection + limits->turn_frames;
+
+        return limits->bytes_per_connection + 2 * limits->frame_bytes + notices * NOTICE_BYTES;
 }
 
 void rpc_limits_change(struct rpc_server *server, const struct rpc_limits *limits)

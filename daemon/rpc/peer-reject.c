@@ -60,13 +60,11 @@ void rpc_peer_reject_frame(struct rpc_peer *peer, enum proto_frame_result result
         char text[128];
 
         describe_fault(&peer->server->config.limits, result, text, sizeof(text));
-        /* An answer only where it can be addressed. */
+        /* An answer only where it can be addressed; anything else would be noise between frames. */
         if (peer->frame.has_msgid && peer->frame.has_type && peer->frame.type == 0 &&
             peer->frame.msgid <= UINT32_MAX)
                 rpc_reply_error(peer, (uint32_t)peer->frame.msgid, scan_code(result), PROTO_RAN_NO,
                                 "%s; the connection is closed", text);
-        else if (!peer->frame.has_msgid && peer->out.len == 0 && peer->n_unanswered == 0)
-                proto_put_format(&peer->out, "vmreqd: %s", text);
         rpc_peer_end(peer);
 }
 

@@ -37,6 +37,7 @@
 #include "proto/message.h"
 #include "rpc/admit.h"
 #include "rpc/call.h"
+#include "rpc/limits.h"
 #include "rpc/peer-reject.h"
 #include "rpc/reply.h"
 #include "rpc/session.h"
@@ -85,12 +86,6 @@ static void set_events(struct rpc_peer *peer)
         CHECK(uv_poll_start(&peer->poll, events, on_poll) == 0);
 }
 
-/* Never reached: rpc_peer_over says no before.  A second net under what is appended. */
-static size_t output_max(const struct rpc_server *server)
-{
-        return server->config.limits.bytes_per_connection + 2 * server->config.limits.frame_bytes;
-}
-
 static void begin_frame(struct rpc_peer *peer)
 {
         const struct rpc_limits *limits = &peer->server->config.limits;
@@ -102,7 +97,7 @@ static void begin_frame(struct rpc_peer *peer)
 void rpc_peer_change_limits(struct rpc_peer *peer)
 {
         rpc_account_change(&peer->server->quota, &peer->account);
-        peer->out.bytes_max = output_max(peer->server);
+        peer->out.bytes_max = rpc_limits_output(&peer->server->config.limits);
 }
 
 /* Who it is, and whether it may stay.  False: logged, and nothing is left. */
@@ -152,7 +147,7 @@ struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd)
         }
         peer->poll.data = peer;
         peer->number = ++server->next_id;
-        proto_builder_init(&peer->out, output_max(server));
+        proto_builder_init(&peer->out, rpc_limits_output(&server->config.limits));
         begin_frame(peer);
         TAILQ_INIT(&peer->calls);
         LIST_INIT(&peer->waiters);
@@ -484,8 +479,13 @@ static bool grow_input(struct rpc_peer *peer, size_t need)
                 cap *= 2;
         cap = MAX(need, MIN(cap, most));
         if (!rpc_account_charge(&peer->account, RPC_BYTES, cap - peer->in_cap, &over)) {
-                rpc_peer_reject_unkept(peer, over);
-                return false;
+                /* What one read has brought is kept, whatever the others of its uid hold: it may be
+                 * good requests that wait for their turn. */
+                if (need > RPC_TURN_BYTES_MAX) {
+                        rpc_peer_reject_unkept(peer, over);
+                        return false;
+                }
+                rpc_account_force(&peer->account, RPC_BYTES, cap - peer->in_cap);
         }
         in = realloc(peer->in, cap);
         if (!in) {
@@ -557,6 +557,13 @@ static void watch_frame(struct rpc_peer *peer, bool is_new)
         }
 }
 
+static bool has_waiting_input(const struct rpc_peer *peer)
+{
+        struct pollfd p = {.fd = peer->fd, .events = POLLIN};
+
+        return poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
+}
+
 uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns)
 {
         uint64_t limit_bytes = peer->server->config.limits.frame_stall_bytes,
@@ -567,8 +574,10 @@ uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns)
                 return UINT64_MAX;
         if (now_ns < peer->stall_ns + limit_ns)
                 return peer->stall_ns + limit_ns;
-        /* Whom we do not read from cannot get on. */
-        if (!peer->paused && peer->in_len - peer->stall_len < limit_bytes) {
+        /* Whom we do not read from cannot get on, be it on purpose or because this process did not
+         * run for a while. */
+        if (!peer->paused && peer->in_len - peer->stall_len < limit_bytes &&
+            !has_waiting_input(peer)) {
                 if (peer->frame.has_msgid && peer->frame.has_type &&
                     peer->frame.type == PROTO_REQUEST)
                         rpc_reply_error(
@@ -593,7 +602,7 @@ static void handle_input(struct rpc_peer *peer, uint8_t *data, size_t len)
 
         if (peer->state != RPC_PEER_OPEN && peer->state != RPC_PEER_HALF)
                 used = len;
-        keep_input(peer, data + used, len - used);
+        keep_input(peer, used < len ? data + used : NULL, len - used);
         if (peer->state == RPC_PEER_CLOSING)
                 return;
         /* Either the turn's number of frames is reached, or what is left is the beginning of one.

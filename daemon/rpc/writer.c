@@ -13,6 +13,7 @@
 
 #include "base/macros.h"
 #include "proto/frame.h"
+#include "proto/text.h"
 #include "rpc/result-type.h"
 #include "symbols/vmreq-module.h"
 
@@ -88,6 +89,8 @@ static void put_failure(struct vmreq_writer *base, const char *name, const char 
                        name ? name : "");
         (void)snprintf(writer->failure->text, sizeof(writer->failure->text), "%s",
                        text ? text : "");
+        proto_text_clean(writer->failure->name);
+        proto_text_clean(writer->failure->text);
 }
 
 static void *get_state(struct vmreq_writer *writer)

@@ -45,15 +45,13 @@ static void test_oversized(void **state)
         static const uint8_t huge_bin[] = {0x94, 0x00, 0x07, 0xa1, 'x', 0x91,
                                            0xc6, 0x00, 0x80, 0x00, 0x00};
         static const uint8_t huge_array[] = {0xdd, 0xff, 0xff, 0xff, 0xff};
-        char text[256];
 
         (void)state;
         client_send_raw(&c, huge_bin, sizeof(huge_bin));
         client_expect_error(&c, 7, "TOO_LARGE", "no", "the connection is closed");
         client_expect_end(&c);
         client_send_raw(&d, huge_array, sizeof(huge_array));
-        read_to_end(&d, text, sizeof(text)); /* one line that cannot be addressed */
-        assert_has(text, "vmreqd: frame larger than ");
+        client_expect_end(&d); /* an error could not be addressed */
         harness_until_peers(&h, 0);
 }
 
@@ -80,7 +78,6 @@ static void test_malformed(void **state)
 {
         static const uint8_t bytes[] = {0x94, 0x00, 0x07, 0xa1, 'x', 0x91, 0xc1};
         static const uint8_t nothing_known[] = {0x94, 0xc1};
-        char text[256];
 
         (void)state;
         client_send(&c, "[0, 1, 'vmreq.ping', []]");
@@ -89,8 +86,7 @@ static void test_malformed(void **state)
         client_expect_error(&c, 7, "INVALID_REQUEST", "no", "malformed");
         client_expect_end(&c);
         client_send_raw(&d, nothing_known, sizeof(nothing_known));
-        read_to_end(&d, text, sizeof(text));
-        assert_has(text, "vmreqd: malformed frame");
+        client_expect_end(&d);
 }
 
 static void test_strangers(void **state)
