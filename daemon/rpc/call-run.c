@@ -103,7 +103,8 @@ static int32_t run_function(void *ctx, const uint64_t *args, uint32_t argc,
         (void)args;
         (void)argc;
         /* Relaxed: a bound on memory, no order. */
-        if (atomic_load_explicit(held, memory_order_relaxed) > call->server->config.limits.bytes) {
+        if (atomic_load_explicit(held, memory_order_relaxed) >
+            atomic_load_explicit(&call->server->results_max, memory_order_relaxed)) {
                 writer->refused = true;
                 return VMREQ_E_BUSY;
         }

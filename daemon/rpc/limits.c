@@ -44,6 +44,8 @@ void rpc_limits_change(struct rpc_server *server, const struct rpc_limits *limit
 
         server->config.limits = *limits;
         rpc_limits_fit(&server->config.limits);
+        atomic_store_explicit(&server->results_max, server->config.limits.bytes,
+                              memory_order_relaxed);
         rpc_quota_change(&server->quota, &server->config.limits);
         TAILQ_FOREACH (peer, &server->peers, link)
                 rpc_peer_change_limits(peer);

@@ -117,6 +117,8 @@ struct rpc_server {
         /* Bytes of large results that EMTs have written and the loop has neither charged nor
          * dropped.  Over limits.bytes, functions are refused instead of run. */
         _Atomic uint64_t results_held;
+        /* limits.bytes, as EMTs read it: a reload may change it at any time.  Relaxed: a bound. */
+        _Atomic uint64_t results_max;
 };
 
 /* listener.c */

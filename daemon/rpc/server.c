@@ -344,6 +344,7 @@ int rpc_server_new(const struct rpc_config *config, struct rpc_server **ret_serv
         }
         server->config = *config;
         rpc_limits_fit(&server->config.limits);
+        atomic_init(&server->results_max, server->config.limits.bytes);
         server->started_ns = clock_now_ns();
         TAILQ_INIT(&server->peers);
         TAILQ_INIT(&server->dirty);

@@ -74,10 +74,21 @@ static struct client *silent(bool privileged)
         return &clients[n_clients - 1];
 }
 
+static void count(struct rpc_server *server, void *ctx)
+{
+        uint64_t *counted = ctx;
+
+        counted[0] = server->counted.peers_refused;
+        counted[1] = server->counted.peers_evicted;
+}
+
 static void figures(uint64_t *ret_refused, uint64_t *ret_evicted)
 {
-        *ret_refused = h.server->counted.peers_refused;
-        *ret_evicted = h.server->counted.peers_evicted;
+        uint64_t counted[2];
+
+        harness_on_loop(&h, count, counted);
+        *ret_refused = counted[0];
+        *ret_evicted = counted[1];
 }
 
 /* The oldest that never completed a frame makes room; those who have spoken stay. */
