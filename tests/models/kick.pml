@@ -92,6 +92,7 @@ proctype submitter(byte lane; bit twin)
         :: else -> goto push
         fi;
         atomic {
+                pushed = 1;
                 if
                 :: poke -> poked[lane]++
                 :: else -> normal[lane]++
