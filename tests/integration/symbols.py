@@ -54,6 +54,29 @@ CALLS = (
   ("vm.power_off", []),
 )
 
+# What needs a machine: without one each says that it is UNSUPPORTED, or has nothing to show.
+MACHINE_CALLS = (
+  ("cpu.regs", []),
+  ("cpu.sregs", []),
+  ("cpu.set_regs", [{"rax": "0x0"}]),
+  ("cpu.stats", []),
+  ("cpu.halt", [True]),
+  ("cpu.interrupt", [32]),
+  ("cpu.nmi", []),
+  ("cpu.step", []),
+  ("mem.ranges", []),
+  ("mem.read", ["0x0", 16]),
+  ("mem.write", ["0x0", b"\x00"]),
+  ("mem.stream", ["0x0", 4096]),
+  ("mem.dump", []),
+  ("mem.translate", ["0x0"]),
+  ("io.devices", []),
+  ("io.attach", ["serial"]),
+  ("io.detach", ["serial"]),
+  ("console.write", ["x"]),
+  ("console.read", []),
+)
+
 
 class Symbols(vmreqtest.SharedDaemon):
   @classmethod
@@ -68,11 +91,23 @@ class Symbols(vmreqtest.SharedDaemon):
     for value in values:
       self.assertTrue(TYPES[shown["result"]](value), f"{symbol} declares {shown['result']}: {value!r}")
 
+  def call_without_machine(self, symbol, args):
+    try:
+      result = self.client.call(symbol, *args)
+    except vmreqtest.RpcError as error:
+      self.assertError(error, "UNSUPPORTED", ran="yes")
+    else:
+      self.check_result(symbol, result)
+
   def test_each_is_called(self):
     called = {"debug.block"}
     for symbol, args in CALLS:
       with self.subTest(symbol=symbol):
         self.check_result(symbol, self.client.call(symbol, *args))
+        called.add(symbol)
+    for symbol, args in MACHINE_CALLS:
+      with self.subTest(symbol=symbol):
+        self.call_without_machine(symbol, args)
         called.add(symbol)
     blocked = self.client.block(0)
     self.client.unblock(0, through=1)
