@@ -55,8 +55,7 @@ class FullPipe(TestCase):
       self.assertEqual(client.call("vmreq.ping"), "pong")
       self.assertEqual(client.call("debug.add", 40, 2), 42)
       self.assertEqual(daemon.client().call("vmreq.hello", {})["server"], "vmreqd")
-      text = daemon.stderr()
-      self.assertIn("VM state", text)
+      text = daemon.until_logged("VM state")
       # Whole lines, in order; what is missing is said where it is missing.
       until = vmreqtest.deadline()
       while "records lost here" not in text:

@@ -419,6 +419,18 @@ class Daemon:
     with open(self.stderr_path, encoding="utf-8", errors="replace") as file:
       return file.read()
 
+  def until_logged(self, *words):
+    """Reads its standard error until it has all of these: a thread of its own writes it, some time."""
+    until = deadline()
+    with Client(self.path) as client:
+      while True:
+        text = self.stderr()
+        if all(word in text for word in words):
+          return text
+        if not left(until):
+          raise Timeout(f"never logged: {[word for word in words if word not in text]}:\n{text[-4000:]}")
+        client.call("vmreq.ping")
+
   def client(self, **options):
     client = Client(self.path, **options)
     self.clients.append(client)

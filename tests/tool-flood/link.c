@@ -414,7 +414,8 @@ static bool keep(struct flood_link *link, const uint8_t *data, size_t len)
                 link->in = in;
                 link->in_cap = cap;
         }
-        memcpy(link->in + link->in_len, data, len);
+        if (len) /* else there may be no buffer yet */
+                memcpy(link->in + link->in_len, data, len);
         link->in_len += len;
         return true;
 }
