@@ -1,0 +1,113 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Hostile guests: whatever a guest does, the daemon stays, serves, and says what happened."""
+import kvmtest
+import vmreqtest
+from kvmtest import RESULTS, Guest, needs_kvm
+
+# guest, what ends it
+ENDS = (
+  ("overwrite.elf", "triple fault at rip 0x101011"),
+  ("triple.elf", "triple fault at rip 0x101000"),
+  ("nowhere.elf", "internal error 1 (an instruction that cannot be emulated) at rip 0xd0000000"),
+)
+
+# guest, settings: they go on for ever
+GOES_ON = (
+  ("storm.elf", {}),
+  ("strings.elf", {"console": "none"}),
+  ("unknown.elf", {}),
+  ("spin.elf", {}),
+  ("timer.elf", {"irqchip": "kernel"}),
+)
+
+
+@needs_kvm
+class Hostile(vmreqtest.TestCase):
+  def test_what_ends_the_guest_ends_nothing_else(self):
+    for irqchip in ("off", "kernel"):
+      for name, says in ENDS:
+        with self.subTest(guest=name, irqchip=irqchip), \
+             Guest(name, cpus=2, irqchip=irqchip, power_on=False) as guest:
+          guest.subscribe("vm.state")
+          for _ in range(3):
+            guest.call("vm.power_on")
+            end = guest.until_event("vm.state", lambda data: data.get("state") == "FAILED")
+            self.assertRegex(end["reason"], r"^vCPU [01]: ")
+            self.assertIn(says, end["reason"])
+            self.assertEqual(len(guest.call("cpu.regs", cpu="all")), 2)
+            guest.call("vm.power_off")
+          self.assertIn(says, guest.stderr())
+
+  def test_what_goes_on_is_still_asked_and_stopped(self):
+    for name, settings in GOES_ON:
+      with self.subTest(guest=name), Guest(name, cpus=2, **settings) as guest:
+        for _ in range(20):
+          for cpu in (0, 1):
+            guest.regs(cpu)
+            guest.regs(cpu, poke=True)
+        guest.call("vm.suspend")
+        still = guest.u64(RESULTS)
+        self.assertEqual(guest.u64(RESULTS), still)
+        guest.call("vm.resume")
+        guest.call("vm.reset")
+        if name != "spin.elf":
+          guest.until(lambda: guest.u64(RESULTS), "at work")
+        self.assertEqual(guest.call("vm.state"), "RUNNING")
+
+  def test_unknown_places_are_counted_and_said_now_and_then(self):
+    with Guest("unknown.elf") as guest:
+      stats = guest.until(lambda: (s := guest.stats())["unclaimed"] > 5000 and s, "unclaimed accesses")
+      self.assertGreater(stats["port"], 0)
+      self.assertGreater(stats["mmio"], 0)
+      lines = [line for line in guest.stderr().split("\n") if "where no device is" in line]
+      self.assertTrue(lines)
+      self.assertLess(len(lines), 100)
+
+  def test_a_flood_on_the_console_keeps_within_its_bounds(self):
+    with Guest("strings.elf") as guest:
+      guest.subscribe("console")
+      guest.until_moves(RESULTS)
+      before = guest.rss_kib()
+      guest.until(lambda: guest.u64(RESULTS) > 24, "400 KiB of output")
+      # Nobody has read the events meanwhile.
+      self.assertLess(guest.rss_kib() - before, 8 << 10)
+      lost = guest.until_event("console", lambda data: isinstance(data, dict) and "lost" in data)
+      self.assertGreater(lost["lost"], 0)
+
+  def test_endless_interrupts_by_request(self):
+    with Guest("irq16.bin", cpus=2) as guest:
+      calls = [guest.c.request_to("cpu.interrupt", [0x40], cpu=n % 2) for n in range(1000)]
+      for call in calls:
+        guest.c.result(call)
+      self.assertEqual(guest.call("vm.state"), "RUNNING")
+
+  def test_a_vector_that_nobody_handles(self):
+    with Guest("spin.elf") as guest:
+      guest.until(lambda: guest.regs(poke=True)["rip"] == 0x101093, "spinning")
+      guest.call("cpu.set_regs", {"rflags": 0x202})
+      guest.call("cpu.interrupt", 77)  # there is no IDT
+      guest.until_state("FAILED")
+      self.assertIn("triple fault", guest.stderr())
+
+  def test_registers_that_no_processor_has(self):
+    with Guest("count.elf") as guest:
+      guest.until_moves(RESULTS)
+      guest.call("vm.suspend")
+      guest.call("cpu.set_regs", {"rip": "0x8000000000000000", "rsp": 2**64 - 1, "rflags": 2**64 - 1})
+      guest.call("vm.resume")
+      guest.until(lambda: guest.call("vm.state") in ("FAILED", "RUNNING"), "in a state")
+      guest.regs(poke=True)
+
+  def test_its_own_code_is_written_over(self):
+    with Guest("count.elf", cpus=2) as guest:
+      guest.until_moves(RESULTS)
+      guest.call("mem.write", kvmtest.address_of(0x101000), b"\x0f\x0b" * 16)
+      guest.until_state("FAILED")
+      guest.call("vm.power_off")
+      guest.call("vm.power_on")
+      guest.until_moves(RESULTS)
+
+
+if __name__ == "__main__":
+  vmreqtest.main()
