@@ -58,7 +58,8 @@ static int map_run(struct kvm_vcpu *vcpu)
                          vcpu->fd, 0);
 
         if (run != MAP_FAILED) {
-                vcpu->run = run;
+                if (!vcpu->run) /* and never again: a late kick may be reading it */
+                        vcpu->run = run;
                 return 0;
         }
         error = errno;

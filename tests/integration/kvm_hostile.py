@@ -71,7 +71,8 @@ class Hostile(vmreqtest.TestCase):
       before = guest.rss_kib()
       guest.until(lambda: guest.u64(RESULTS) > 24, "400 KiB of output")
       # Nobody has read the events meanwhile.
-      self.assertLess(guest.rss_kib() - before, 8 << 10)
+      if not vmreqtest.SANITIZE:  # they keep what was freed
+        self.assertLess(guest.rss_kib() - before, 8 << 10)
       lost = guest.until_event("console", lambda data: isinstance(data, dict) and "lost" in data)
       self.assertGreater(lost["lost"], 0)
 
