@@ -11,8 +11,9 @@
 
 #include "rpc/peer.h"
 
-/* Connections taken in one turn: a storm of them must not keep the others waiting. */
-#define ACCEPT_PER_TURN 16
+/* Connections taken in one turn: each costs as much as some ten calls, and a storm of them must not
+ * keep the others waiting. */
+#define ACCEPT_PER_TURN 4
 
 /* How long to leave the backlog alone after descriptors or memory ran out. */
 #define ACCEPT_PAUSE_MS 100

@@ -41,7 +41,9 @@
 #include "rpc/peer-reject.h"
 #include "rpc/reply.h"
 #include "rpc/session.h"
+#include "rpc/stall.h"
 #include "rpc/stream.h"
+#include "rpc/turn.h"
 
 /* A buffer that grew beyond this is given back when it is empty. */
 #define KEEP_BYTES 4096u
@@ -193,15 +195,23 @@ static void recharge_output(struct rpc_peer *peer)
         peer->out_charged = held;
 }
 
+static void leave_ready(struct rpc_peer *peer)
+{
+        if (!peer->is_ready)
+                return;
+        peer->is_ready = false;
+        peer->server->n_ready--;
+        TAILQ_REMOVE(&peer->server->ready, peer, ready_link);
+}
+
 static void unlist(struct rpc_peer *peer)
 {
         struct rpc_server *server = peer->server;
 
         if (peer->is_dirty)
                 TAILQ_REMOVE(&server->dirty, peer, dirty_link);
-        if (peer->is_ready)
-                TAILQ_REMOVE(&server->ready, peer, ready_link);
-        peer->is_dirty = peer->is_ready = false;
+        leave_ready(peer);
+        peer->is_dirty = false;
         TAILQ_REMOVE(&server->peers, peer, link);
         server->n_peers--;
 }
@@ -379,12 +389,14 @@ static void update_pause(struct rpc_peer *peer)
                         !peer->gone && has_unread(peer) && (is_over(uid) || is_over(uid->parent));
 }
 
-/* A turn is over and bytes are left that may hold whole frames: come back after the others. */
+/* A turn is over and bytes are left that may hold whole frames, here or in the socket: come back
+ * after the others. */
 static void enlist_ready(struct rpc_peer *peer)
 {
         if (peer->is_ready)
                 return;
         peer->is_ready = true;
+        peer->server->n_ready++;
         TAILQ_INSERT_TAIL(&peer->server->ready, peer, ready_link);
 }
 
@@ -437,12 +449,14 @@ void rpc_peer_flush(struct rpc_peer *peer)
 /* Whole frames in data[0..len): handles them, at most a turn's worth; returns the bytes used up. */
 static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
 {
+        uint64_t began_ns = rpc_turn_begin(peer);
         size_t used = 0;
         unsigned n = 0;
 
         peer->spent = 0;
         while (used < len && peer->state == RPC_PEER_OPEN &&
-               n + peer->spent / SPENT_PER_FRAME < peer->server->config.limits.turn_frames) {
+               n + peer->spent / SPENT_PER_FRAME < peer->server->config.limits.turn_frames &&
+               !rpc_turn_is_used_up(n, began_ns)) {
                 enum proto_frame_result result =
                         proto_frame_scan(&peer->frame, data + used, len - used);
 
@@ -452,8 +466,10 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
                         rpc_peer_reject_stranger(peer, data + used, len - used);
                 else if (result != PROTO_FRAME_DONE)
                         rpc_peer_reject_frame(peer, result);
-                if (result != PROTO_FRAME_DONE)
-                        return len;
+                if (result != PROTO_FRAME_DONE) {
+                        used = len;
+                        break;
+                }
                 rpc_admit_spoke(peer);
                 if (!rpc_session_frame(peer, data + used, &peer->frame))
                         rpc_peer_end(peer);
@@ -461,6 +477,8 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
                 begin_frame(peer);
                 n++;
         }
+        if (peer->state != RPC_PEER_CLOSING)
+                rpc_turn_end(peer, began_ns);
         return used;
 }
 
@@ -544,57 +562,6 @@ static void input_ended(struct rpc_peer *peer)
                 rpc_peer_settle(peer);
 }
 
-/* A frame has begun, or gone on, or (`is_new`) another one has ended before it: keeps the clock
- * that bounds how long it may take. */
-static void watch_frame(struct rpc_peer *peer, bool is_new)
-{
-        if (peer->in_len == 0 || peer->is_ready || peer->state != RPC_PEER_OPEN) {
-                peer->stall_ns = 0;
-        } else if (peer->stall_ns == 0 || is_new) {
-                peer->stall_ns = clock_now_ns();
-                peer->stall_len = peer->in_len;
-                rpc_server_watch_frames(peer->server);
-        }
-}
-
-static bool has_waiting_input(const struct rpc_peer *peer)
-{
-        struct pollfd p = {.fd = peer->fd, .events = POLLIN};
-
-        return poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
-}
-
-uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns)
-{
-        uint64_t limit_bytes = peer->server->config.limits.frame_stall_bytes,
-                 limit_ms = peer->server->config.limits.frame_stall_ms,
-                 limit_ns = limit_ms * CLOCK_NS_PER_MS;
-
-        if (peer->stall_ns == 0)
-                return UINT64_MAX;
-        if (now_ns < peer->stall_ns + limit_ns)
-                return peer->stall_ns + limit_ns;
-        /* Whom we do not read from cannot get on, be it on purpose or because this process did not
-         * run for a while. */
-        if (!peer->paused && peer->in_len - peer->stall_len < limit_bytes &&
-            !has_waiting_input(peer)) {
-                if (peer->frame.has_msgid && peer->frame.has_type &&
-                    peer->frame.type == PROTO_REQUEST)
-                        rpc_reply_error(
-                                peer, (uint32_t)peer->frame.msgid, PROTO_INVALID_REQUEST,
-                                PROTO_RAN_NO,
-                                "the frame was not completed: it gained less than %llu bytes in %llu ms; the "
-                                "connection is closed",
-                                (unsigned long long)limit_bytes, (unsigned long long)limit_ms);
-                peer->stall_ns = 0; /* once */
-                rpc_peer_end(peer);
-                return UINT64_MAX;
-        }
-        peer->stall_ns = now_ns;
-        peer->stall_len = peer->in_len;
-        return now_ns + limit_ns;
-}
-
 static void handle_input(struct rpc_peer *peer, uint8_t *data, size_t len)
 {
         size_t used = handle_frames(peer, data, len);
@@ -613,7 +580,7 @@ static void handle_input(struct rpc_peer *peer, uint8_t *data, size_t len)
                 input_ended(peer);
         if (peer->state == RPC_PEER_CLOSING)
                 return;
-        watch_frame(peer, used > 0);
+        rpc_stall_watch(peer, used > 0);
         update_pause(peer);
         set_events(peer);
 }
@@ -649,16 +616,32 @@ static bool read_some(struct rpc_peer *peer)
 
 void rpc_peer_resume(struct rpc_peer *peer)
 {
-        TAILQ_REMOVE(&peer->server->ready, peer, ready_link);
-        peer->is_ready = false;
-        handle_input(peer, peer->in, peer->in_len);
+        leave_ready(peer);
+        if (peer->in_len || peer->gone)
+                handle_input(peer, peer->in, peer->in_len);
+        else if (peer->state == RPC_PEER_OPEN && !peer->paused)
+                (void)read_some(peer);
         if (peer->gone && peer->state == RPC_PEER_OPEN && !peer->is_ready) {
                 (void)read_some(peer);
                 if (peer->state == RPC_PEER_OPEN)
                         enlist_ready(peer);
         }
-        if (peer->state != RPC_PEER_CLOSING && !peer->is_dirty)
+        if (peer->state == RPC_PEER_CLOSING)
+                return;
+        set_events(peer);
+        if (!peer->is_dirty)
                 rpc_peer_settle(peer);
+}
+
+/* The client has sent something. */
+static void on_readable(struct rpc_peer *peer)
+{
+        if (rpc_turn_must_wait(peer)) {
+                enlist_ready(peer);
+                set_events(peer);
+        } else {
+                (void)read_some(peer);
+        }
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -672,7 +655,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         if (events & UV_WRITABLE)
                 rpc_peer_flush(peer);
         if (peer->state == RPC_PEER_OPEN && !peer->gone && (events & UV_READABLE))
-                (void)read_some(peer);
+                on_readable(peer);
         if (peer->state == RPC_PEER_CLOSING || peer->gone || (events & (UV_READABLE | UV_WRITABLE)))
                 return;
         /* Neither is asked for, so this may be a hang-up. */

@@ -89,10 +89,6 @@ void rpc_peer_drain_input(struct rpc_peer *peer);
 /* The server's limits are others now. */
 void rpc_peer_change_limits(struct rpc_peer *peer);
 
-/* A started frame must gain limits.frame_stall_bytes, or end, every limits.frame_stall_ms; else the
- * connection is closed.  Returns when to look again, UINT64_MAX if no frame is started. */
-uint64_t rpc_peer_check_stall(struct rpc_peer *peer, uint64_t now_ns);
-
 /* May `n` more bytes be held for this peer's answers?  NULL: yes; else the account whose share is
  * used up.  See the head of peer.c. */
 const struct rpc_account *rpc_peer_over(const struct rpc_peer *peer, size_t n);

@@ -19,6 +19,7 @@ struct rpc_account {
         uint64_t max[_RPC_RESOURCE_N];
         struct rpc_account *parent; /* connection → uid → all; NULL at the top */
         bool privileged;            /* a connection of root or the daemon's user */
+        uint64_t turn, turn_ns;     /* of a uid: the loop's time in that turn of it */
         const char *what;           /* "connection", "uid", "daemon": for messages */
 };
 

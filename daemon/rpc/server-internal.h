@@ -18,6 +18,7 @@
 #include "rpc/quota.h"
 #include "rpc/reload.h"
 #include "rpc/server.h"
+#include "rpc/turn.h"
 #include "rpc/states.h"
 #include "rpc/stuck.h"
 #include "rpc/stream.h"
@@ -81,6 +82,8 @@ struct rpc_server {
         struct rpc_call_bucket by_id[RPC_ID_BUCKETS]; /* `calls` and `kept`, by id */
         struct rpc_keys keys;
         struct rpc_streams streams; /* generators that wait between two runs */
+        uint32_t n_ready;           /* in `ready` */
+        struct rpc_turn turn;
         uint32_t n_peers;
         uint32_t n_calls; /* in `calls` */
         uint32_t n_kept;  /* in `kept` */
@@ -134,5 +137,3 @@ void rpc_drain_on_timer(uv_timer_t *timer);
 /* server.c */
 void rpc_server_rearm(struct rpc_server *server, uint64_t due_ns);
 void rpc_server_flush(struct rpc_server *server);
-/* Some peer has begun a frame: it must not take for ever. */
-void rpc_server_watch_frames(struct rpc_server *server);

@@ -27,6 +27,8 @@
 #include "rpc/limits.h"
 #include "rpc/peer.h"
 #include "rpc/record.h"
+#include "rpc/stall.h"
+#include "rpc/turn.h"
 #include "rpc/watchdog.h"
 
 /* With more calls in flight the loop does not wait for results by spinning. */
@@ -160,30 +162,6 @@ void rpc_server_set_service(struct rpc_server *server, struct rpc_service *servi
         atomic_store_explicit(&service->server, server, memory_order_release);
 }
 
-/* ---- frames under way ---- */
-
-static void on_stall(uv_timer_t *timer)
-{
-        struct rpc_server *server = timer->data;
-        uint64_t now = clock_now_ns(), next = UINT64_MAX;
-        struct rpc_peer *peer;
-
-        TAILQ_FOREACH (peer, &server->peers, link) {
-                uint64_t due = rpc_peer_check_stall(peer, now);
-
-                next = MIN(next, due);
-        }
-        if (next != UINT64_MAX)
-                (void)uv_timer_start(timer, on_stall, (next - now) / CLOCK_NS_PER_MS + 1, 0);
-}
-
-void rpc_server_watch_frames(struct rpc_server *server)
-{
-        if (!uv_is_active((uv_handle_t *)&server->stall_timer))
-                (void)uv_timer_start(&server->stall_timer, on_stall,
-                                     server->config.limits.frame_stall_ms, 0);
-}
-
 /* ---- turns ---- */
 
 static void on_bridge(uv_async_t *async)
@@ -201,15 +179,7 @@ static void on_bridge(uv_async_t *async)
 
 static void on_idle(uv_idle_t *idle)
 {
-        struct rpc_server *server = idle->data;
-        struct rpc_peer *peer, *last = TAILQ_LAST(&server->ready, rpc_peer_list);
-
-        /* Those that stand there now, one turn each; who is left over again goes to the end. */
-        while ((peer = TAILQ_FIRST(&server->ready))) {
-                rpc_peer_resume(peer);
-                if (peer == last)
-                        break;
-        }
+        rpc_turn_serve(idle->data);
 }
 
 void rpc_server_flush(struct rpc_server *server)
@@ -267,6 +237,7 @@ static void on_check(uv_check_t *check)
         rpc_bridge_awake(&server->bridge);
         rpc_server_flush(server);
         rpc_drain_check(server);
+        rpc_turn_next(server);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -298,7 +269,7 @@ static int init_handles(struct rpc_server *server)
         r = r ? r : uv_timer_init(loop, &server->figures_timer);
         r = r ? r : uv_timer_init(loop, &server->idle_timer);
         r = r ? r : uv_timer_init(loop, &server->watchdog_timer);
-        r = r ? r : uv_timer_init(loop, &server->stall_timer);
+        r = r ? r : rpc_stall_init(server);
         r = r ? r : uv_timer_init(loop, &server->stream_timer);
         r = r ? r : uv_timer_init(loop, &server->stuck_timer);
         r = r ? r : uv_timer_init(loop, &server->kept_timer);
@@ -309,7 +280,7 @@ static int init_handles(struct rpc_server *server)
                 return r;
         server->prepare.data = server->check.data = server->idle.data = server;
         server->service_timer.data = server->drain_timer.data = server->accept_timer.data = server;
-        server->stall_timer.data = server->stream_timer.data = server;
+        server->stream_timer.data = server;
         server->stuck_timer.data = server;
         server->kept_timer.data = server;
         server->figures_timer.data = server->idle_timer.data = server->watchdog_timer.data = server;

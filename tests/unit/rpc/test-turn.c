@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* Turns of the loop: who is alone gets all, who is not leaves time for the others. */
+#include "unit/rpc/harness.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "rpc/peer.h"
+#include "rpc/turn.h"
+
+static struct harness h;
+static struct client c, d;
+
+static int start(void **state)
+{
+        struct harness_options options = HARNESS_OPTIONS_INIT;
+
+        (void)state;
+        harness_start(&h, &options);
+        client_connect(&c, &h);
+        client_sync(&c);
+        client_connect(&d, &h);
+        client_sync(&d);
+        return 0;
+}
+
+static int end(void **state)
+{
+        (void)state;
+        client_close(&c);
+        client_close(&d);
+        harness_until_idle(&h, 0);
+        harness_end(&h);
+        return 0;
+}
+
+/* ---- the rules, by a clock of their own: nothing of this is ever about real time ---- */
+
+struct rules {
+        struct rpc_peer *first, *second;
+        bool good;
+};
+
+#define EXPECT(rules, what)                                                                        \
+        do {                                                                                       \
+                if (!(what)) {                                                                     \
+                        (void)fprintf(stderr, "not so: %s\n", #what);                              \
+                        (rules)->good = false;                                                     \
+                }                                                                                  \
+        } while (0)
+
+static void forget(struct rpc_server *server)
+{
+        uint64_t number = server->turn.number;
+
+        server->turn = (struct rpc_turn){.number = number};
+}
+
+static void alone_job(struct rpc_server *server, void *ctx)
+{
+        struct rules *rules = ctx;
+        struct rpc_peer *peer = TAILQ_FIRST(&server->peers);
+
+        rules->good = true;
+        forget(server);
+        EXPECT(rules, rpc_turn_begin(peer) == 0); /* no clock is looked at */
+        EXPECT(rules, rpc_turn_begin(peer) == 0);
+        EXPECT(rules, !rpc_turn_is_used_up(1000, 0));
+        rpc_turn_end(peer, 0);
+        EXPECT(rules, !rpc_turn_must_wait(peer));
+}
+
+static void test_alone(void **state)
+{
+        struct rules rules;
+
+        (void)state;
+        harness_on_loop(&h, alone_job, &rules);
+        assert_true(rules.good);
+}
+
+static void connections_job(struct rpc_server *server, void *ctx)
+{
+        struct rules *rules = ctx;
+        struct rpc_peer *peer = TAILQ_FIRST(&server->peers), *other = TAILQ_NEXT(peer, link);
+        uint64_t began, long_ago = clock_now_ns() - CLOCK_NS_PER_S;
+
+        rules->good = true;
+        forget(server);
+        (void)rpc_turn_begin(peer);
+        began = rpc_turn_begin(other);
+        EXPECT(rules, began != 0);
+        EXPECT(rules, !rpc_turn_is_used_up(0, long_ago)); /* one frame always */
+        EXPECT(rules, !rpc_turn_is_used_up(3, long_ago)); /* the clock is looked at now and then */
+        EXPECT(rules, rpc_turn_is_used_up(4, long_ago));
+        /* Of the same uid: nobody has to wait. */
+        rpc_turn_end(other, long_ago);
+        EXPECT(rules, !rpc_turn_must_wait(other) && !rpc_turn_must_wait(peer));
+        /* The first counts as active for a while. */
+        EXPECT(rules, rpc_turn_begin(other) != 0);
+}
+
+static void test_connections_of_one_uid(void **state)
+{
+        struct rules rules;
+
+        (void)state;
+        harness_on_loop(&h, connections_job, &rules);
+        assert_true(rules.good);
+}
+
+static void uids_job(struct rpc_server *server, void *ctx)
+{
+        struct rules *rules = ctx;
+        struct rpc_peer *peer = TAILQ_FIRST(&server->peers), *other = TAILQ_NEXT(peer, link);
+        struct rpc_account *account = other->account.parent, another = {.what = "uid"};
+        uid_t uid = other->identity.uid;
+        uint64_t long_ago = clock_now_ns() - CLOCK_NS_PER_S;
+
+        rules->good = true;
+        other->identity.uid = uid + 1;
+        other->account.parent = &another;
+        forget(server);
+        (void)rpc_turn_begin(peer);
+        (void)rpc_turn_begin(other);
+        EXPECT(rules, !rpc_turn_must_wait(other));
+        rpc_turn_end(other, long_ago);
+        EXPECT(rules, rpc_turn_must_wait(other));
+        EXPECT(rules, !rpc_turn_must_wait(peer)); /* it has its own time */
+        rpc_turn_next(server);
+        EXPECT(rules, !rpc_turn_must_wait(other));
+        rpc_turn_end(other, clock_now_ns());
+        EXPECT(rules, !rpc_turn_must_wait(other)); /* it begins anew with each turn */
+        other->identity.uid = uid;
+        other->account.parent = account;
+}
+
+static void test_uids(void **state)
+{
+        struct rules rules;
+
+        (void)state;
+        harness_on_loop(&h, uids_job, &rules);
+        assert_true(rules.good);
+}
+
+/* ---- whoever has to wait is served all the same, in order ---- */
+
+static void exhaust_job(struct rpc_server *server, void *ctx)
+{
+        struct rpc_account *uid = TAILQ_FIRST(&server->peers)->account.parent;
+
+        (void)ctx;
+        /* As if another uid were active, and this one had had its time: also in the next turn. */
+        server->turn.uids_until_ms = uv_now(&server->loop) + 10000;
+        uid->turn = server->turn.number + 1;
+        uid->turn_ns = UINT32_MAX;
+}
+
+static void test_waiting_for_the_next_turn(void **state)
+{
+        (void)state;
+        for (uint32_t i = 0; i < 200; i++) {
+                harness_on_loop(&h, exhaust_job, NULL);
+                client_send(&c, "[0, %u, 't.add', [1, 2]]", 2 * i + 1);
+                client_send(&d, "[0, 5, 'vmreq.ping', []]");
+                assert_int_equal(client_receive(&c)->items[1].u, 2 * i + 1);
+                client_expect(&d, "[1,5,nil,'pong']");
+        }
+}
+
+/* Many frames in pieces, two clients at once: each answer, and in order. */
+static void test_two_at_once(void **state)
+{
+        (void)state;
+        for (uint32_t i = 0; i < 3000; i++) {
+                client_put(&c, "[0, %u, 'vmreq.ping', []]", i);
+                client_put(&d, "[0, %u, 'vmreq.ping', []]", i);
+        }
+        client_flush(&c);
+        client_flush(&d);
+        for (uint32_t i = 0; i < 3000; i++) {
+                assert_int_equal(client_receive(&c)->items[1].u, i);
+                assert_int_equal(client_receive(&d)->items[1].u, i);
+        }
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, start, end)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                TEST(test_alone),       TEST(test_connections_of_one_uid),
+                TEST(test_uids),        TEST(test_waiting_for_the_next_turn),
+                TEST(test_two_at_once),
+        };
+
+        return HARNESS_RUN("turn", tests);
+}
