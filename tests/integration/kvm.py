@@ -90,7 +90,7 @@ class Ends(vmreqtest.TestCase):
         guest.call("vm.power_on")
         end = guest.until_event("vm.state", lambda data: data.get("state") == "OFF")
         self.assertEqual(end["reason"], "vCPU 0: the guest powered itself off with code 42")
-      self.assertIn("code 42", guest.stderr())
+      guest.until_logged("code 42")
       self.assertEqual(guest.error("vm.suspend").name, "VM_STATE")
 
   def test_a_triple_fault_fails(self):
@@ -101,7 +101,7 @@ class Ends(vmreqtest.TestCase):
         guest.call("vm.power_on")
         end = guest.until_event("vm.state", lambda data: data.get("state") == "FAILED")
         self.assertIn("vCPU 0: " + says, end["reason"])
-        self.assertIn(says, guest.stderr())
+        guest.until_logged(says)
         guest.regs()
         guest.call("vm.power_off")
         guest.call("vm.power_on")
@@ -126,7 +126,7 @@ class Console(vmreqtest.TestCase):
         data = guest.until_event("console", lambda data: isinstance(data, bytes) or "data" in data)
         said += data if isinstance(data, bytes) else data["data"]
       self.assertEqual(said, b"hello from the guest\r\n")
-      self.assertIn("console: hello from the guest", guest.stderr())
+      guest.until_logged("console: hello from the guest")
 
   def test_what_is_typed_comes_to_the_guest(self):
     for irqchip in ("off", "kernel"):

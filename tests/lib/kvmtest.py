@@ -97,6 +97,10 @@ class Guest(vmreqtest.Daemon):
   def until_state(self, state):
     self.until(lambda: self.call("vm.state") == state, f"in state {state}")
 
+  def until_logged(self, text):
+    """The log has a thread of its own: what it says comes after the event."""
+    self.until(lambda: text in self.stderr(), f"{text!r} in the log")
+
   def text(self):
     """All that the console has kept."""
     return self.call("console.read")["data"].decode(errors="replace")
