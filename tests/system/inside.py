@@ -131,7 +131,7 @@ def test_install():
   """The packages install, with what they need, and start nothing by themselves."""
   debs = sorted(glob.glob("/opt/test/packages/*.deb"))
   note("\n".join(os.path.basename(deb) for deb in debs))
-  run("dpkg", "-i", *debs, timeout=120)
+  run("apt-get", "install", "-y", *debs, timeout=120)
   assert not glob.glob("/run/vmreqd/*.sock")
   run("getent", "group", "vmreq")
   for user, groups in (("insider", "vmreq"), ("outsider", "")):
