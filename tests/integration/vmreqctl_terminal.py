@@ -181,11 +181,11 @@ class Shell(vmreqtest.SharedDaemon):
     with tempfile.TemporaryDirectory(prefix="vmreq-") as folder:
       with self.shell(folder) as terminal:
         terminal.type("debug.add 40 2\n")
-        terminal.expect(rb"\r\n42\r\n")
+        terminal.expect(rb"\r\n42\r\n.*vmreqctl> ")
         terminal.type(" debug.add 1 1\n")  # not remembered
-        terminal.expect(rb"\r\n2\r\n")
+        terminal.expect(rb"\r\n2\r\n.*vmreqctl> ")
         terminal.type("\x1b[A\n")          # the line before
-        terminal.expect(rb"\r\n42\r\n")
+        terminal.expect(rb"\r\n42\r\n.*vmreqctl> ")
         terminal.type("exit\n")
         self.assertEqual(terminal.end(), 0)
       history = os.path.join(folder, ".local", "state", "vmreqctl", "history")
@@ -200,9 +200,9 @@ class Shell(vmreqtest.SharedDaemon):
     with tempfile.TemporaryDirectory(prefix="vmreq-") as folder:
       with self.shell(folder) as terminal:
         terminal.type("pin\t\n")
-        terminal.expect(rb"\r\npong\r\n")
+        terminal.expect(rb"\r\npong\r\n.*vmreqctl> ")
         terminal.type("call debug.ad\ta\t40 b\t2\n")
-        terminal.expect(rb"\r\n42\r\n")
+        terminal.expect(rb"\r\n42\r\n.*vmreqctl> ")
         terminal.type("debug.s\t")
         terminal.expect(rb"debug\.sleep.*debug\.spin.*debug\.sum15")
         terminal.type("\x15exit\n")
@@ -215,15 +215,15 @@ class Shell(vmreqtest.SharedDaemon):
         terminal.type("nonsense")
         terminal.expect(rb"nonsense")
         terminal.type("\x03")
-        terminal.expect(rb"\^C")
+        terminal.expect(rb"\^C.*vmreqctl> ")
         terminal.type("debug.add 40 2\n")
-        terminal.expect(rb"\r\n42\r\n")
+        terminal.expect(rb"\r\n42\r\n.*vmreqctl> ")
         terminal.type("call --cpu 0 debug.sleep 60000\n")
         self.client.until_runs(0, "debug.sleep")
         terminal.type("\x03")
-        terminal.expect(rb"CANCELLED")
+        terminal.expect(rb"CANCELLED.*vmreqctl> ")
         terminal.type("ping\n")
-        terminal.expect(rb"\r\npong\r\n")
+        terminal.expect(rb"\r\npong\r\n.*vmreqctl> ")
         terminal.type("exit\n")
         self.assertEqual(terminal.end(), 0)
     self.client.until_idle(0)
