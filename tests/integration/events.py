@@ -131,6 +131,7 @@ class Costs(TestCase):
         subscriber.close()
       client.until_status(lambda s: s["clients"] == 1, "alone")
 
+  @unittest.skipIf("thread" in vmreqtest.SANITIZE, "ThreadSanitizer's runtime has a thread that never rests")
   def test_an_idle_daemon_does_nothing(self):
     """With subscribers, and after calls: no thread of it runs until something happens."""
     with Daemon(cpus=2, config=f"[vm]\nemt_stuck_ms = 50\n[limits]\ntimeout_ms = 50\n") as daemon:
