@@ -325,8 +325,8 @@ static enum flood_after make_stranger(struct flood_link *link, struct proto_buil
                 "\x16\x03\x01\x02\x02\x01\x01\x01\xfc\x03\x03",
                 "SSH-2.0-OpenSSH_9.2\r\n",
                 "quit\n",
-                "\x84\xa1t\x01\xa1m\x02\xa1s\xa3"
-                "add\xa1p\x90",
+                ("\x84\xa1t\x01\xa1m\x02\xa1s\xa3"
+                 "add\xa1p\x90"), /* in two, so that the escape ends before the letters */
         };
         const char *word = words[flood_random_below(link, sizeof(words) / sizeof(words[0]))];
 
