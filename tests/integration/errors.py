@@ -106,8 +106,8 @@ class Cases(vmreqtest.TestCase):
     client.unblock(0, through=1)
     for msgid in [blocked] + queued:
       client.result(msgid)
-    for _ in range(16):
-      client.call("vmreq.submit", "debug.add", [1, 2])
+    for _ in range(16):  # one after the other: their lane holds four
+      client.call("vmreq.wait", client.call("vmreq.submit", "debug.add", [1, 2]))
     error = client.error("debug.add", 1, 2)
     self.check(error, "BUSY", "no", "calls of this connection", "16 of 16")
     self.data(error, limit="calls", of="connection", usage=16, max=16)
