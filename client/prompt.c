@@ -189,6 +189,9 @@ const char *prompt_read(struct prompt *prompt)
         (void)sigaddset(&set, SIGINT);
         (void)sigprocmask(SIG_BLOCK, &set, &before); /* fails for bad arguments only */
         prompt->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        /* Raw before the prompt shows, which libedit would write first: whoever sees it may type,
+         * and a Ctrl-D that met the terminal's own line discipline would be lost. */
+        (void)el_set(prompt->edit, EL_PREP_TERM, 1);
         line = el_gets(prompt->edit, &len);
         if (prompt->signals >= 0)
                 (void)close(prompt->signals);

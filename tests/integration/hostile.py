@@ -209,7 +209,7 @@ class Hostile(vmreqtest.SharedDaemon):
 class Stalled(vmreqtest.SharedDaemon):
   """A frame that was begun must get on: the daemon closes who holds one open, and says why."""
 
-  CONFIG = "[limits]\nframe_stall_ms = 100\n"
+  CONFIG = "[limits]\nframe_stall_ms = 1000\n"
 
   def test_a_frame_that_does_not_end(self):
     client = self.daemon.client()
@@ -220,18 +220,19 @@ class Stalled(vmreqtest.SharedDaemon):
     self.assertEqual(self.client.call("debug.add", 40, 2), 42)
 
   def test_a_slow_frame_that_gets_on(self):
-    # Each piece is answered for by a call on another connection, so the pace is the daemon's own.
+    # Each piece is answered for by a call on another connection, so the pace is the daemon's own: the
+    # frame takes 1.5 s, and no piece of it nearly as long as it may.
     client = self.daemon.client()
     msgid, data = client.pack("debug.echo", "x" * 3_000_000)
     for at in range(0, len(data), 300_000):
       client.send(data[at:at + 300_000])
-      self.client.call("debug.sleep", 30)
+      self.client.call("debug.sleep", 150)
     self.assertEqual(len(client.result(msgid)), 3_000_000)
     client.close()
 
   def test_an_idle_connection_is_left_alone(self):
     client = self.daemon.client()
-    self.client.call("debug.sleep", 400)
+    self.client.call("debug.sleep", 1500)
     self.assertEqual(client.call("debug.add", 40, 2), 42)
     client.close()
 

@@ -38,13 +38,13 @@ class Timeouts(vmreqtest.SharedDaemon):
     took = time.monotonic() - began
     self.assertError(error, "TIMEOUT", "queued")
     self.assertGreaterEqual(took, 0.095)
-    self.assertLess(took, 2 * vmreqtest.SLOW)
+    self.assertLess(took, vmreqtest.SOON)
     self.client.unblock(0, through=1)
     self.client.result(blocked)
 
   def test_running_call_times_out(self):
     client = self.client
-    msgid = client.request_to("debug.spin", [600], cpu=0, timeout_ms=50)
+    msgid = client.request_to("debug.spin", [2000], cpu=0, timeout_ms=300)
     self.assertError(client.error_of(msgid), "TIMEOUT", "running")
     # It still runs, and is still seen.
     self.assertEqual(client.emt(0)["symbol"], "debug.spin")
@@ -53,10 +53,10 @@ class Timeouts(vmreqtest.SharedDaemon):
 
   def test_cancellable_call_ends_at_its_deadline(self):
     client = self.client
-    msgid = client.request_to("debug.block", [], cpu=2, timeout_ms=50)
+    msgid = client.request_to("debug.block", [], cpu=2, timeout_ms=300)
     self.assertError(client.error_of(msgid), "TIMEOUT", "running")
     client.until_idle(2)
-    msgid = client.request_to("debug.sleep", [60000], cpu=2, timeout_ms=50)
+    msgid = client.request_to("debug.sleep", [60000], cpu=2, timeout_ms=300)
     self.assertError(client.error_of(msgid), "TIMEOUT", "running")
     client.until_idle(2)
 

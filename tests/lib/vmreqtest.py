@@ -37,6 +37,7 @@ MODULE_DIR = os.environ.get("VMREQ_MODULE_DIR") or os.path.join(BUILD, "modules"
 
 WAIT = 20 * SLOW                     # one answer, one datagram, one process
 TEST = 60 * SLOW                     # one test
+SOON = 5 * SLOW                      # what is to be quick, on a machine that does other things
 
 # Settings for tests of the way down: long enough to end what runs, short enough for a test.
 SHORT_DRAIN = f"[limits]\ndrain_ms = {1500 * SLOW}\n"
