@@ -60,16 +60,22 @@ void rpc_waiters_answer(struct rpc_call *call, const struct rpc_error *error)
         }
 }
 
-static void on_wait_over(uv_timer_t *timer)
+static void answer_not_yet(struct rpc_peer *peer, uint32_t msgid, const struct rpc_call *call)
 {
-        struct rpc_waiter *waiter = timer->data;
         struct rpc_error error;
 
         rpc_error_set(&error, PROTO_TIMEOUT, PROTO_RAN_MAYBE,
                       "request %llu has not ended within the wait; it goes on",
-                      (unsigned long long)waiter->call->id);
+                      (unsigned long long)call->id);
         rpc_error_add_word(&error, "scope", "wait");
-        rpc_reply_error_full(waiter->peer, waiter->msgid, &error);
+        rpc_reply_error_full(peer, msgid, &error);
+}
+
+static void on_wait_over(uv_timer_t *timer)
+{
+        struct rpc_waiter *waiter = timer->data;
+
+        answer_not_yet(waiter->peer, waiter->msgid, waiter->call);
         waiter_unlink(waiter);
 }
 
@@ -86,6 +92,10 @@ void rpc_waiter_add(struct rpc_call *call, struct rpc_peer *peer, uint32_t msgid
         if (call->overdue) {
                 rpc_call_overdue_error(call, &error);
                 rpc_reply_error_full(peer, msgid, &error);
+                return;
+        }
+        if (wait_ms == 0) { /* a poll waits for nothing, so it needs no place among the calls */
+                answer_not_yet(peer, msgid, call);
                 return;
         }
         /* A wait counts like a call: it has an answer to come. */
@@ -114,10 +124,7 @@ void rpc_waiter_add(struct rpc_call *call, struct rpc_peer *peer, uint32_t msgid
         waiter->has_timer = true;
         CHECK(uv_timer_init(&call->server->loop, &waiter->timer) == 0);
         waiter->timer.data = waiter;
-        if (wait_ms == 0)
-                on_wait_over(&waiter->timer);
-        else
-                CHECK(uv_timer_start(&waiter->timer, on_wait_over, wait_ms, 0) == 0);
+        CHECK(uv_timer_start(&waiter->timer, on_wait_over, wait_ms, 0) == 0);
 }
 
 /* It was only for those who waited for it that it went on without its connection. */

@@ -180,6 +180,9 @@ static void test_waits_are_bounded(void **state)
                 client_send(&c, "[0, %d, 'vmreq.wait', [%u]]", i, id);
         client_send(&c, "[0, 4, 'vmreq.wait', [%u]]", id);
         client_expect_error(&c, 4, "BUSY", "maybe", "4 of 4");
+        /* One that does not wait needs no place. */
+        client_send(&c, "[0, 5, 'vmreq.wait', [%u, 0]]", id);
+        client_expect_error(&c, 5, "TIMEOUT", "maybe", "it goes on");
         gate_open();
         for (uint32_t i = 0; i < 3; i++)
                 assert_non_null(client_receive(&c));
