@@ -20,7 +20,9 @@
  * frame_*         a frame's bytes; in frame_stall_ms a started one must end, or gain so many bytes
  * depth           of nesting, the frame's outer array counted
  * connections_*   how many in all and of one uid; so many of them for root and the daemon's user
- * calls_*, bytes_*  in flight and held: in all, of one connection, of one uid
+ * calls_*, bytes_*  in flight and held: in all, of one connection, of one uid.  The least of a
+ *                 connection's bytes is what its streams may have on their way (RPC_STREAM_BYTES):
+ *                 with less they alone would stop what is read from it
  * turn_*          what a connection gets done before others come, in one turn of the loop
  * timeout_ms      of a call that says nothing, whose symbol and connection say nothing
  * kept_*          calls that are detached or have a key: how many of one uid, and how long their
@@ -39,7 +41,7 @@
         X(calls_per_connection, 1024, 1, 4000000)                                                  \
         X(calls_per_uid, 4096, 1, 4000000)                                                         \
         X(bytes, 256u << 20, 1u << 20, 1ull << 40)                                                 \
-        X(bytes_per_connection, 16u << 20, 1u << 16, 1ull << 32)                                   \
+        X(bytes_per_connection, 16u << 20, 1u << 20, 1ull << 32)                                   \
         X(bytes_per_uid, 64u << 20, 1u << 20, 1ull << 40)                                          \
         X(turn_frames, 128, 1, 1024)                                                               \
         X(turn_bytes, RPC_TURN_BYTES_MAX, 1024, RPC_TURN_BYTES_MAX)                                \

@@ -117,7 +117,7 @@ static void test_every_key(void **state)
                        "calls_per_connection = 13\n"
                        "calls_per_uid = 14\n"
                        "bytes = 20000000\n"
-                       "bytes_per_connection = 100000\n"
+                       "bytes_per_connection = 2000000\n"
                        "bytes_per_uid = 3000000\n"
                        "timeout_ms = 15\n"
                        "frame_stall_ms = 17\n"
@@ -147,7 +147,7 @@ static void test_every_key(void **state)
         assert_int_equal(config.limits.calls_per_connection, 13);
         assert_int_equal(config.limits.calls_per_uid, 14);
         assert_int_equal(config.limits.bytes, 20000000);
-        assert_int_equal(config.limits.bytes_per_connection, 100000);
+        assert_int_equal(config.limits.bytes_per_connection, 2000000);
         assert_int_equal(config.limits.bytes_per_uid, 3000000);
         assert_int_equal(config.limits.timeout_ms, 15);
         assert_int_equal(config.limits.frame_stall_ms, 17);
@@ -167,6 +167,8 @@ static void test_refused_with_its_line(void **state)
         REFUSED("[vm]\njust words\n", 2, "expected \"[section]\" or \"key = value\"");
         REFUSED("[vm\ncpus = 2\n", 1, "expected \"[section]\"");
         REFUSED("[vm]\n= 2\n", 2, "unknown key \"\"");
+        REFUSED("[limits]\nbytes_per_connection = 65536\n", 2,
+                "bytes_per_connection: expected a number 1048576..4294967296, got \"65536\"");
         REFUSED("[vm]\nname = bad name\n", 2, "expected a VM name");
         REFUSED("[vm]\nname =\n", 2, "expected a VM name");
         REFUSED("[vm]\nname = x.sock\n", 2, "expected a VM name");
@@ -205,7 +207,8 @@ static void test_numbers_at_their_borders(void **state)
                 {"limits", "calls_per_connection", "1", "0", "4000000", "4000001"},
                 {"limits", "calls_per_uid", "1", "0", "4000000", "4000001"},
                 {"limits", "bytes", "1048576", "1048575", "1099511627776", "1099511627777"},
-                {"limits", "bytes_per_connection", "65536", "65535", "4294967296", "4294967297"},
+                {"limits", "bytes_per_connection", "1048576", "1048575", "4294967296",
+                 "4294967297"},
                 {"limits", "bytes_per_uid", "1048576", "1048575", "1099511627776", "1099511627777"},
                 {"limits", "timeout_ms", "1", "0", "1000000000000", "1000000000001"},
                 {"limits", "frame_stall_ms", "10", "9", "3600000", "3600001"},
