@@ -30,6 +30,7 @@
 #include "options.h"
 #include "policy-file.h"
 #include "rpc/server.h"
+#include "rpc/signals.h"
 #include "sd.h"
 #include "socket.h"
 #include "symbols/registry.h"
@@ -468,6 +469,8 @@ static int serve(struct daemon *daemon)
                 log_line(LOG_L_WARNING, "no thread to tell the service manager with");
         ok = open_socket(daemon) && make_machine(daemon) && start_vm(daemon) &&
              load_modules(daemon) && start_server(daemon) && power_on(daemon);
+        if (ok && rpc_signals_keep())
+                log_line(LOG_L_WARNING, "a second SIGTERM may end this process with that signal");
         if (ok)
                 rpc_server_run(daemon->server);
         down = take_down(daemon);

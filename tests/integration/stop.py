@@ -112,6 +112,19 @@ class Stop(vmreqtest.TestCase):
     self.assertError(self.client.error_of(stuck), "KILLED", ran="maybe")
     self.daemon.finish()
 
+  def test_signals_until_it_is_gone(self):
+    """Whenever one more comes, the last moments included, it changes nothing."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+      daemon = Daemon(config=vmreqtest.SHORT_DRAIN).start()
+      with vmreqtest.Client(daemon.path) as client:
+        self.assertEqual(client.call("debug.add", 40, 2), 42)
+      daemon.terminate()
+      until = vmreqtest.deadline()
+      while daemon.process.poll() is None:
+        daemon.process.send_signal(number)
+        self.assertTrue(vmreqtest.left(until), "it does not end")
+      daemon.finish()
+
   def test_socket_is_gone(self):
     self.daemon.terminate()
     self.daemon.finish()
