@@ -123,18 +123,27 @@ static void put_limit(struct proto_builder *out, const char *name, uint64_t valu
         proto_put_uint(out, value);
 }
 
-static void put_limits(struct proto_builder *out, const struct rpc_limits *limits)
+/* The settings of section [limits], and what else a client may run into. */
+static void put_limits(struct proto_builder *out, const struct rpc_config *config)
 {
 #define LIMIT(name, fallback, min, max) +1
         const uint32_t n = 0 RPC_LIMITS(LIMIT);
 #undef LIMIT
+        const struct rpc_limits *limits = &config->limits;
+        struct vmreq_stats stats = {0};
 
+        (void)vmreq_vm_stats(config->vm, &stats);
         proto_put_text(out, "limits");
-        proto_put_map(out, n + 1);
+        proto_put_map(out, n + 6);
 #define LIMIT(name, fallback, min, max) put_limit(out, #name, limits->name);
         RPC_LIMITS(LIMIT)
 #undef LIMIT
         put_limit(out, "arguments", PROTO_ARITY_MAX);
+        put_limit(out, "chunk_bytes", MIN(limits->frame_bytes, VMREQ_CHUNK_BYTES_MAX));
+        put_limit(out, "request_slab", stats.slab);
+        put_limit(out, "lane_capacity", stats.lane_capacity);
+        put_limit(out, "emt_stuck_ms", config->emt_stuck_ms);
+        put_limit(out, "exit_idle_ms", config->exit_idle_ms);
 }
 
 static void put_identity(struct proto_builder *out, const struct rpc_peer *peer)
@@ -176,7 +185,7 @@ static void method_hello(const struct rpc_request *request)
                 return;
         }
         out = rpc_reply_begin(request->peer, request->msgid, &mark);
-        proto_put_map(out, 7);
+        proto_put_map(out, 8);
         proto_put_text(out, "server");
         proto_put_text(out, "vmreqd");
         proto_put_text(out, "version");
@@ -185,11 +194,12 @@ static void method_hello(const struct rpc_request *request)
         proto_put_uint(out, PROTOCOL_VERSION);
         proto_put_text(out, "vm");
         proto_put_text(out, config->vm_name);
+        put_limit(out, "cpus", vmreq_vm_cpus(config->vm));
         proto_put_text(out, "capabilities");
         proto_put_array(out, ARRAY_SIZE(capabilities));
         for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++)
                 proto_put_text(out, capabilities[i]);
-        put_limits(out, &config->limits);
+        put_limits(out, config);
         put_identity(out, request->peer);
         rpc_reply_end(request->peer, request->msgid, mark, PROTO_RAN_NO);
 }

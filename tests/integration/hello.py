@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """hello: who answers, what its limits are, and in which style errors come."""
 import os
+import re
 
 import vmreqtest
 
@@ -14,8 +15,23 @@ class Hello(vmreqtest.SharedDaemon):
     self.assertIsInstance(answer["capabilities"], list)
     self.assertIn(8 << 20, answer["limits"].values())
     self.assertTrue(all(isinstance(v, int) for v in answer["limits"].values()), answer["limits"])
+    self.assertEqual(answer["cpus"], self.CPUS)
     you = answer["you"]
     self.assertEqual((you["uid"], you["gid"], you["pid"]), (os.getuid(), os.getgid(), os.getpid()))
+
+  def test_every_setting_that_a_client_meets(self):
+    """Each key of [limits], as the manual lists them, and what of [vm] shows in answers and events."""
+    with open(os.path.join(vmreqtest.ROOT, "systemd", "vmreqd.conf"), encoding="utf-8") as file:
+      keys = re.findall(r"^#(\w+) =", file.read().split("[limits]")[1], re.MULTILINE)
+    self.assertGreater(len(keys), 10)
+    config = "[vm]\nemt_stuck_ms = 1234\nlane_capacity = 64\nrequest_slab = 512\nexit_idle_ms = 99999\n" \
+             "[limits]\nkept_ms = 5000\n"
+    with vmreqtest.Daemon(cpus=2, config=config) as daemon:
+      limits = daemon.client().call("vmreq.hello")["limits"]
+    self.assertLessEqual(set(keys), set(limits))
+    expected = {"emt_stuck_ms": 1234, "lane_capacity": 64, "request_slab": 512, "exit_idle_ms": 99999,
+                "kept_ms": 5000, "chunk_bytes": 256 << 10, "arguments": 15}
+    self.assertEqual({key: limits[key] for key in expected}, expected)
 
   def test_hello_without_wishes(self):
     self.assertEqual(self.client.call("vmreq.hello", {})["server"], "vmreqd")
