@@ -270,7 +270,7 @@ class Client:
     That debug.block has begun does not say yet that it blocks: until then unblock answers false.
     """
     until = deadline(self.timeout)
-    while not self.call_to("debug.unblock", [cpu], cpu=through):
+    while not self.call_to("debug.unblock", [cpu], cpu=through, timeout_ms=0):
       if not left(until):
         raise Timeout(f"nothing blocks EMT {cpu}")
 
