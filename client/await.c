@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One loop over two descriptors, the connection and a signalfd for SIGINT; called by the verbs that
- * wait for long (call, wait-state, watch).
+ * wait for long (call, dump, wait-state, watch).
  *
  * The library's own waits are not ended by signals, on purpose; so this polls its descriptor and
  * takes what has come without waiting.  Between await_begin and await_end SIGINT is blocked; what
@@ -19,13 +19,22 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
+static void fill(sigset_t *set, bool held)
+{
+        (void)sigemptyset(set);
+        (void)sigaddset(set, SIGINT);
+        if (held) {
+                (void)sigaddset(set, SIGHUP);
+                (void)sigaddset(set, SIGTERM);
+        }
+}
+
 void await_begin(struct await *await, struct ctl *ctl)
 {
         sigset_t set;
 
-        *await = (struct await){.ctl = ctl, .signals = -1};
-        (void)sigemptyset(&set);
-        (void)sigaddset(&set, SIGINT);
+        *await = (struct await){.ctl = ctl, .signals = -1, .signal = SIGINT};
+        fill(&set, ctl->held);
         (void)sigprocmask(SIG_BLOCK, &set, &await->before); /* fails for bad arguments only */
         await->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         if (await->signals < 0)
@@ -37,14 +46,18 @@ static bool take_interrupt(struct await *await)
 {
         struct signalfd_siginfo info;
 
-        return await->signals >= 0 && read(await->signals, &info, sizeof(info)) > 0;
+        if (await->signals < 0 || read(await->signals, &info, sizeof(info)) != sizeof(info))
+                return false;
+        await->signal = (int)info.ssi_signo;
+        return true;
 }
 
 void await_end(struct await *await)
 {
         if (await->signals < 0)
                 return;
-        (void)take_interrupt(await); /* too late for it to mean anything */
+        if (!await->ctl->held)
+                (void)take_interrupt(await); /* too late for it to mean anything */
         (void)close(await->signals);
         await->signals = -1;
         (void)sigprocmask(SIG_SETMASK, &await->before, NULL);
@@ -107,15 +120,44 @@ enum await_result await_next(struct await *await, uint64_t tick_ns,
         }
 }
 
+static void end_by(int number)
+{
+        (void)fflush(stdout); /* the signal would take it along */
+        (void)signal(number, SIG_DFL);
+        (void)raise(number);
+}
+
 int await_leave(struct await *await)
 {
-        bool shell = await->ctl->shell;
+        struct ctl *ctl = await->ctl;
 
         await_end(await);
-        if (!shell) {
-                (void)fflush(stdout); /* the signal would take it along */
-                (void)signal(SIGINT, SIG_DFL);
-                (void)raise(SIGINT);
-        }
+        if (ctl->held)
+                ctl->signal = await->signal;
+        else if (!ctl->shell)
+                end_by(await->signal);
         return CTL_CANCELLED;
+}
+
+void await_hold(struct ctl *ctl, struct await_held *ret_held)
+{
+        sigset_t set;
+
+        fill(&set, true);
+        (void)sigprocmask(SIG_BLOCK, &set, &ret_held->before); /* fails for bad arguments only */
+        ret_held->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        ctl->held = true;
+        ctl->signal = 0;
+}
+
+void await_settle(struct ctl *ctl, struct await_held *held)
+{
+        if (held->fd >= 0)
+                (void)close(held->fd);
+        held->fd = -1;
+        ctl->held = false;
+        (void)fflush(stdout);
+        (void)sigprocmask(SIG_SETMASK, &held->before, NULL); /* what came meanwhile ends it here */
+        if (ctl->signal != 0 && !(ctl->shell && ctl->signal == SIGINT))
+                end_by(ctl->signal);
 }

@@ -36,6 +36,8 @@ struct ctl {
         bool calling;   /* a symbol's call is under way: who gives up cannot know whether it ran */
         bool shell;     /* one of many verbs over one connection: it is not the process that ends */
         bool sensitive; /* an argument of the last call was declared so */
+        bool held;      /* between await_hold and await_settle */
+        int signal;     /* the one that is to end the process then; 0: none */
 };
 
 /* A decoded answer. */

@@ -44,8 +44,8 @@ struct verb_options {
         bool priority, poke, no_wait, parallel, stream, no_stream, detach, timing;
         const char *on_error, *key;
         struct options_number limit, uid, count;
-        const char *symbol, *state;
-        bool all, openmetrics, markdown, hang_up;
+        const char *symbol, *state, *escape;
+        bool all, openmetrics, markdown, hang_up, stay, no_suspend;
 };
 
 enum option_kind {

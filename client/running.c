@@ -5,7 +5,8 @@
  * The first Ctrl-C sends vmreq.cancel and says what the verdict is; the call then ends with its own
  * reply, like any other.  The second one leaves, and with it goes the connection: the daemon
  * cancels what is still queued and asks what runs to stop.  A call that is detached is not
- * cancelled: the first Ctrl-C leaves it.
+ * cancelled: the first Ctrl-C leaves it.  For a verb that holds signals (await_hold) the first one
+ * does both.
  */
 
 #include <inttypes.h>
@@ -48,11 +49,14 @@ static int show_piece(struct wait *wait, struct ctl_value *value)
         bool row = value->answer.kind == VMREQ_CLIENT_ROW;
         int r = CTL_DONE;
 
-        terminal_progress(NULL);
+        if (row || !wait->running->on_chunk)
+                terminal_progress(NULL);
         if (row)
                 note_row(wait->running, value->root);
         else
                 wait->running->n_chunks++;
+        if (!row && wait->running->on_chunk)
+                return wait->running->on_chunk(wait->running->arg, value->root);
         if (row && wait->ctl->options.json == OPTIONS_TEXT)
                 rows_render_one(stdout, value->root);
         else
@@ -88,6 +92,12 @@ static int interrupt(struct wait *wait)
         int r;
 
         terminal_progress(NULL);
+        if (wait->ctl->held) { /* somebody is in a hurry to put things in order */
+                (void)vmreq_client_submit_cancel(wait->ctl->client, wait->running->msgid,
+                                                 &wait->cancel);
+                (void)vmreq_client_forget(wait->ctl->client, wait->cancel);
+                return await_leave(&wait->await);
+        }
         if (wait->running->detached || wait->cancelling) {
                 fprintf(stderr, "vmreqctl: left; %s\n",
                         wait->running->detached ? "the call goes on, 'vmreqctl ps' shows it"

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "client/ctl.h"
+#include "proto/value.h"
 
 #define RUNNING_ROWS_MAX 1024 /* vCPUs whose rows are told apart */
 
@@ -17,6 +18,10 @@ struct running {
         const char *symbol;
         uint32_t msgid;
         bool detached; /* Ctrl-C leaves it alone */
+
+        /* Takes the chunks, if they are not to be shown; an enum ctl_exit, reported. */
+        int (*on_chunk)(void *arg, const struct proto_value *chunk);
+        void *arg;
 
         /* What was shown. */
         uint64_t n_chunks, n_rows;

@@ -21,47 +21,19 @@
 #include "client/render.h"
 #include "client/report.h"
 #include "client/terminal.h"
+#include "client/topics.h"
 #include "client/verbs.h"
 #include "client/words.h"
 
 static const char *const topics[] = {"vm.state", "emt.stuck", "request", "console"};
-#define N_TOPICS     (sizeof(topics) / sizeof(topics[0]))
-#define SUBSCRIBE_MS 2000
-#define N_DEFAULTS   3 /* not the console: it is what the guest says, not what happens to it */
+#define N_TOPICS   (sizeof(topics) / sizeof(topics[0]))
+#define N_DEFAULTS 3 /* not the console: it is what the guest says, not what happens to it */
 
 static const char *const states[] = {
         "CREATED",   "POWERING_ON",  "RUNNING", "SUSPENDING", "SUSPENDED", "RESUMING",
         "RESETTING", "POWERING_OFF", "OFF",     "FAILED",     "DESTROYED",
 };
 #define N_STATES (sizeof(states) / sizeof(states[0]))
-
-/* vmreq.subscribe or vmreq.unsubscribe */
-static int subscribe(struct ctl *ctl, const char *method, const char *const *names, size_t n)
-{
-        struct ctl_value value = CTL_VALUE_NULL;
-        struct proto_builder params;
-        int r;
-
-        proto_builder_init(&params, CTL_PARAMS_MAX);
-        proto_put_array(&params, (uint32_t)n);
-        for (size_t i = 0; i < n; i++)
-                proto_put_text(&params, names[i]);
-        r = ctl_call(ctl, method, &params, NULL, &value);
-        proto_builder_deinit(&params);
-        ctl_value_deinit(&value);
-        return r;
-}
-
-/* In a shell: no more of it, and what had come is dropped. */
-static void unsubscribe(struct ctl *ctl)
-{
-        struct vmreq_client_answer answer;
-
-        if (!ctl->shell || subscribe(ctl, "vmreq.unsubscribe", NULL, 0) != CTL_DONE)
-                return;
-        while (vmreq_client_next(ctl->client, 0, &answer) == 0)
-                vmreq_client_answer_deinit(&answer);
-}
 
 /* ---- events for people ----------------------------------------------------------------------- */
 
@@ -257,10 +229,10 @@ static int watch(struct ctl *ctl, const char *const *names, size_t n, watcher on
         struct await await;
         int r;
 
-        ctl_set_limit(ctl, SUBSCRIBE_MS); /* --timeout is of what follows */
+        ctl_set_limit(ctl, TOPICS_MS); /* --timeout is of what follows */
         r = ctl_connect(ctl);
         if (r == CTL_DONE)
-                r = subscribe(ctl, "vmreq.subscribe", names, n);
+                r = topics_subscribe(ctl, names, n);
         if (r != CTL_DONE)
                 return r;
         ctl_set_endless(ctl);
@@ -269,7 +241,7 @@ static int watch(struct ctl *ctl, const char *const *names, size_t n, watcher on
         await_begin(&await, ctl);
         r = loop(ctl, &await, on_event, arg);
         await_end(&await);
-        unsubscribe(ctl);
+        topics_unsubscribe(ctl);
         return r;
 }
 

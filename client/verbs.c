@@ -93,6 +93,21 @@ static const struct option_row watch_rows[] = {
         ROW_END,
 };
 
+static const struct option_row console_rows[] = {
+        {"escape", 'e', OPTION_TEXT, AT(escape), "KEY", NULL,
+         "the key that leaves: ^] (default), ^A, any one character, or none"},
+        {"stay", 0, OPTION_FLAG, AT(stay), NULL, NULL, "stay when the VM is off or has failed"},
+        {"hang-up", 0, OPTION_FLAG, AT(hang_up), NULL, NULL,
+         "leave when all of the input has been typed"},
+        ROW_END,
+};
+
+static const struct option_row dump_rows[] = {
+        {"no-suspend", 0, OPTION_FLAG, AT(no_suspend), NULL, NULL,
+         "refuse a VM that runs, instead of suspending it for the time"},
+        ROW_END,
+};
+
 static const struct option_row stdio_rows[] = {
         {"hang-up", 0, OPTION_FLAG, AT(hang_up), NULL, NULL,
          "the end of the input is the end of the client"},
@@ -107,6 +122,14 @@ static const char call_notes[] =
 
 static const char watch_notes[] =
         "Topics: vm.state, emt.stuck, request, console.  Without one: the first three.\n";
+
+static const char console_notes[] =
+        "At a terminal Ctrl-] leaves, and every other key goes to the guest, Ctrl-C too.\n"
+        "What the guest writes is not cleaned: it drives the terminal, as a console does.\n";
+
+static const char dump_notes[] =
+        "FILE is an ELF core, for gdb and readelf; '-' is standard output.  It appears when\n"
+        "it is complete.  A VM that runs is suspended meanwhile, and resumed.\n";
 
 static const char shell_notes[] =
         "Each line is a verb and its words, or a symbol and its arguments; quotes and\n"
@@ -138,6 +161,10 @@ const struct verb verbs[] = {
          false, verb_watch, watch_notes},
         {"wait-state", " STATE...", "wait until the VM is in a state", NULL, 1, -1, false,
          verb_wait_state, NULL},
+        {"console", " [OPTION...]", "the guest's serial console, to read and to type", console_rows,
+         0, 0, false, verb_console, console_notes},
+        {"dump", " [--no-suspend] FILE", "write the guest's memory and registers to a core file",
+         dump_rows, 1, 1, false, verb_dump, dump_notes},
         {"ping", "", "see whether the daemon answers", NULL, 0, 0, false, verb_ping, NULL},
         {"load", " MODULE", "load a module", NULL, 1, 1, false, verb_load, NULL},
         {"unload", " MODULE", "unload a module when its calls have ended", NULL, 1, 1, false,

@@ -60,6 +60,8 @@ int verb_why(struct ctl *ctl, const struct verb_options *options, int argc, char
 int verb_stats(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
 int verb_watch(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
 int verb_wait_state(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_console(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_dump(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
 int verb_ping(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
 int verb_load(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
 int verb_unload(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);

@@ -43,10 +43,10 @@ static const struct {
         size_t ring_bytes;  /* 0: a feed */
         void (*put_present)(struct rpc_peer *peer);
 } topics[] = {
+        [RPC_TOPIC_CONSOLE] = {POLICY "console", 0, NULL},
         [RPC_TOPIC_VM_STATE] = {POLICY "vm.state", 16u << 10, rpc_states_put_present},
         [RPC_TOPIC_EMT_STUCK] = {POLICY "emt.stuck", 64u << 10, rpc_stuck_put_present},
         [RPC_TOPIC_REQUEST] = {POLICY "request", 256u << 10, NULL},
-        [RPC_TOPIC_CONSOLE] = {POLICY "console", 0, NULL},
 };
 
 static_assert(ARRAY_SIZE(topics) == _RPC_TOPIC_N, "a row per topic");
@@ -226,8 +226,13 @@ static void deliver(struct rpc_subscription *subscription, enum rpc_topic_id id)
 
 void rpc_events_flush(struct rpc_server *server)
 {
+        struct rpc_topic *all = server->events.topics;
+
+        /* The guest's last words may be there before the news of them; they go before its end. */
+        if (all[RPC_TOPIC_VM_STATE].is_dirty && all[RPC_TOPIC_CONSOLE].feed)
+                all[RPC_TOPIC_CONSOLE].is_dirty = true;
         for (unsigned id = 0; id < _RPC_TOPIC_N; id++) {
-                struct rpc_topic *topic = &server->events.topics[id];
+                struct rpc_topic *topic = &all[id];
                 struct rpc_subscription *subscription, *next;
 
                 if (!topic->is_dirty)

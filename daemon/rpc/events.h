@@ -20,11 +20,12 @@ struct rpc_feed;
 struct rpc_peer;
 struct rpc_server;
 
+/* In the order in which a subscriber of several gets what one turn has brought. */
 enum rpc_topic_id {
+        RPC_TOPIC_CONSOLE, /* first: what the guest had written when its state changed */
         RPC_TOPIC_VM_STATE,
         RPC_TOPIC_EMT_STUCK,
         RPC_TOPIC_REQUEST,
-        RPC_TOPIC_CONSOLE,
         _RPC_TOPIC_N
 };
 

@@ -104,7 +104,8 @@ class Hostile(vmreqtest.TestCase):
   def test_its_own_code_is_written_over(self):
     with Guest("count.elf", cpus=2) as guest:
       guest.until_moves(RESULTS)
-      guest.call("mem.write", kvmtest.address_of(0x101000), b"\x0f\x0b" * 16)
+      # INT3 is one byte: wherever in its loop the vCPU stands, and however much of this it sees.
+      guest.call("mem.write", kvmtest.address_of(0x101000), b"\xcc" * 32)
       guest.until_state("FAILED")
       guest.call("vm.power_off")
       guest.call("vm.power_on")

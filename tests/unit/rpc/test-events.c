@@ -299,12 +299,17 @@ static size_t ring_read(void *ctx, uint64_t *position, void *to, size_t size, ui
         return n;
 }
 
-static void ring_write(const char *text, size_t len)
+static void ring_put(const char *text, size_t len)
 {
         (void)pthread_mutex_lock(&ring.lock);
         for (size_t i = 0; i < len; i++)
                 ring.bytes[ring.written++ % sizeof(ring.bytes)] = text[i];
         (void)pthread_mutex_unlock(&ring.lock);
+}
+
+static void ring_write(const char *text, size_t len)
+{
+        ring_put(text, len);
         rpc_service_console_news(h.service);
 }
 
@@ -330,6 +335,25 @@ static void test_console(void **state)
         ring_write("now", 3);
         client_expect(&c, "[2,'vmreq.event',['console',{'data':h'6e6f77'}]]");
         client_sync(&c);
+}
+
+/* What the guest had written comes before the change of state that it brought, also if the news of
+ * it are late. */
+static void test_last_words(void **state)
+{
+        (void)state;
+        ring.written = 0;
+        harness_on_loop(&h, offer_job, NULL);
+        client_send(&c, "[0, 1, 'vmreq.subscribe', ['vm.state', 'console']]");
+        client_expect(&c, "[1,1,nil,nil]");
+        for (int i = 0; i < 3; i++)
+                assert_non_null(client_receive(&c));
+        ring_put("bye", 3);
+        assert_int_equal(vmreq_vm_change(h.vm, VMREQ_EVENT_POWER_ON, 0, NULL, NULL), 0);
+        client_expect(&c, "[2,'vmreq.event',['console',{'data':h'627965'}]]");
+        client_expect(&c,
+                      "[2,'vmreq.event',['vm.state',{'state':'POWERING_ON','previous':'CREATED',"
+                      "'reason':nil}]]");
 }
 
 /* More than the ring holds, for one that does not read: the guest goes on, bytes are lost and
@@ -452,6 +476,7 @@ int main(void)
                 TEST(test_a_subscriber_goes),
                 TEST(test_a_slow_subscriber),
                 TEST(test_console),
+                TEST(test_last_words),
                 TEST(test_a_flooding_guest),
                 TEST(test_the_tail),
                 TEST(test_rights_that_go),
