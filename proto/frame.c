@@ -222,6 +222,7 @@ void proto_frame_init(struct proto_frame *frame, size_t bytes_max)
         frame->owed = 0;
         frame->depth = 0;
         frame->done = false;
+        frame->passing = 0;
         frame->is_array = false;
         frame->n_elements = 0;
         frame->n_seen = 0;
@@ -397,6 +398,57 @@ enum proto_frame_result proto_frame_scan(struct proto_frame *frame, const uint8_
         }
         r = scan_content(frame, data, len);
         frame->done = r == PROTO_FRAME_DONE;
+        return r;
+}
+
+/* What is before `pos` is gone for good: positions count from here on. */
+static size_t forget(struct proto_frame *frame)
+{
+        size_t n = frame->pos;
+
+        frame->bytes_max -= n;
+        frame->pos = 0;
+        return n;
+}
+
+/*
+ * A scan has stopped at the value at data[0]; if that is for want of its body, the body is promised
+ * to be passed over when it comes.  Its header was found good.  True: data[0..len) is done with.
+ */
+static bool pass_body(struct proto_frame *frame, const uint8_t *data, size_t len)
+{
+        size_t size;
+
+        if (len == 0 || frame->depth == 0 || (heads[data[0]] & KIND_MASK) != BODY)
+                return false;
+        size = heads[data[0]] & SIZE_MASK;
+        if (len < size)
+                return false;
+        size += (size_t)head_count(data);
+        frame->bytes_max -= size;
+        frame->owed--;
+        frame->left[frame->depth - 1]--;
+        frame->values++;
+        frame->passing = size - len;
+        return true;
+}
+
+enum proto_frame_result proto_frame_pass(struct proto_frame *frame, const uint8_t *data, size_t len,
+                                         size_t *ret_used)
+{
+        size_t used = len < frame->passing ? len : frame->passing;
+        enum proto_frame_result r;
+
+        *ret_used = used;
+        frame->passing -= used;
+        if (frame->passing > 0)
+                return PROTO_FRAME_MORE;
+        (void)forget(frame);
+        r = proto_frame_scan(frame, data + used, len - used);
+        used += forget(frame);
+        if (r == PROTO_FRAME_MORE && pass_body(frame, data + used, len - used))
+                used = len;
+        *ret_used = used;
         return r;
 }
 

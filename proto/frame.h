@@ -17,6 +17,9 @@
 /* A msgpack-RPC message has 3 or 4 elements; the starts of the first few are kept for diagnosis. */
 #define PROTO_FRAME_ELEMENTS 5
 
+/* The longest value that has no length of its own (a fixstr), less a byte. */
+#define PROTO_FRAME_REST_MAX 31u
+
 struct proto_frame {
         size_t bytes_max;   /* cap for this frame, set by proto_frame_init */
         unsigned depth_max; /* set by it to PROTO_DEPTH_MAX; may be lowered, not below 1 */
@@ -25,6 +28,7 @@ struct proto_frame {
         uint64_t owed;      /* elements promised by open containers and not yet seen */
         unsigned depth;     /* containers open */
         bool done;
+        size_t passing; /* bytes still to come of a value that is passed over: proto_frame_pass */
         uint32_t left[PROTO_DEPTH_MAX]; /* per open container: elements still to come */
 
         /* The outer array, as far as it has been seen. */
@@ -57,6 +61,15 @@ void proto_frame_init(struct proto_frame *frame, size_t bytes_max);
  */
 enum proto_frame_result proto_frame_scan(struct proto_frame *frame, const uint8_t *data,
                                          size_t len);
+
+/*
+ * In place of proto_frame_scan, for the rest of a frame that is not kept: examines data[0..len),
+ * which at the first of these calls begins at `pos`, and stores how much of it is done with; what
+ * is left is at most PROTO_FRAME_REST_MAX bytes, and comes again at the beginning of the next
+ * call's.  The verdicts are those of proto_frame_scan; `start` and `pos` mean nothing any more.
+ */
+enum proto_frame_result proto_frame_pass(struct proto_frame *frame, const uint8_t *data, size_t len,
+                                         size_t *ret_used);
 
 /*
  * The extent of the single value at data[offset]: returns the offset just behind it, or 0 when it

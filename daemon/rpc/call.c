@@ -176,8 +176,8 @@ static void note_caller(struct rpc_call *call, const struct rpc_peer *peer)
         rpc_audit_begin(call);
 }
 
-static void refuse(struct rpc_peer *peer, const struct rpc_call_spec *spec,
-                   const struct rpc_error *error)
+void rpc_call_refuse(struct rpc_peer *peer, const struct rpc_call_spec *spec,
+                     const struct rpc_error *error)
 {
         struct rpc_server *server = peer->server;
         uint64_t missed;
@@ -231,7 +231,7 @@ static bool start(struct rpc_peer *peer, const struct rpc_call_spec *spec, struc
         server->n_open--;
         if (call->kind == RPC_CALL_REQUEST)
                 peer->n_unanswered--;
-        refuse(peer, spec, error);
+        rpc_call_refuse(peer, spec, error);
         rpc_call_delist(call);
         rpc_call_free(call);
         return false;
@@ -271,7 +271,7 @@ bool rpc_call_begin(struct rpc_peer *peer, const struct rpc_call_spec *spec, uin
                 *ret_id = call->id;
         return true;
 refused:
-        refuse(peer, spec, &error);
+        rpc_call_refuse(peer, spec, &error);
         if (call)
                 rpc_call_free(call);
         return false;

@@ -116,6 +116,11 @@ struct rpc_call_spec {
  */
 bool rpc_call_begin(struct rpc_peer *peer, const struct rpc_call_spec *spec, uint64_t *ret_id);
 
+/* Nothing becomes of it: its client is told, a notification's is logged.  Of `spec` only kind and
+ * msgid are looked at. */
+void rpc_call_refuse(struct rpc_peer *peer, const struct rpc_call_spec *spec,
+                     const struct rpc_error *error);
+
 /* The bridge's callback: calls that have something to tell. */
 void rpc_calls_drain(struct rpc_server *server);
 

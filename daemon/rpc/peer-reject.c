@@ -68,25 +68,15 @@ void rpc_peer_reject_frame(struct rpc_peer *peer, enum proto_frame_result result
         rpc_peer_end(peer);
 }
 
-static void reject_for_memory(struct rpc_peer *peer, uint32_t msgid)
-{
-        struct rpc_error error;
-
-        rpc_error_fault(&error, peer->server, PROTO_RAN_NO,
-                        "out of memory; the connection is closed");
-        rpc_reply_error_full(peer, msgid, &error);
-}
-
-void rpc_peer_reject_unkept(struct rpc_peer *peer, const struct rpc_account *over)
+void rpc_peer_reject_for_memory(struct rpc_peer *peer)
 {
         const struct proto_frame *frame = &peer->frame;
+        struct rpc_error error;
 
-        if (frame->has_msgid && frame->has_type && frame->type == PROTO_REQUEST && over)
-                rpc_reply_error(peer, (uint32_t)frame->msgid, PROTO_BUSY, PROTO_RAN_NO,
-                                "too many bytes of this %s: %llu of %llu; the connection is closed",
-                                over->what, (unsigned long long)over->used[RPC_BYTES],
-                                (unsigned long long)over->max[RPC_BYTES]);
-        else if (frame->has_msgid && frame->has_type && frame->type == PROTO_REQUEST)
-                reject_for_memory(peer, (uint32_t)frame->msgid);
+        if (frame->has_msgid && frame->has_type && frame->type == PROTO_REQUEST && !peer->passing) {
+                rpc_error_fault(&error, peer->server, PROTO_RAN_NO,
+                                "out of memory; the connection is closed");
+                rpc_reply_error_full(peer, (uint32_t)frame->msgid, &error);
+        }
         rpc_peer_end(peer);
 }

@@ -8,7 +8,6 @@
 #include "proto/frame.h"
 
 struct rpc_peer;
-struct rpc_account;
 
 /* The first byte starts no array: somebody who speaks something else.  One readable line. */
 void rpc_peer_reject_stranger(struct rpc_peer *peer, const uint8_t *data, size_t len);
@@ -16,5 +15,5 @@ void rpc_peer_reject_stranger(struct rpc_peer *peer, const uint8_t *data, size_t
 /* The frame at hand is none, or over a limit. */
 void rpc_peer_reject_frame(struct rpc_peer *peer, enum proto_frame_result result);
 
-/* Its bytes cannot be kept: `over` names the account that is full, NULL means memory. */
-void rpc_peer_reject_unkept(struct rpc_peer *peer, const struct rpc_account *over);
+/* There is no memory for its bytes. */
+void rpc_peer_reject_for_memory(struct rpc_peer *peer);

@@ -6,7 +6,8 @@
  * buffer when the peer has nothing left over, so that an idle connection holds no buffer.  Whole
  * frames are handled where they stand; the rest is kept, and grows with what has really arrived,
  * never with what a header promises.  After turn_frames frames the peer goes to the ready
- * list and others come first.
+ * list and others come first.  A frame for which its uid or the daemon has no bytes left is refused
+ * and passed over.
  *
  * Out: answers are appended to one buffer and written once per turn.  What a client does not read
  * is bounded: over its share of bytes its reads stop; a result that does not fit either is dropped
@@ -38,6 +39,7 @@
 #include "rpc/admit.h"
 #include "rpc/call.h"
 #include "rpc/limits.h"
+#include "rpc/pass-over.h"
 #include "rpc/peer-reject.h"
 #include "rpc/reply.h"
 #include "rpc/session.h"
@@ -88,7 +90,7 @@ static void set_events(struct rpc_peer *peer)
         CHECK(uv_poll_start(&peer->poll, events, on_poll) == 0);
 }
 
-static void begin_frame(struct rpc_peer *peer)
+void rpc_peer_begin_frame(struct rpc_peer *peer)
 {
         const struct rpc_limits *limits = &peer->server->config.limits;
 
@@ -150,7 +152,7 @@ struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd)
         peer->poll.data = peer;
         peer->number = ++server->next_id;
         proto_builder_init(&peer->out, rpc_limits_output(&server->config.limits));
-        begin_frame(peer);
+        rpc_peer_begin_frame(peer);
         TAILQ_INIT(&peer->calls);
         LIST_INIT(&peer->waiters);
         TAILQ_INIT(&peer->streams);
@@ -454,7 +456,9 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
         unsigned n = 0;
 
         peer->spent = 0;
-        while (used < len && peer->state == RPC_PEER_OPEN &&
+        if (peer->passing)
+                used = rpc_pass_over(peer, data, len);
+        while (used < len && peer->state == RPC_PEER_OPEN && !peer->passing &&
                n + peer->spent / SPENT_PER_FRAME < peer->server->config.limits.turn_frames &&
                !rpc_turn_is_used_up(n, began_ns)) {
                 enum proto_frame_result result =
@@ -474,7 +478,7 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
                 if (!rpc_session_frame(peer, data + used, &peer->frame))
                         rpc_peer_end(peer);
                 used += peer->frame.pos;
-                begin_frame(peer);
+                rpc_peer_begin_frame(peer);
                 n++;
         }
         if (peer->state != RPC_PEER_CLOSING)
@@ -482,8 +486,35 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
         return used;
 }
 
-/* Room for `need` bytes: by doubling, but not beyond what a frame and a read can fill.  False: the
- * peer is ending. */
+static bool grow_input(struct rpc_peer *peer, size_t need);
+
+/* The frame in `in` cannot be kept.  True: all of it but the beginning of a value has been given
+ * back.  False: the peer is ending. */
+static bool give_up_frame(struct rpc_peer *peer, const struct rpc_account *over)
+{
+        uint8_t rest[PROTO_FRAME_REST_MAX];
+        size_t at = peer->frame.pos, n;
+
+        if (!rpc_pass_over_begin(peer, over))
+                return false;
+        at += rpc_pass_over(peer, peer->in + at, peer->in_len - at);
+        n = peer->in_len - at;
+        if (peer->state != RPC_PEER_OPEN)
+                return false;
+        CHECK(peer->passing && n <= sizeof(rest));
+        memcpy(rest, peer->in + at, n);
+        drop_input(peer);
+        if (n == 0)
+                return true;
+        if (!grow_input(peer, n))
+                return false;
+        memcpy(peer->in, rest, n);
+        peer->in_len = n;
+        return true;
+}
+
+/* Room for `need` bytes: by doubling, but not beyond what a frame and a read can fill.  True, and
+ * peer->passing: for what is left of a frame that cannot be kept.  False: the peer is ending. */
 static bool grow_input(struct rpc_peer *peer, size_t need)
 {
         size_t cap = peer->in_cap ? peer->in_cap : 1024;
@@ -499,16 +530,14 @@ static bool grow_input(struct rpc_peer *peer, size_t need)
         if (!rpc_account_charge(&peer->account, RPC_BYTES, cap - peer->in_cap, &over)) {
                 /* What one read has brought is kept, whatever the others of its uid hold: it may be
                  * good requests that wait for their turn. */
-                if (need > RPC_TURN_BYTES_MAX) {
-                        rpc_peer_reject_unkept(peer, over);
-                        return false;
-                }
+                if (need > RPC_TURN_BYTES_MAX)
+                        return give_up_frame(peer, over);
                 rpc_account_force(&peer->account, RPC_BYTES, cap - peer->in_cap);
         }
         in = realloc(peer->in, cap);
         if (!in) {
                 rpc_account_release(&peer->account, RPC_BYTES, cap - peer->in_cap);
-                rpc_peer_reject_unkept(peer, NULL);
+                rpc_peer_reject_for_memory(peer);
                 return false;
         }
         peer->in = in;
@@ -564,8 +593,10 @@ static void input_ended(struct rpc_peer *peer)
 
 static void handle_input(struct rpc_peer *peer, uint8_t *data, size_t len)
 {
+        bool was_passing = peer->passing;
         size_t used = handle_frames(peer, data, len);
-        bool again = used < len && peer->state == RPC_PEER_OPEN && peer->frame.pos == 0 && used > 0;
+        bool again = used < len && peer->state == RPC_PEER_OPEN && peer->frame.pos == 0 &&
+                     used > 0 && !peer->passing;
 
         if (peer->state != RPC_PEER_OPEN && peer->state != RPC_PEER_HALF)
                 used = len;
@@ -580,7 +611,7 @@ static void handle_input(struct rpc_peer *peer, uint8_t *data, size_t len)
                 input_ended(peer);
         if (peer->state == RPC_PEER_CLOSING)
                 return;
-        rpc_stall_watch(peer, used > 0);
+        rpc_stall_watch(peer, used > 0 && !(was_passing && peer->passing));
         update_pause(peer);
         set_events(peer);
 }
@@ -593,9 +624,13 @@ static bool read_some(struct rpc_peer *peer)
                before = peer->in_len;
         ssize_t n;
 
-        if (before) {
-                if (!grow_input(peer, MIN(before + turn_bytes, MAX(before * 2, (size_t)1024))))
-                        return false;
+        if (before && !grow_input(peer, MIN(before + turn_bytes, MAX(before * 2, (size_t)1024))))
+                return false;
+        before = peer->in_len;
+        if (peer->passing && before) {
+                memcpy(data, peer->in, before);
+                room -= before;
+        } else if (before) {
                 data = peer->in;
                 room = MIN(peer->in_cap - before, turn_bytes);
         }

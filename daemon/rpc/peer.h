@@ -41,10 +41,12 @@ struct rpc_peer {
         uint8_t *in;
         size_t in_len, in_cap;    /* in_cap is charged */
         struct proto_frame frame; /* of what stands in `in` */
+        bool passing;             /* what comes of it is thrown away: rpc/pass-over.h */
+        uint64_t passed;          /* and so many bytes of it have been */
         uint64_t stall_ns; /* when it was last looked whether a started frame gets on; 0: none is */
-        size_t stall_len;  /* and how much of it was there */
-        uint64_t spent;    /* in this turn beyond its frames: rpc_peer_spend */
-        bool eof;          /* the client sends no more */
+        uint64_t stall_len; /* and how much of it was there */
+        uint64_t spent;     /* in this turn beyond its frames: rpc_peer_spend */
+        bool eof;           /* the client sends no more */
         bool gone;   /* nothing can be told to it; what it sent before it went is still handled */
         bool paused; /* over a share of bytes: not read from until some are given back */
 
@@ -95,6 +97,8 @@ const struct rpc_account *rpc_peer_over(const struct rpc_peer *peer, size_t n);
 /* How many bytes of answers it may certainly be given: at least what is kept for every connection,
  * whatever its uid and the daemon hold, less what it has not read. */
 size_t rpc_peer_room(const struct rpc_peer *peer);
+/* What comes next is the first byte of a frame. */
+void rpc_peer_begin_frame(struct rpc_peer *peer);
 /* The frame at hand has made the loop look at so many things: a turn is shorter by that. */
 void rpc_peer_spend(struct rpc_peer *peer, uint64_t n);
 /* An error was written that ends the connection. */

@@ -42,13 +42,21 @@ static void look_later(struct rpc_server *server)
                                      server->config.limits.frame_stall_ms, 0);
 }
 
+/* How much has come of the frame under way. */
+static uint64_t progress(const struct rpc_peer *peer)
+{
+        return peer->in_len + peer->passed;
+}
+
 void rpc_stall_watch(struct rpc_peer *peer, bool is_new)
 {
-        if (peer->in_len == 0 || peer->is_ready || peer->state != RPC_PEER_OPEN) {
+        bool is_begun = peer->in_len > 0 || peer->passing;
+
+        if (!is_begun || peer->is_ready || peer->state != RPC_PEER_OPEN) {
                 peer->stall_ns = 0;
         } else if (peer->stall_ns == 0 || is_new) {
                 peer->stall_ns = clock_now_ns();
-                peer->stall_len = peer->in_len;
+                peer->stall_len = progress(peer);
                 look_later(peer->server);
         }
 }
@@ -57,7 +65,8 @@ static void end_stalled(struct rpc_peer *peer)
 {
         const struct rpc_limits *limits = &peer->server->config.limits;
 
-        if (peer->frame.has_msgid && peer->frame.has_type && peer->frame.type == PROTO_REQUEST)
+        if (peer->frame.has_msgid && peer->frame.has_type && peer->frame.type == PROTO_REQUEST &&
+            !peer->passing)
                 rpc_reply_error(peer, (uint32_t)peer->frame.msgid, PROTO_INVALID_REQUEST,
                                 PROTO_RAN_NO,
                                 "the frame was not completed: it gained less than %llu bytes in "
@@ -86,12 +95,12 @@ uint64_t rpc_stall_check(struct rpc_peer *peer, uint64_t now_ns)
                 return peer->stall_ns + limit_ns;
         /* Whom we do not read from cannot get on, be it on purpose or because this process did not
          * run for a while. */
-        if (!peer->paused && peer->in_len - peer->stall_len < limits->frame_stall_bytes &&
+        if (!peer->paused && progress(peer) - peer->stall_len < limits->frame_stall_bytes &&
             !has_waiting_input(peer)) {
                 end_stalled(peer);
                 return UINT64_MAX;
         }
         peer->stall_ns = now_ns;
-        peer->stall_len = peer->in_len;
+        peer->stall_len = progress(peer);
         return now_ns + limit_ns;
 }

@@ -267,6 +267,36 @@ static void check_pieces(const struct proto_frame *whole, enum proto_frame_resul
         check_same(&frame, whole);
 }
 
+/* Passed over in pieces, each in memory of exactly its size, the first `kept` bytes scanned before:
+ * the same verdict, at the same place. */
+static void check_passed(const struct proto_frame *whole, enum proto_frame_result result,
+                         const uint8_t *data, size_t len, size_t max, size_t kept, uint8_t step)
+{
+        enum proto_frame_result r;
+        struct proto_frame frame;
+        size_t at, end = kept, used = 0;
+
+        proto_frame_init(&frame, max);
+        r = proto_frame_scan(&frame, data, kept);
+        for (at = frame.pos; r == PROTO_FRAME_MORE && end < len; at += used) {
+                uint8_t *exact;
+
+                FUZZ_CHECK(end - at <= PROTO_FRAME_REST_MAX || end == kept);
+                end += 1 + (step * (end + 1)) % 61;
+                end = end < len ? end : len;
+                exact = malloc(end - at);
+                FUZZ_CHECK(exact);
+                memcpy(exact, data + at, end - at);
+                r = proto_frame_pass(&frame, exact, end - at, &used);
+                FUZZ_CHECK(used <= end - at);
+                free(exact);
+        }
+        FUZZ_CHECK(r == (len ? result : PROTO_FRAME_MORE));
+        FUZZ_CHECK(r != PROTO_FRAME_DONE || at == whole->pos);
+        FUZZ_CHECK(frame.has_msgid == whole->has_msgid || r != PROTO_FRAME_DONE);
+        FUZZ_CHECK(frame.values == whole->values || r != PROTO_FRAME_DONE);
+}
+
 /* Counts the values at `offset` by stepping into containers; returns the offset behind them. */
 static size_t walk(const uint8_t *data, size_t len, size_t offset, size_t *values)
 {
@@ -335,6 +365,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         result = proto_frame_scan(&frame, input.data, input.len);
         check_reference(&frame, result, input.data, input.len, max);
         check_pieces(&frame, result, input.data, input.len, max, step);
+        check_passed(&frame, result, input.data, input.len, max, input.len ? step % input.len : 0,
+                     step);
         if (result == PROTO_FRAME_DONE)
                 check_frame(&frame, input.data);
         try_anywhere(input.data, input.len);

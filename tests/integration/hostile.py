@@ -237,6 +237,21 @@ class Stalled(vmreqtest.SharedDaemon):
     client.close()
 
 
+class NoRoom(vmreqtest.SharedDaemon):
+  """A frame for which its uid has no bytes left is refused like a call, and its connection goes on."""
+
+  CONFIG = "[limits]\nbytes_per_uid = 1048576\n"
+
+  def test_refused_and_passed_over(self):
+    for kind in (b"x" * 4_000_000, list(range(1 << 20))):
+      large, data = self.client.pack("debug.echo", kind)
+      small, more = self.client.pack("debug.add", 40, 2)
+      self.client.send(data + more)
+      self.assertError(self.client.error_of(large), "BUSY", "bytes of this uid", ran="no")
+      self.assertEqual(self.client.result(small), 42)
+    self.assertEqual(self.client.call("debug.echo", "x" * 100_000), "x" * 100_000)
+
+
 class Mutated(vmreqtest.SharedDaemon):
   """Here no EMT is blocked: a mutated call may be a good one, and then has its answer at once."""
 

@@ -230,6 +230,59 @@ static void test_random_split(void **state)
         }
 }
 
+/* Passes over the rest of what stands in gen->bytes, the first `kept` bytes scanned; stores how
+ * many bytes were done with. */
+static enum proto_frame_result pass(struct proto_frame *frame, struct gen *gen, size_t kept,
+                                    size_t bytes_max, size_t *ret_at)
+{
+        enum proto_frame_result r;
+        size_t end = kept, used;
+
+        proto_frame_init(frame, bytes_max);
+        r = proto_frame_scan(frame, gen->bytes, kept);
+        *ret_at = frame->pos;
+        while (r == MORE && end < gen->len) {
+                uint8_t *piece;
+
+                end += 1 + gen_below(gen, gen->len - end);
+                piece = exact_copy(gen->bytes + *ret_at, end - *ret_at);
+                r = proto_frame_pass(frame, piece, end - *ret_at, &used);
+                free(piece);
+                *ret_at += used;
+                assert_true(*ret_at <= end);
+                if (r == MORE)
+                        assert_true(end - *ret_at <= PROTO_FRAME_REST_MAX);
+        }
+        return r;
+}
+
+/* What is not kept: the same verdict, at the same byte. */
+static void test_passed_over(void **state)
+{
+        static struct gen gen;
+
+        (void)state;
+        gen_init(&gen, "passed over");
+        for (int round = 0; round < 20000; round++) {
+                struct proto_frame whole, frame;
+                enum proto_frame_result r;
+                size_t at, bytes_max = round % 3 ? BYTES_MAX : 1 + gen_below(&gen, 400);
+
+                gen_frame(&gen);
+                gen_byte(&gen, 0xc1); /* of the next one, which is not to be looked at */
+                if (round % 2)
+                        gen.bytes[gen_below(&gen, gen.len)] = (uint8_t)gen_next(&gen);
+                r = scan(&whole, gen.bytes, gen.len, bytes_max);
+                assert_int_equal(pass(&frame, &gen, gen_below(&gen, gen.len), bytes_max, &at), r);
+                assert_true(frame.owed + frame.passing <= bytes_max);
+                if (r != DONE)
+                        continue;
+                assert_int_equal(at, whole.pos);
+                assert_int_equal(frame.values, whole.values);
+                assert_int_equal(frame.has_msgid, whole.has_msgid);
+        }
+}
+
 /* What was examined is never read again: it is spoilt behind the scanner's back. */
 static void test_no_rescan(void **state)
 {
@@ -452,13 +505,13 @@ static void test_types(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_good),         cmocka_unit_test(test_hostile),
-                cmocka_unit_test(test_depth),        cmocka_unit_test(test_random_split),
-                cmocka_unit_test(test_no_rescan),    cmocka_unit_test(test_body_untouched),
-                cmocka_unit_test(test_cap),          cmocka_unit_test(test_cap_of_caps),
-                cmocka_unit_test(test_pipelined),    cmocka_unit_test(test_walk),
-                cmocka_unit_test(test_walk_refuses), cmocka_unit_test(test_noise),
-                cmocka_unit_test(test_types),
+                cmocka_unit_test(test_good),           cmocka_unit_test(test_hostile),
+                cmocka_unit_test(test_depth),          cmocka_unit_test(test_random_split),
+                cmocka_unit_test(test_passed_over),    cmocka_unit_test(test_no_rescan),
+                cmocka_unit_test(test_body_untouched), cmocka_unit_test(test_cap),
+                cmocka_unit_test(test_cap_of_caps),    cmocka_unit_test(test_pipelined),
+                cmocka_unit_test(test_walk),           cmocka_unit_test(test_walk_refuses),
+                cmocka_unit_test(test_noise),          cmocka_unit_test(test_types),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

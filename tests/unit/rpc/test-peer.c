@@ -160,20 +160,6 @@ static void test_largest_frames(void **state)
         harness_until_idle(&h, 2);
 }
 
-/* Sends until there is nobody to send to. */
-static void *send_some(void *arg)
-{
-        const struct client *client = arg;
-        size_t sent = 0;
-        ssize_t n;
-
-        do {
-                n = send(client->fd, client->out.data + sent, client->out.len - sent, MSG_NOSIGNAL);
-                sent += n > 0 ? (size_t)n : 0;
-        } while (n > 0 && sent < client->out.len);
-        return NULL;
-}
-
 static void *send_all(void *arg)
 {
         struct client *client = arg;
@@ -226,58 +212,6 @@ static void test_long_arguments_in_flight(void **state)
                 assert_int_equal(client_receive(&c)->items[3].u, len);
         client_expect(&c, "[1,4,nil,1]");
         assert_int_equal(pthread_join(sender, NULL), 0);
-        free(bytes);
-}
-
-/* A frame that cannot be kept because the uid holds too much is answered, and ends its connection.
- */
-static int start_one_frame(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
-        options.limits.bytes_per_uid = 3 * MIB;
-        return start_with(&options);
-}
-
-static void test_frame_over_the_share_of_its_uid(void **state)
-{
-        size_t len = 2 * MIB - 200;
-        char *bytes = calloc(1, len);
-        struct client e;
-
-        (void)state;
-        assert_non_null(bytes);
-        client_send(&d, "[0, 1, 'vmreq.call', ['t.gate', [], {'cpu': 0}]]");
-        gate_wait();
-        for (int64_t i = 2; i < 5; i++) {
-                client_put(&d, "[0, %d, 'vmreq.call', ['t.size', [%b], {'cpu': 0}]]", i, bytes,
-                           (size_t)600000);
-                client_flush(&d);
-                client_sync(&d);
-        }
-        client_connect(&e, &h);
-        client_put(&e, "[0, 3, 't.size', [%b]]", bytes, len);
-        e.out.len -= 1; /* the last byte never comes */
-        {
-                pthread_t sender;
-                char text[256];
-                void *unused;
-
-                /* The sender may find the connection closed in the middle: that is its trouble. */
-                assert_int_equal(pthread_create(&sender, NULL, send_some, &e), 0);
-                wire_show(client_receive(&e), text, sizeof(text));
-                assert_has(text, "[1,3,'BUSY: too many bytes of this uid: ");
-                client_expect_end(&e);
-                assert_int_equal(pthread_join(sender, &unused), 0);
-        }
-        client_close(&e);
-        client_sync(&d); /* nobody else is touched */
-        gate_open();
-        client_expect(&d, "[1,1,nil,0]");
-        client_expect(&d, "[1,2,nil,600000]");
-        client_expect(&d, "[1,3,nil,600000]");
-        client_expect(&d, "[1,4,nil,600000]");
         free(bytes);
 }
 
@@ -636,7 +570,6 @@ int main(void)
                 TEST(test_turns),
                 TEST(test_largest_frames),
                 TEST(test_long_arguments_in_flight),
-                TEST_WITH(test_frame_over_the_share_of_its_uid, start_one_frame),
                 TEST(test_nothing_behind_a_mistake),
                 TEST(test_a_mistake_cancels_what_is_in_flight),
                 TEST(test_half_closed_gets_its_answers),
