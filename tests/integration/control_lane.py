@@ -53,11 +53,11 @@ class Jammed(TestCase):
     self.watcher = self.daemon.client()  # comes when all is full
 
   def end(self):
-    if self.attack:
-      self.attack.__exit__(None)
     for msgid in self.blocked:
       self.holder.cancel(msgid)
     self.holder.result(self.queued[-1])
+    if self.attack:                # which waits for its answers, and those are to be had now
+      self.attack.__exit__(None)
     self.daemon.stop()
 
   def fill_bytes(self):
