@@ -92,11 +92,6 @@ bool rpc_policy_is_privileged(const struct rpc_policy *policy, const struct rpc_
                (identity->uid == 0 || identity->uid == policy->host.daemon_uid);
 }
 
-bool rpc_policy_is_nobody(const struct rpc_policy *policy, const struct rpc_identity *identity)
-{
-        return identity->uid == policy->host.overflow.uid;
-}
-
 uint32_t rpc_policy_defaults(const struct rpc_policy *policy, const struct rpc_identity *identity)
 {
         const struct rpc_policy_host *host = &policy->host;

@@ -70,10 +70,6 @@ void rpc_policy_deinit(struct rpc_policy *policy);
 void rpc_policy_replace(struct rpc_policy *policy, const struct rpc_policy_host *host,
                         struct rpc_rules *rules);
 
-/* Is its uid the one that everybody has who is not mapped into our user namespace?  Then nothing
- * can be its uid's own. */
-bool rpc_policy_is_nobody(const struct rpc_policy *policy, const struct rpc_identity *identity);
-
 /* The default rights of an identity, a set of RPC_RIGHT_*. */
 uint32_t rpc_policy_defaults(const struct rpc_policy *policy, const struct rpc_identity *identity);
 

@@ -182,7 +182,21 @@ class Rules(WithPolicy):
     self.daemon.stop()
     self.daemon_with("[rule all]\naction = allow\n")
     self.assertEqual(self.daemon.client_as(4001).call("debug.add", 1, 2), 3)
-    self.not_found(self.daemon.client_as(65534, 4001), "debug.add", 1, 2)
+    nobody = self.daemon.client_as(65534, 4001)
+    self.not_found(nobody, "debug.add", 1, 2)
+    # So nothing can be kept under a uid that is not one user's: neither of its own nor for others.
+    for options in ({"detach": True}, {"key": "k"}, {"detach": True, "key": "k"}):
+      for method in ("vmreq.call", "vmreq.submit"):
+        self.assertError(nobody.error(method, "debug.add", [1, 2], options), "NOT_FOUND", "debug.add", ran="no")
+    nobody.notify("debug.block")
+    self.assertEqual(nobody.call("vmreq.hello")["you"]["rights"], ["connected"])
+    other = self.daemon.client_as(4001)
+    number = other.call("vmreq.submit", "debug.add", [1, 2], {"detach": True, "key": "k"})
+    self.assertEqual(other.call("vmreq.wait", number), 3)
+    for method in ("vmreq.wait", "vmreq.release"):
+      self.assertError(nobody.error(method, number), "NOT_FOUND", ran="maybe")
+    self.assertEqual(nobody.call("vmreq.cancel", number), "unknown")
+    self.assertEqual(self.daemon.client().call("vmreq.ps")["requests"], [])
 
 
 class Reload(WithPolicy):
