@@ -38,8 +38,8 @@
 #include "proto/message.h"
 #include "rpc/admit.h"
 #include "rpc/call.h"
+#include "rpc/input.h"
 #include "rpc/limits.h"
-#include "rpc/pass-over.h"
 #include "rpc/peer-reject.h"
 #include "rpc/reply.h"
 #include "rpc/session.h"
@@ -176,14 +176,6 @@ static void on_closed(uv_handle_t *handle)
         free(peer);
 }
 
-static void drop_input(struct rpc_peer *peer)
-{
-        rpc_account_release(&peer->account, RPC_BYTES, peer->in_cap);
-        free(peer->in);
-        peer->in = NULL;
-        peer->in_len = peer->in_cap = 0;
-}
-
 static void recharge_output(struct rpc_peer *peer)
 {
         uint64_t held = peer->out.cap;
@@ -229,7 +221,7 @@ void rpc_peer_close(struct rpc_peer *peer)
         rpc_modules_forget(peer);
         proto_builder_deinit(&peer->out);
         recharge_output(peer);
-        drop_input(peer);
+        rpc_input_drop(peer);
         give_up(peer);
         /* In this order: libuv takes the descriptor out of its set once more, and another thread
          * may have the number by then. */
@@ -457,7 +449,7 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
 
         peer->spent = 0;
         if (peer->passing)
-                used = rpc_pass_over(peer, data, len);
+                used = rpc_input_pass_over(peer, data, len);
         while (used < len && peer->state == RPC_PEER_OPEN && !peer->passing &&
                n + peer->spent / SPENT_PER_FRAME < peer->server->config.limits.turn_frames &&
                !rpc_turn_is_used_up(n, began_ns)) {
@@ -486,87 +478,6 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
         return used;
 }
 
-static bool grow_input(struct rpc_peer *peer, size_t need);
-
-/* The frame in `in` cannot be kept.  True: all of it but the beginning of a value has been given
- * back.  False: the peer is ending. */
-static bool give_up_frame(struct rpc_peer *peer, const struct rpc_account *over)
-{
-        uint8_t rest[PROTO_FRAME_REST_MAX];
-        size_t at = peer->frame.pos, n;
-
-        if (!rpc_pass_over_begin(peer, over))
-                return false;
-        at += rpc_pass_over(peer, peer->in + at, peer->in_len - at);
-        n = peer->in_len - at;
-        if (peer->state != RPC_PEER_OPEN)
-                return false;
-        CHECK(peer->passing && n <= sizeof(rest));
-        memcpy(rest, peer->in + at, n);
-        drop_input(peer);
-        if (n == 0)
-                return true;
-        if (!grow_input(peer, n))
-                return false;
-        memcpy(peer->in, rest, n);
-        peer->in_len = n;
-        return true;
-}
-
-/* Room for `need` bytes: by doubling, but not beyond what a frame and a read can fill.  True, and
- * peer->passing: for what is left of a frame that cannot be kept.  False: the peer is ending. */
-static bool grow_input(struct rpc_peer *peer, size_t need)
-{
-        size_t cap = peer->in_cap ? peer->in_cap : 1024;
-        size_t most = peer->server->config.limits.frame_bytes + RPC_TURN_BYTES_MAX;
-        const struct rpc_account *over;
-        uint8_t *in;
-
-        if (need <= peer->in_cap)
-                return true;
-        while (cap < need)
-                cap *= 2;
-        cap = MAX(need, MIN(cap, most));
-        if (!rpc_account_charge(&peer->account, RPC_BYTES, cap - peer->in_cap, &over)) {
-                /* What one read has brought is kept, whatever the others of its uid hold: it may be
-                 * good requests that wait for their turn. */
-                if (need > RPC_TURN_BYTES_MAX)
-                        return give_up_frame(peer, over);
-                rpc_account_force(&peer->account, RPC_BYTES, cap - peer->in_cap);
-        }
-        in = realloc(peer->in, cap);
-        if (!in) {
-                rpc_account_release(&peer->account, RPC_BYTES, cap - peer->in_cap);
-                rpc_peer_reject_for_memory(peer);
-                return false;
-        }
-        peer->in = in;
-        peer->in_cap = cap;
-        return true;
-}
-
-/* Keeps data[0..len), which may stand in `in` itself. */
-static void keep_input(struct rpc_peer *peer, const uint8_t *data, size_t len)
-{
-        if (len == 0) {
-                peer->in_len = 0;
-                if (peer->in_cap)
-                        drop_input(peer);
-                return;
-        }
-        if (peer->in && data >= peer->in && data < peer->in + peer->in_cap) {
-                if (data >
-                    peer->in) /* else a byte more of a long frame would cost its whole length */
-                        memmove(peer->in, data, len);
-                peer->in_len = len;
-                return;
-        }
-        if (!grow_input(peer, len))
-                return;
-        memcpy(peer->in, data, len);
-        peer->in_len = len;
-}
-
 /* Has the client gone, or has it only stopped sending? */
 static bool is_hung_up(const struct rpc_peer *peer)
 {
@@ -585,7 +496,7 @@ static void input_ended(struct rpc_peer *peer)
                 return;
         }
         peer->state = RPC_PEER_HALF;
-        drop_input(peer); /* a frame that was cut short will not be completed */
+        rpc_input_drop(peer); /* a frame that was cut short will not be completed */
         set_events(peer);
         if (!peer->is_dirty)
                 rpc_peer_settle(peer);
@@ -600,7 +511,7 @@ static void handle_input(struct rpc_peer *peer, uint8_t *data, size_t len)
 
         if (peer->state != RPC_PEER_OPEN && peer->state != RPC_PEER_HALF)
                 used = len;
-        keep_input(peer, used < len ? data + used : NULL, len - used);
+        rpc_input_keep(peer, used < len ? data + used : NULL, len - used);
         if (peer->state == RPC_PEER_CLOSING)
                 return;
         /* Either the turn's number of frames is reached, or what is left is the beginning of one.
@@ -624,7 +535,8 @@ static bool read_some(struct rpc_peer *peer)
                before = peer->in_len;
         ssize_t n;
 
-        if (before && !grow_input(peer, MIN(before + turn_bytes, MAX(before * 2, (size_t)1024))))
+        if (before &&
+            !rpc_input_room(peer, MIN(before + turn_bytes, MAX(before * 2, (size_t)1024))))
                 return false;
         before = peer->in_len;
         if (peer->passing && before) {
@@ -704,9 +616,10 @@ void rpc_peer_drain_input(struct rpc_peer *peer)
                 return;
         (void)shutdown(peer->fd, SHUT_RD);
         /* Bounded by what the kernel holds: the reading side is shut. */
-        while (peer->state == RPC_PEER_OPEN && !peer->eof)
-                if (!read_some(peer) && !peer->eof)
+        while (peer->state == RPC_PEER_OPEN && (peer->is_ready || !peer->eof)) {
+                if (peer->is_ready)
+                        rpc_peer_resume(peer); /* first what is here */
+                else if (!read_some(peer) && !peer->eof)
                         break;
-        while (peer->is_ready && peer->state == RPC_PEER_OPEN)
-                rpc_peer_resume(peer);
+        }
 }

@@ -41,7 +41,7 @@ struct rpc_peer {
         uint8_t *in;
         size_t in_len, in_cap;    /* in_cap is charged */
         struct proto_frame frame; /* of what stands in `in` */
-        bool passing;             /* what comes of it is thrown away: rpc/pass-over.h */
+        bool passing;             /* what comes of it is thrown away: rpc/input.h */
         uint64_t passed;          /* and so many bytes of it have been */
         uint64_t stall_ns; /* when it was last looked whether a started frame gets on; 0: none is */
         uint64_t stall_len; /* and how much of it was there */

@@ -202,5 +202,5 @@ int main(void)
                 TEST(test_malformed), TEST(test_cut_short),      TEST(test_stalled),
         };
 
-        return HARNESS_RUN("pass-over", tests);
+        return HARNESS_RUN("input", tests);
 }
