@@ -30,20 +30,15 @@ static uint64_t bytes_of(const struct rpc_call *call)
 bool rpc_call_charge(struct rpc_call *call, struct rpc_error *error)
 {
         const struct rpc_account *over;
-        enum rpc_resource full = RPC_CALLS;
+        enum rpc_resource full;
 
         call->bytes = bytes_of(call);
-        if (!rpc_account_charge(call->account, RPC_CALLS, 1, &over))
+        if (!rpc_account_charge_call(call->account, call->bytes, &full, &over))
                 goto busy;
-        full = RPC_BYTES;
-        if (!rpc_account_charge(call->account, RPC_BYTES, call->bytes, &over))
-                goto busy_calls;
         full = RPC_KEPT;
         if (!call->is_shared || rpc_account_charge(call->account, RPC_KEPT, 1, &over))
                 return true;
-        rpc_account_release(call->account, RPC_BYTES, call->bytes);
-busy_calls:
-        rpc_account_release(call->account, RPC_CALLS, 1);
+        rpc_account_release_call(call->account, 1, call->bytes);
 busy:
         rpc_busy_account(error, full, over);
         return false;
@@ -57,9 +52,9 @@ static uint64_t calls_of(const struct rpc_call *call)
 
 static void release(struct rpc_call *call)
 {
-        rpc_account_release(call->account, RPC_CALLS, calls_of(call));
-        rpc_account_release(call->account, RPC_BYTES, call->bytes);
-        rpc_account_release(call->account, RPC_KEPT, call->is_shared);
+        rpc_account_release_call(call->account, calls_of(call), call->bytes);
+        if (call->is_shared)
+                rpc_account_release(call->account, RPC_KEPT, 1);
 }
 
 void rpc_call_uncharge(struct rpc_call *call)

@@ -5,6 +5,13 @@
 #include "rpc/call.h"
 #include "rpc/server-internal.h"
 
+/* ---- call-pool.c ---- */
+
+/* A call of which nothing is known but its server; all else is zero.  NULL: no memory. */
+struct rpc_call *rpc_call_take(struct rpc_server *server);
+/* Takes back the object; what it pointed to is gone. */
+void rpc_call_give(struct rpc_call *call);
+
 /* ---- call-account.c ---- */
 
 /* Charges one call and its bytes to call->account.  False: `error` names the bound. */

@@ -69,7 +69,7 @@ void rpc_call_free(struct rpc_call *call)
         free(call->streamed);
         free(call->rows);
         rpc_args_deinit(&call->args);
-        free(call);
+        rpc_call_give(call);
 }
 
 static bool is_broadcast(uint32_t cpu)
@@ -87,7 +87,7 @@ static size_t writer_max(const struct rpc_call *call)
 
 bool rpc_call_new_writers(struct rpc_call *call)
 {
-        uint32_t cpus = vmreq_vm_cpus(call->server->config.vm);
+        uint32_t cpus = call->server->policy.n_cpus;
 
         if (is_broadcast(call->options.cpu)) {
                 call->rows = calloc(cpus, sizeof(*call->rows));

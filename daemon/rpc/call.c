@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/macros.h"
-#include "proto/names.h"
+#include "proto/limits.h"
 #include "rpc/audit.h"
 #include "rpc/busy.h"
 #include "rpc/call-internal.h"
@@ -59,7 +59,8 @@ static const struct sym_symbol *resolve(struct rpc_peer *peer, const struct rpc_
         const struct sym_symbol *symbol = NULL;
 
         *ret_verdict = RPC_VERDICT_DENY;
-        if (proto_symbol_name_valid(spec->name, spec->name_len))
+        /* Names in the table are valid ones: no other is found there. */
+        if (spec->name_len <= PROTO_NAME_BYTES_MAX)
                 symbol = sym_registry_find(peer->server->config.registry, spec->name,
                                            spec->name_len);
         if (symbol)
@@ -85,7 +86,7 @@ static enum proto_code read_options(const struct rpc_peer *peer, const struct rp
 
         rpc_options_init(options, call->symbol->def, timeout_ms);
         options->stream = peer->stream && spec->kind == RPC_CALL_REQUEST;
-        code = rpc_options_read(options, spec->options, vmreq_vm_cpus(server->config.vm),
+        code = rpc_options_read(options, spec->options, server->policy.n_cpus,
                                 spec->kind == RPC_CALL_SUBMIT, text, size);
         call->is_shared = options->detach || options->key;
         rpc_options_cap(options, call->symbol->timeout_max_ms);
@@ -125,7 +126,7 @@ static bool prepare(struct rpc_peer *peer, struct rpc_call *call, struct rpc_err
 {
         struct rpc_server *server = peer->server;
 
-        call->submitted_ns = clock_now_ns();
+        call->submitted_ns = server->input_ns ? server->input_ns : clock_now_ns();
         if (call->options.timeout_ms)
                 call->deadline_ns =
                         clock_add(call->submitted_ns, call->options.timeout_ms * CLOCK_NS_PER_MS);
@@ -193,15 +194,13 @@ void rpc_call_refuse(struct rpc_peer *peer, const struct rpc_call_spec *spec,
 /* A call with nothing but what it is called with. */
 static struct rpc_call *new_call(struct rpc_peer *peer, const struct rpc_call_spec *spec)
 {
-        struct rpc_call *call = calloc(1, sizeof(*call));
+        struct rpc_call *call = rpc_call_take(peer->server);
 
         if (!call)
                 return NULL;
-        call->server = peer->server;
         call->account = &peer->account;
         call->kind = spec->kind;
         call->msgid = spec->msgid;
-        call->args.bytes = call->args.inline_bytes;
         return call;
 }
 

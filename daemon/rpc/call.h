@@ -86,15 +86,17 @@ struct rpc_call {
         struct rpc_waiter *waiters;
 
         /* written before submission, read by the callee's EMT */
-        struct rpc_args args;
         uint32_t n_writers;         /* 0: a word function */
         struct rpc_writer *writers; /* [1], or one per vCPU for a broadcast */
-        struct rpc_writer one_writer;
 
         /* written by the hooks before DONE, read by the loop after it */
         struct vmreq_row row;
         struct vmreq_row *rows; /* broadcast: one per vCPU */
         uint32_t n_rows;
+
+        /* Large, and not zeroed for each call: all from here on; see call-pool.c. */
+        struct rpc_args args;         /* like the writers */
+        struct rpc_writer one_writer; /* only where `writers` is that */
 };
 
 /* What a call needs to begin. */

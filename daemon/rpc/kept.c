@@ -111,8 +111,12 @@ void rpc_kept_store(struct rpc_call *call)
 {
         struct rpc_kept *kept;
         struct rpc_error error;
-        bool failed = rpc_outcome_failed(call, &error);
+        bool failed;
 
+        /* A writer is looked at in any case: what is wrong with it goes to the log. */
+        if (!call->n_writers && !call->key && !rpc_kept_is_wanted(call))
+                return;
+        failed = rpc_outcome_failed(call, &error);
         if (has_not_run(call, failed ? &error : NULL))
                 rpc_key_drop(&call->server->keys, call); /* who repeats it has it run */
         if (!rpc_kept_is_wanted(call))

@@ -19,6 +19,13 @@
 #include "rpc/writer.h"
 #include "symbols/signature.h"
 
+void rpc_args_init(struct rpc_args *args)
+{
+        args->n = 0;
+        args->n_bytes = 0;
+        args->bytes = args->inline_bytes;
+}
+
 void rpc_args_deinit(struct rpc_args *args)
 {
         if (args->bytes != args->inline_bytes)
@@ -296,11 +303,11 @@ static bool copy_bytes(struct job *job, struct rpc_args *args, size_t bytes)
 
 /* ---- which argument is which ---- */
 
-static bool source_positional(struct job *job, const struct proto_value *array, size_t offset,
-                              uint32_t n_required)
+static bool source_positional(struct job *job, const struct sym_symbol *symbol,
+                              const struct proto_value *array, size_t offset)
 {
-        uint32_t count;
-        size_t at = proto_frame_enter(job->frame, job->frame_len, offset, &count);
+        uint32_t n_required = symbol->n_required, count;
+        size_t at;
 
         if (array->count > job->def->n_params || array->count < n_required) {
                 char signature[256];
@@ -316,6 +323,12 @@ static bool source_positional(struct job *job, const struct proto_value *array, 
                                        n_required, job->def->n_params, array->count, signature);
                 return false;
         }
+        if (symbol->words) { /* which are read from the nodes alone */
+                for (uint32_t i = 0; i < array->count; i++)
+                        job->source[i].value = &array->items[i];
+                return true;
+        }
+        at = proto_frame_enter(job->frame, job->frame_len, offset, &count);
         for (uint32_t i = 0; i < array->count; i++) {
                 size_t end = proto_frame_skip(job->frame, job->frame_len, at);
 
@@ -379,24 +392,27 @@ static bool find_sources(struct job *job, const struct sym_symbol *symbol,
         if (is_named(job->def, args))
                 return source_named(job, &args->items[0],
                                     proto_frame_enter(job->frame, job->frame_len, offset, &count));
-        return source_positional(job, args, offset, symbol->n_required);
+        return source_positional(job, symbol, args, offset);
 }
 
 enum proto_code rpc_marshal_args(const struct sym_symbol *symbol, const struct proto_value *args,
                                  const uint8_t *frame, size_t frame_len, size_t offset,
                                  struct rpc_args *ret_args, char *reterr_text, size_t size)
 {
-        struct job job = {.def = symbol->def,
-                          .frame = frame,
-                          .frame_len = frame_len,
-                          .text = reterr_text,
-                          .size = size};
+        struct job job;
         size_t bytes = 0;
 
+        /* Not by an initialiser: that would clear 15 sources for the sake of two. */
+        job.def = symbol->def;
+        job.frame = frame;
+        job.frame_len = frame_len;
+        job.text = reterr_text;
+        job.size = size;
+        for (uint32_t i = 0; i < symbol->def->n_params; i++)
+                job.source[i].value = NULL;
+        rpc_args_init(ret_args);
         ret_args->n = symbol->def->n_params;
         ret_args->words = symbol->words;
-        ret_args->bytes = ret_args->inline_bytes;
-        ret_args->n_bytes = 0;
         if (!find_sources(&job, symbol, args, offset))
                 return PROTO_INVALID_ARGUMENT;
         if (symbol->words)

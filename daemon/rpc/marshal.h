@@ -26,6 +26,8 @@ struct rpc_args {
         uint8_t inline_bytes[RPC_ARGS_INLINE_BYTES];
 };
 
+/* No arguments yet. */
+void rpc_args_init(struct rpc_args *args);
 void rpc_args_deinit(struct rpc_args *args);
 
 /*

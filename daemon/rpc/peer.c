@@ -36,6 +36,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "proto/message.h"
+#include "proto/small.h"
 #include "rpc/admit.h"
 #include "rpc/call.h"
 #include "rpc/input.h"
@@ -80,7 +81,9 @@ static void set_events(struct rpc_peer *peer)
 
         if (peer->state == RPC_PEER_CLOSING || peer->gone)
                 return;
-        if (peer->state == RPC_PEER_OPEN && !peer->paused && !peer->is_ready)
+        /* Of one that is ready too: while it is, the loop does not sleep, and a look costs less
+         * than telling the kernel twice. */
+        if (peer->state == RPC_PEER_OPEN && !peer->paused)
                 events |= UV_READABLE;
         if (peer->out.len > peer->out_sent)
                 events |= UV_WRITABLE;
@@ -440,6 +443,33 @@ void rpc_peer_flush(struct rpc_peer *peer)
 
 /* ---- input ---- */
 
+/* A short frame that is there as a whole: one pass.  MORE: it is none. */
+static enum proto_frame_result handle_small(struct rpc_peer *peer, const uint8_t *data, size_t len)
+{
+        const struct proto_value *root = NULL;
+
+        if (peer->frame.pos == 0)
+                root = proto_small_decode(&peer->server->arena, &peer->frame, data, len);
+        if (!root)
+                return PROTO_FRAME_MORE;
+        rpc_admit_spoke(peer);
+        if (!rpc_session_message(peer, data, &peer->frame, root))
+                rpc_peer_end(peer);
+        return PROTO_FRAME_DONE;
+}
+
+static enum proto_frame_result handle_any(struct rpc_peer *peer, const uint8_t *data, size_t len)
+{
+        enum proto_frame_result result = proto_frame_scan(&peer->frame, data, len);
+
+        if (result != PROTO_FRAME_DONE)
+                return result;
+        rpc_admit_spoke(peer);
+        if (!rpc_session_frame(peer, data, &peer->frame))
+                rpc_peer_end(peer);
+        return result;
+}
+
 /* Whole frames in data[0..len): handles them, at most a turn's worth; returns the bytes used up. */
 static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
 {
@@ -447,15 +477,18 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
         size_t used = 0;
         unsigned n = 0;
 
+        /* One look at the clock for all of them: they have been here since. */
+        peer->server->input_ns = began_ns ? began_ns : clock_now_ns();
         peer->spent = 0;
         if (peer->passing)
                 used = rpc_input_pass_over(peer, data, len);
         while (used < len && peer->state == RPC_PEER_OPEN && !peer->passing &&
                n + peer->spent / SPENT_PER_FRAME < peer->server->config.limits.turn_frames &&
                !rpc_turn_is_used_up(n, began_ns)) {
-                enum proto_frame_result result =
-                        proto_frame_scan(&peer->frame, data + used, len - used);
+                enum proto_frame_result result = handle_small(peer, data + used, len - used);
 
+                if (result == PROTO_FRAME_MORE)
+                        result = handle_any(peer, data + used, len - used);
                 if (result == PROTO_FRAME_MORE)
                         break;
                 if (result == PROTO_FRAME_E_NOT_ARRAY)
@@ -466,13 +499,11 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
                         used = len;
                         break;
                 }
-                rpc_admit_spoke(peer);
-                if (!rpc_session_frame(peer, data + used, &peer->frame))
-                        rpc_peer_end(peer);
                 used += peer->frame.pos;
                 rpc_peer_begin_frame(peer);
                 n++;
         }
+        peer->server->input_ns = 0;
         if (peer->state != RPC_PEER_CLOSING)
                 rpc_turn_end(peer, began_ns);
         return used;
@@ -583,12 +614,12 @@ void rpc_peer_resume(struct rpc_peer *peer)
 /* The client has sent something. */
 static void on_readable(struct rpc_peer *peer)
 {
-        if (rpc_turn_must_wait(peer)) {
+        if (peer->is_ready)
+                return; /* its turn comes */
+        if (rpc_turn_must_wait(peer))
                 enlist_ready(peer);
-                set_events(peer);
-        } else {
+        else
                 (void)read_some(peer);
-        }
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)

@@ -184,6 +184,48 @@ void rpc_account_release(struct rpc_account *account, enum rpc_resource resource
         }
 }
 
+/* Where rpc_account_charge would say no: the calls are asked for first. */
+static void name_full(const struct rpc_account *account, enum rpc_resource *ret_full,
+                      const struct rpc_account **ret_over)
+{
+        const struct rpc_account *a = account;
+
+        while (a && a->used[RPC_CALLS] < a->max[RPC_CALLS])
+                a = a->parent;
+        *ret_full = a ? RPC_CALLS : RPC_BYTES;
+        *ret_over = a;
+}
+
+bool rpc_account_charge_call(struct rpc_account *account, uint64_t bytes,
+                             enum rpc_resource *ret_full, const struct rpc_account **ret_over)
+{
+        for (struct rpc_account *a = account; a; a = a->parent) {
+                a->used[RPC_CALLS]++;
+                a->used[RPC_BYTES] += bytes;
+                if (a->used[RPC_CALLS] <= a->max[RPC_CALLS] &&
+                    a->used[RPC_BYTES] <= a->max[RPC_BYTES])
+                        continue;
+                for (struct rpc_account *b = account; b != a->parent; b = b->parent) {
+                        b->used[RPC_CALLS]--;
+                        b->used[RPC_BYTES] -= bytes;
+                }
+                name_full(account, ret_full, ret_over);
+                if (!*ret_over)
+                        *ret_over = a;
+                return false;
+        }
+        return true;
+}
+
+void rpc_account_release_call(struct rpc_account *account, uint64_t calls, uint64_t bytes)
+{
+        for (struct rpc_account *a = account; a; a = a->parent) {
+                CHECK(a->used[RPC_CALLS] >= calls && a->used[RPC_BYTES] >= bytes);
+                a->used[RPC_CALLS] -= calls;
+                a->used[RPC_BYTES] -= bytes;
+        }
+}
+
 struct rpc_account *rpc_quota_uid_hold(struct rpc_account *connection)
 {
         struct rpc_uid_account *uid =

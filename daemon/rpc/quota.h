@@ -69,6 +69,13 @@ bool rpc_account_charge(struct rpc_account *account, enum rpc_resource resource,
 void rpc_account_force(struct rpc_account *account, enum rpc_resource resource, uint64_t n);
 void rpc_account_release(struct rpc_account *account, enum rpc_resource resource, uint64_t n);
 
+/* One call and its bytes, both or none; each call comes by here.  False: *ret_full of *ret_over is
+ * used up. */
+bool rpc_account_charge_call(struct rpc_account *account, uint64_t bytes,
+                             enum rpc_resource *ret_full, const struct rpc_account **ret_over);
+/* `calls` calls and `bytes` bytes. */
+void rpc_account_release_call(struct rpc_account *account, uint64_t calls, uint64_t bytes);
+
 /* Keeps a uid's account open while a call outlives its connection. */
 struct rpc_account *rpc_quota_uid_hold(struct rpc_account *connection);
 void rpc_quota_uid_drop(struct rpc_quota *quota, struct rpc_account *uid_account);

@@ -120,7 +120,8 @@ static bool is_too_deep(const struct proto_builder *out, size_t mark)
         return proto_frame_scan(&frame, out->data + mark, out->len - mark) == PROTO_FRAME_E_DEPTH;
 }
 
-static void end_result(const struct rpc_addressee *to, size_t mark, enum proto_ran ran)
+/* `flat`: what was put nests less deep than any bound. */
+static void end_result(const struct rpc_addressee *to, size_t mark, enum proto_ran ran, bool flat)
 {
         struct rpc_peer *peer = to->peer;
         const struct rpc_limits *limits = &peer->server->config.limits;
@@ -130,7 +131,7 @@ static void end_result(const struct rpc_addressee *to, size_t mark, enum proto_r
         struct rpc_error error;
 
         if (out->error == PROTO_BUILDER_OK && len <= limits->frame_bytes && !over &&
-            !is_too_deep(out, mark)) {
+            (flat || !is_too_deep(out, mark))) {
                 rpc_peer_touch(peer);
                 return;
         }
@@ -159,7 +160,7 @@ void rpc_reply_end(struct rpc_peer *peer, uint32_t msgid, size_t mark, enum prot
 {
         struct rpc_addressee to = response_to(peer, msgid);
 
-        end_result(&to, mark, ran);
+        end_result(&to, mark, ran, false);
 }
 
 /* From what is kept of it. */
@@ -186,7 +187,7 @@ static void say_kept(const struct rpc_addressee *to, const struct rpc_call *call
                 put_head(to);
                 proto_put_nil(out);
                 proto_put_raw(out, kept->value, kept->len);
-                end_result(to, mark, PROTO_RAN_YES);
+                end_result(to, mark, PROTO_RAN_YES, false);
         }
 }
 
@@ -219,7 +220,8 @@ void rpc_reply_call(const struct rpc_addressee *to, struct rpc_call *call)
                 put_head(to);
                 proto_put_nil(&peer->out);
                 rpc_outcome_put(&peer->out, call);
-                end_result(to, mark, PROTO_RAN_YES);
+                /* Nothing but a module's writer can nest. */
+                end_result(to, mark, PROTO_RAN_YES, call->n_writers == 0);
         }
 }
 

@@ -10,6 +10,7 @@
 #include "proto/codes.h"
 #include "proto/value.h"
 #include "rpc/bridge.h"
+#include "rpc/call-pool.h"
 #include "rpc/events.h"
 #include "rpc/key.h"
 #include "rpc/list.h"
@@ -80,6 +81,7 @@ struct rpc_server {
         struct rpc_call_list
                 orphans; /* finished detached ones without a connection, oldest first */
         struct rpc_call_bucket by_id[RPC_ID_BUCKETS]; /* `calls` and `kept`, by id */
+        struct rpc_call_pool spare_calls;
         struct rpc_keys keys;
         struct rpc_streams streams; /* generators that wait between two runs */
         uint32_t n_ready;           /* in `ready` */
@@ -95,6 +97,7 @@ struct rpc_server {
         struct rpc_stuck stuck;
         struct rpc_state_change vm_state; /* the last one; `from` _VMREQ_VM_N: there was none */
 
+        uint64_t input_ns;        /* since when the frames at hand are here; 0: none are */
         struct proto_arena arena; /* of the frame at hand */
         uint8_t *scratch;         /* RPC_TURN_BYTES_MAX, shared by all peers whose input is whole */
         /* Of vmreq.ps: RPC_PS_MAX and one. */

@@ -297,6 +297,7 @@ static void free_memory(struct rpc_server *server)
 {
         rpc_events_deinit(&server->events);
         rpc_stuck_deinit(&server->stuck);
+        rpc_call_pool_trim(&server->spare_calls, 0);
         proto_arena_deinit(&server->arena);
         free(server->scratch);
         free(server->ps_records);

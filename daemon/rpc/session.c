@@ -91,12 +91,22 @@ static void dispatch(struct rpc_peer *peer, const uint8_t *data, const struct pr
         }
 }
 
+bool rpc_session_message(struct rpc_peer *peer, const uint8_t *data,
+                         const struct proto_frame *frame, const struct proto_value *root)
+{
+        struct proto_message message;
+        enum proto_message_result result = proto_message_parse(root, &message);
+
+        if (result != PROTO_MESSAGE_OK)
+                return reject(peer, frame, proto_message_result_to_string(result));
+        dispatch(peer, data, frame, &message);
+        return true;
+}
+
 bool rpc_session_frame(struct rpc_peer *peer, const uint8_t *data, const struct proto_frame *frame)
 {
         struct proto_arena *arena = &peer->server->arena;
         const struct proto_value *root;
-        struct proto_message message;
-        enum proto_message_result result;
         bool ok;
 
         switch (proto_value_decode(arena, data, frame->pos, frame->values, &root)) {
@@ -108,12 +118,7 @@ bool rpc_session_frame(struct rpc_peer *peer, const uint8_t *data, const struct 
         default:
                 return reject(peer, frame, "malformed frame");
         }
-        result = proto_message_parse(root, &message);
-        ok = result == PROTO_MESSAGE_OK;
-        if (ok)
-                dispatch(peer, data, frame, &message);
-        else
-                (void)reject(peer, frame, proto_message_result_to_string(result));
+        ok = rpc_session_message(peer, data, frame, root);
         proto_arena_trim(arena, ARENA_KEEP_NODES);
         return ok;
 }

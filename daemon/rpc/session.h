@@ -18,6 +18,10 @@ struct rpc_peer;
  */
 bool rpc_session_frame(struct rpc_peer *peer, const uint8_t *data, const struct proto_frame *frame);
 
+/* The same of one that is decoded: `root` is what the frame holds. */
+bool rpc_session_message(struct rpc_peer *peer, const uint8_t *data,
+                         const struct proto_frame *frame, const struct proto_value *root);
+
 /* A request for one of the broker's own methods. */
 struct rpc_request {
         struct rpc_peer *peer;

@@ -2,7 +2,8 @@
 /*
  * The frame scanner against a scanner that knows the format in another way: recursive, over the
  * whole input, without state.  Both must agree on the verdict and on everything that the scanner
- * notes; and it must not matter in which pieces the bytes arrive.
+ * notes; and it must not matter in which pieces the bytes arrive.  What small.c takes must be what
+ * scanner and decoder make of it.
  *
  * Input: 2 bytes the cap (the high bit set: a large one), 1 byte the pieces, then the frame.
  */
@@ -12,6 +13,7 @@
 
 #include "fuzz.h"
 #include "proto/frame.h"
+#include "proto/small.h"
 
 /* ---- what the format says, byte by byte ---- */
 
@@ -334,6 +336,56 @@ static void check_frame(const struct proto_frame *frame, const uint8_t *data)
         msgpack_unpacked_destroy(&unpacked);
 }
 
+/* ---- the short way ---- */
+
+static void check_same_tree(const struct proto_value *a, const struct proto_value *b)
+{
+        size_t n = a->type == PROTO_MAP ? 2 * (size_t)a->count : a->count;
+
+        FUZZ_CHECK(a->type == b->type && a->ext_type == b->ext_type && a->count == b->count);
+        switch (a->type) {
+        case PROTO_STR:
+        case PROTO_BIN:
+                FUZZ_CHECK(a->count == 0 || a->data == b->data);
+                break;
+        case PROTO_ARRAY:
+        case PROTO_MAP:
+                for (size_t i = 0; i < n; i++)
+                        check_same_tree(&a->items[i], &b->items[i]);
+                break;
+        default:
+                FUZZ_CHECK(a->u == b->u);
+                break;
+        }
+}
+
+/* It may leave any frame to the long way, and what it takes must be the same frame, and the same
+ * tree. */
+static void check_small(const struct proto_frame *whole, enum proto_frame_result result,
+                        const uint8_t *data, size_t len, size_t max)
+{
+        static struct proto_arena small_arena, arena;
+        const struct proto_value *root, *expected;
+        struct proto_frame frame;
+
+        if (!small_arena.cap)
+                FUZZ_CHECK(proto_value_decode(&small_arena, (const uint8_t *)"\x90", 1, 1, &root) ==
+                           PROTO_VALUE_OK);
+        proto_frame_init(&frame, max);
+        root = proto_small_decode(&small_arena, &frame, data, len);
+        if (!root) {
+                FUZZ_CHECK(frame.pos == 0 && frame.depth == 0 && !frame.done && !frame.has_msgid);
+                return;
+        }
+        FUZZ_CHECK(result == PROTO_FRAME_DONE);
+        check_same(&frame, whole);
+        FUZZ_CHECK(frame.owed == 0 && frame.depth == 0);
+        FUZZ_CHECK(proto_value_decode(&arena, data, frame.pos, frame.values, &expected) ==
+                   PROTO_VALUE_OK);
+        FUZZ_CHECK(arena.used == small_arena.used);
+        check_same_tree(root, expected);
+}
+
 /* Any bytes, not only frames: they may say no, and nothing else. */
 static void try_anywhere(const uint8_t *data, size_t len)
 {
@@ -367,6 +419,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         check_pieces(&frame, result, input.data, input.len, max, step);
         check_passed(&frame, result, input.data, input.len, max, input.len ? step % input.len : 0,
                      step);
+        check_small(&frame, result, input.data, input.len, max);
         if (result == PROTO_FRAME_DONE)
                 check_frame(&frame, input.data);
         try_anywhere(input.data, input.len);

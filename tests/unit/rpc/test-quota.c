@@ -174,6 +174,40 @@ static void test_bytes(void **state)
         rpc_quota_close(&quota, &a);
 }
 
+/* Both resources in one: refused for either, at each level, and then neither is taken. */
+static void test_call_with_its_bytes(void **state)
+{
+        enum rpc_resource full;
+        struct rpc_account a, b;
+
+        (void)state;
+        assert_int_equal(open_for(1, &a), RPC_QUOTA_OK);
+        assert_int_equal(open_for(1, &b), RPC_QUOTA_OK);
+        for (unsigned i = 0; i < 4; i++)
+                assert_true(rpc_account_charge_call(&a, 20, &full, &over));
+        assert_false(rpc_account_charge_call(&a, 20, &full, &over));
+        assert_true(full == RPC_CALLS && over == &a);
+        assert_false(rpc_account_charge_call(&b, 151, &full, &over)); /* its share, and a frame */
+        assert_true(full == RPC_BYTES && over == &b);
+        rpc_account_force(a.parent, RPC_BYTES, 150); /* 230 of 300 */
+        assert_false(rpc_account_charge_call(&b, 71, &full, &over));
+        assert_true(full == RPC_BYTES && over == a.parent);
+        /* Over both bounds, at different levels: the call is named, as it is asked for first. */
+        rpc_account_force(a.parent, RPC_CALLS, 3);
+        assert_false(rpc_account_charge_call(&b, 151, &full, &over));
+        assert_true(full == RPC_CALLS && over == a.parent);
+        rpc_account_release_call(a.parent, 3, 150);
+        for (unsigned r = 0; r < _RPC_RESOURCE_N; r++)
+                assert_int_equal(b.used[r], r == RPC_CONNECTIONS);
+        assert_int_equal(quota.all.used[RPC_CALLS], 4);
+        assert_int_equal(quota.all.used[RPC_BYTES], 80);
+        assert_true(rpc_account_charge_call(&b, 150, &full, &over));
+        rpc_account_release_call(&b, 1, 150);
+        rpc_account_release_call(&a, 4, 80);
+        rpc_quota_close(&quota, &a);
+        rpc_quota_close(&quota, &b);
+}
+
 static void test_uid_outlives_its_connections(void **state)
 {
         struct rpc_account a, b, *uid;
@@ -229,6 +263,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_change, start, end),
                 cmocka_unit_test_setup_teardown(test_calls, start, end),
                 cmocka_unit_test_setup_teardown(test_bytes, start, end),
+                cmocka_unit_test_setup_teardown(test_call_with_its_bytes, start, end),
                 cmocka_unit_test_setup_teardown(test_uid_outlives_its_connections, start, end),
                 cmocka_unit_test_setup_teardown(test_many_uids, start, end),
         };
