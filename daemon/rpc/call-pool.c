@@ -32,8 +32,9 @@ struct rpc_call *rpc_call_take(struct rpc_server *server)
 void rpc_call_give(struct rpc_call *call)
 {
         struct rpc_call_pool *spare = &call->server->spare_calls;
+        const uint32_t most = RPC_CALLS_SPARE_MAX; /* perhaps 0 */
 
-        if (spare->n >= RPC_CALLS_SPARE_MAX) {
+        if (spare->n >= most) {
                 free(call);
                 return;
         }
