@@ -111,26 +111,6 @@ static bool take_long(struct job *job, struct proto_value *node, uint8_t head)
         }
 }
 
-/* Any value but a container. */
-static inline bool take_leaf(struct job *job, struct proto_value *node, uint8_t head)
-{
-        if (head < 0x80) {
-                set(node, PROTO_UINT, 0);
-                node->u = head;
-                job->at++;
-                return true;
-        }
-        if (head >= 0xa0 && head < 0xc0)
-                return take_bytes(job, node, PROTO_STR, 1, head & 0x1f);
-        if (head >= 0xe0) {
-                set(node, PROTO_INT, 0);
-                node->i = (int8_t)head;
-                job->at++;
-                return true;
-        }
-        return take_long(job, node, head);
-}
-
 /* The header of an array or map of up to 15, and places for what is in it. */
 static inline bool take_container(struct job *job, struct proto_value *node, uint8_t head)
 {
@@ -146,41 +126,94 @@ static inline bool take_container(struct job *job, struct proto_value *node, uin
         return true;
 }
 
-/* All that is in the outer array.  False: it is none for the short way. */
-static bool take_content(struct job *job, struct proto_frame *frame, const uint8_t *data,
-                         const struct proto_value *root)
+/*
+ * Values that need no places for others, into [node, end); returns the first node that was not
+ * written: `end`, or one whose value is a container, or none for the short way.  `start`, unless it
+ * is NULL, gets where each value begins, and the one that ended it.
+ *
+ * This loop is most of what a frame costs: inlined, so that what is the same for all of its turns
+ * is known, and where it reads is kept in a register.
+ */
+static inline __attribute__((always_inline)) struct proto_value *
+take_leaves(struct job *job, struct proto_value *node, const struct proto_value *end, size_t *start,
+            const uint8_t *data)
 {
-        struct run run = {root->items, root->items + root->count}, outer[PROTO_SMALL_DEPTH];
-        unsigned depth = 0, depth_max = frame->depth_max;
+        const uint8_t *at = job->at, *most = job->end;
+
+        for (; node < end && at < most; node++) {
+                uint8_t head = *at;
+
+                if (start)
+                        *start++ = (size_t)(at - data);
+                if (head < 0x80) {
+                        set(node, PROTO_UINT, 0);
+                        node->u = head;
+                        at++;
+                } else if (head >= 0xa0 && head < 0xc0) {
+                        size_t n = head & 0x1f;
+
+                        if ((size_t)(most - at) <= n)
+                                break;
+                        set(node, PROTO_STR, (uint32_t)n);
+                        node->data = n ? (const char *)at + 1 : "";
+                        at += 1 + n;
+                } else if (head >= 0xe0) {
+                        set(node, PROTO_INT, 0);
+                        node->i = (int8_t)head;
+                        at++;
+                } else {
+                        job->at = at;
+                        if (head < 0xa0 || !take_long(job, node, head))
+                                return node;
+                        at = job->at;
+                }
+        }
+        job->at = at;
+        return node;
+}
+
+/* Does a container of up to 15 come next? */
+static inline bool is_container(const struct job *job)
+{
+        return job->at < job->end && *job->at >= 0x80 && *job->at <= 0x9f;
+}
+
+/* A container in the outer array and all that is in it, the innermost first.  False: it is none for
+ * the short way. */
+static inline bool take_nested(struct job *job, struct proto_value *node, unsigned depth_max)
+{
+        struct run outer[PROTO_SMALL_DEPTH], run;
+        unsigned depth = 0;
 
         for (;;) {
-                struct proto_value *node;
-                uint8_t head;
-
-                while (run.next == run.end) {
-                        if (depth == 0)
-                                return true;
-                        run = outer[--depth];
-                }
-                if (job->at == job->end)
-                        return false;
-                node = run.next++;
-                if (depth == 0 && node - root->items < PROTO_FRAME_ELEMENTS)
-                        frame->start[node - root->items] = (size_t)(job->at - data);
-                head = *job->at;
-                if (head < 0x80 || head >= 0xa0) {
-                        if (!take_leaf(job, node, head))
-                                return false;
-                        continue;
-                }
-                if (depth >= PROTO_SMALL_DEPTH || depth + 1 >= depth_max ||
-                    !take_container(job, node, head))
+                /* The outer array is open, and `depth` of these. */
+                if (!is_container(job) || depth >= PROTO_SMALL_DEPTH || depth + 2 > depth_max ||
+                    !take_container(job, node, *job->at))
                         return false;
                 outer[depth++] = run;
-                run.next = node->items;
                 run.end = job->free;
-                if (!node->items)
-                        run.next = run.end;
+                run.next = node->items ? node->items : run.end;
+                while ((run.next = take_leaves(job, run.next, run.end, NULL, NULL)) == run.end) {
+                        if (--depth == 0)
+                                return true;
+                        run = outer[depth];
+                }
+                node = run.next++;
+        }
+}
+
+/* All that is in the outer array, which is noted where it begins. */
+static inline bool take_content(struct job *job, struct proto_frame *frame, const uint8_t *data,
+                                const struct proto_value *root)
+{
+        struct proto_value *first = root->items, *node = first, *end = first + root->count;
+
+        for (;;) {
+                node = take_leaves(job, node, end, frame->start + (node - first), data);
+                if (node == end)
+                        return true;
+                if (!take_nested(job, node++, frame->depth_max))
+                        return false;
         }
 }
 
@@ -212,7 +245,9 @@ const struct proto_value *proto_small_decode(struct proto_arena *arena, struct p
         struct proto_value *root = arena->nodes;
         struct job job = {.at = data, .end = data + most};
 
-        if (most < 2 || data[0] <= 0x90 || data[0] > 0x9f || arena->cap < PROTO_SMALL_VALUES)
+        /* Messages have 3 or 4 elements, and no more starts can be noted than there are places. */
+        if (most < 2 || data[0] <= 0x90 || data[0] > 0x90 + PROTO_FRAME_ELEMENTS ||
+            arena->cap < PROTO_SMALL_VALUES)
                 return NULL;
         job.free = root + 1;
         job.free_end = root + PROTO_SMALL_VALUES;

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/macros.h"
@@ -53,16 +54,30 @@ static void no_such_symbol(struct rpc_peer *peer, const struct rpc_call_spec *sp
                       (int)MIN(spec->name_len, (size_t)PROTO_NAME_BYTES_MAX), spec->name);
 }
 
+/* Names are looked up by what the connection called last, then in the table.  Those in the table
+ * are valid ones: no other is found there. */
+static const struct sym_symbol *find_symbol(struct rpc_peer *peer, const char *name, size_t len)
+{
+        const struct sym_registry *registry = peer->server->config.registry;
+        const struct sym_symbol *symbol = peer->last_symbol;
+
+        if (symbol && peer->last_generation == sym_registry_generation(registry) &&
+            symbol->name_len == len && memcmp(symbol->def->name, name, len) == 0)
+                return symbol;
+        symbol = len <= PROTO_NAME_BYTES_MAX ? sym_registry_find(registry, name, len) : NULL;
+        if (symbol) {
+                peer->last_symbol = symbol;
+                peer->last_generation = sym_registry_generation(registry);
+        }
+        return symbol;
+}
+
 static const struct sym_symbol *resolve(struct rpc_peer *peer, const struct rpc_call_spec *spec,
                                         enum rpc_verdict *ret_verdict, struct rpc_error *error)
 {
-        const struct sym_symbol *symbol = NULL;
+        const struct sym_symbol *symbol = find_symbol(peer, spec->name, spec->name_len);
 
         *ret_verdict = RPC_VERDICT_DENY;
-        /* Names in the table are valid ones: no other is found there. */
-        if (spec->name_len <= PROTO_NAME_BYTES_MAX)
-                symbol = sym_registry_find(peer->server->config.registry, spec->name,
-                                           spec->name_len);
         if (symbol)
                 *ret_verdict = rpc_policy_verdict(peer->rights, symbol);
         if (*ret_verdict != RPC_VERDICT_DENY)

@@ -64,6 +64,11 @@ struct rpc_peer {
 
         struct rpc_subscription subscriptions[_RPC_TOPIC_N];
 
+        /* What it called last, for the next call; good as long as the table is of that generation,
+         * and not looked at afterwards. */
+        const struct sym_symbol *last_symbol;
+        uint64_t last_generation;
+
         /* what hello and the like have set */
         enum rpc_style style;
         uint64_t timeout_ms; /* 0: the server's default */

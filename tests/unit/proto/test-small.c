@@ -139,7 +139,8 @@ static void test_left(void **state)
                 assert_false(takes((const uint8_t *)call, len));
         assert_true(takes((const uint8_t *)call, sizeof(call) - 1));
         assert_false(takes(BYTES("\x90")));
-        assert_false(takes(BYTES("\xdc\x00\x01\x00"))); /* an array of 16 bits */
+        assert_false(takes(BYTES("\xdc\x00\x01\x00")));             /* an array of 16 bits */
+        assert_false(takes(BYTES("\x96\x00\x00\x00\x00\x00\x00"))); /* more than a message has */
         assert_false(takes(BYTES("\x91\xc1")));
         assert_false(takes(BYTES("\x81\x00\x00")));
         assert_false(takes(BYTES("\x91\xca\x00\x00\x00\x00")));

@@ -137,6 +137,28 @@ static void test_load(void **state)
         assert_int_equal(modules()->count, 2);
 }
 
+/* What a connection called last is found again, and not when it has gone, or is another one's. */
+static void test_called_before(void **state)
+{
+        (void)state;
+        load("good");
+        for (int i = 0; i < 2; i++) {
+                client_send(&c, "[0, 2, 'good.one', []]");
+                client_expect(&c, "[1,2,nil,nil]");
+        }
+        client_send(&c, "[0, 3, 'good.tw', []]");
+        client_expect_error(&c, 3, "NOT_FOUND", "no", "good.tw");
+        client_send(&c, "[0, 4, 'good.onf', []]");
+        client_expect_error(&c, 4, "NOT_FOUND", "no", "good.onf");
+        client_send(&c, "[0, 5, 'vmreq.unload', ['good']]");
+        client_expect(&c, "[1,5,nil,nil]");
+        client_send(&c, "[0, 6, 'good.one', []]");
+        client_expect_error(&c, 6, "NOT_FOUND", "no", "good.one");
+        load("good");
+        client_send(&c, "[0, 7, 'good.one', []]");
+        client_expect(&c, "[1,7,nil,nil]");
+}
+
 static void test_modules(void **state)
 {
         const struct proto_value *list = modules();
@@ -409,20 +431,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
         const struct CMUnitTest tests[] = {
-                TEST(test_load),
-                TEST(test_modules),
-                TEST(test_refused),
-                TEST(test_rights),
-                TEST(test_a_slow_init),
-                TEST(test_too_many),
-                TEST(test_its_client_goes),
-                TEST(test_unload),
-                TEST(test_in_use),
-                TEST(test_nobody_waits),
-                TEST(test_a_kept_result),
-                TEST(test_a_slow_fini),
-                TEST(test_drain_waits),
-                TEST(test_drain_ends),
+                TEST(test_load),        TEST(test_called_before),   TEST(test_modules),
+                TEST(test_refused),     TEST(test_rights),          TEST(test_a_slow_init),
+                TEST(test_too_many),    TEST(test_its_client_goes), TEST(test_unload),
+                TEST(test_in_use),      TEST(test_nobody_waits),    TEST(test_a_kept_result),
+                TEST(test_a_slow_fini), TEST(test_drain_waits),     TEST(test_drain_ends),
         };
 
         return HARNESS_RUN("modules", tests);
