@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """vmreqctl console and dump, at a terminal and in pipes, with a real guest at the other end."""
 import os
+import re
 import select
+import shutil
 import signal
 import subprocess
 
@@ -232,6 +234,32 @@ class Dump(vmreqtest.TestCase):
       self.assertEqual(done.code, 1, done)
       self.assertIn("No space left on device", done.err)
       guest.until_moves(RESULTS)
+
+
+@needs_kvm
+class Readme(vmreqtest.TestCase):
+  """The section "A guest" of README.md, command by command, as it stands there; without what waits for a key."""
+
+  def test_a_guest_boots_and_is_questioned(self):
+    with open(os.path.join(vmreqtest.ROOT, "README.md"), encoding="utf-8") as file:
+      section = file.read().split("\n## A guest\n")[1].split("\n## ")[0]
+    folder = vmreqtest.temporary(self)
+    lines = [line[2:].split("; ctl console ")[0] for line in section.split("\n") if line.startswith("$ ")]
+    self.assertEqual(len(lines), 10)
+    lines[1] = f"exec 3> {folder}/guest.log; {lines[1][:-1]} 2>&3 & until grep -q ready {folder}/guest.log; do :; done"
+    lines = [line.replace("/tmp/guest", f"{folder}/guest").replace("$PWD/build", "build")
+             .replace("build/", vmreqtest.BUILD + "/") for line in lines]
+    if not shutil.which("gdb"):
+      lines = [line.split("; gdb")[0] for line in lines]
+    script = "\n".join(["shopt -s expand_aliases", "set -eu -o pipefail", *lines, "kill $!", "wait $!"])
+    done = vmreqtest.run("bash", "-c", script, cwd=folder)
+    self.assertEqual((done.code, done.err), (0, ""), done)
+    said = done.out.split("\n")
+    self.assertRegex(done.out, "rip:    0x[0-9a-f]+\n")
+    words = [line for line in said if re.fullmatch("[0-9a-f]{32}", line)]
+    self.assertEqual(len(words), 4, done)
+    self.assertEqual(words[2], words[3])
+    self.assertIn(f"{folder}/guest.core: {64 * 1024 * 1024 + 4096} bytes", said)
 
 
 class WithoutAGuest(vmreqtest.SharedDaemon):

@@ -161,14 +161,17 @@ class Memory(vmreqtest.TestCase):
 @needs_kvm
 class Dump(vmreqtest.TestCase):
   def dump(self, guest, path):
-    msgid = guest.c.request_to("mem.dump", [], stream=True)
-    chunks = guest.c.result(msgid)
-    pieces = [params for method, params in guest.c.notifications if method == "vmreq.chunk"]
-    guest.c.notifications.clear()
-    self.assertEqual([piece[:2] for piece in pieces], [[msgid, n] for n in range(chunks)])
-    with open(path, "wb") as file:
-      for piece in pieces:
-        file.write(piece[2])
+    """As somebody at a shell does it."""
+    done = vmreqtest.vmreqctl(guest.path, "dump", path)
+    self.assertEqual((done.code, done.err), (0, ""), done)
+
+  def test_its_chunks(self):
+    with Guest("hello.bin", power_on=False, memory_mib=2) as guest:
+      msgid = guest.c.request_to("mem.dump", [], stream=True)
+      chunks = guest.c.result(msgid)
+      pieces = [params for method, params in guest.c.notifications if method == "vmreq.chunk"]
+      self.assertEqual([piece[:2] for piece in pieces], [[msgid, n] for n in range(chunks)])
+      self.assertEqual(sum(len(piece[2]) for piece in pieces), (2 << 20) + 4096)
 
   @vmreqtest.unittest.skipUnless(shutil.which("gdb"), "no gdb")
   def test_gdb_opens_it(self):
