@@ -19,14 +19,20 @@
  */
 #include "vm/vm-internal.h"
 
+#include <string.h>
+
 static struct req *child_next(struct vm *vm, const struct req *child)
 {
-        return child->next_sibling ? req_at(vm, child->next_sibling - 1) : NULL;
+        uint32_t link = req_more(vm, child)->next_sibling;
+
+        return link ? req_at(vm, link - 1) : NULL;
 }
 
 static struct req *child_first(struct vm *vm, const struct req *parent)
 {
-        return parent->first_child ? req_at(vm, parent->first_child - 1) : NULL;
+        uint32_t link = req_more(vm, parent)->first_child;
+
+        return link ? req_at(vm, link - 1) : NULL;
 }
 
 static struct lane *child_lane(struct vm *vm, const struct req *child)
@@ -44,27 +50,29 @@ void broadcast_drop_children(struct vm *vm, struct req *parent)
         }
 }
 
-static void child_fill(struct req *child, const struct req *parent, uint32_t parent_index,
-                       uint32_t cpu)
+static void child_fill(struct vm *vm, struct req *child, const struct req *parent, uint32_t cpu)
 {
-        child->fn = parent->fn;
-        child->callback = parent->callback;
+        struct req_more *more = req_more(vm, child);
+        const uint64_t *args = req_args(vm, parent);
+
+        more->parent = req_index(vm, parent) + 1;
+        child->has = parent->has & REQ_HAS_USER; /* hooks are the parent's */
+        if (child->has)
+                more->user = req_more(vm, parent)->user;
+        if (parent->kind == VMREQ_FN_CALLBACK)
+                child->callback = parent->callback;
+        else
+                child->fn = parent->fn;
         child->ctx = parent->ctx;
+        child->tag = parent->tag;
         child->cpu = cpu;
         child->kind = parent->kind;
         child->flags = parent->flags;
         child->argc = parent->argc;
-        for (uint32_t i = 0; i < parent->argc; i++)
-                child->args[i] = parent->args[i];
+        memcpy(parent->argc <= REQ_ARGS_NEAR ? child->args : more->args, args,
+               parent->argc * sizeof(args[0]));
         /* For who takes it; the service looks at the parent's alone. */
         atomic_store_explicit(&child->deadline_ns, req_deadline(parent), memory_order_relaxed);
-        child->tag = parent->tag;
-        child->user = parent->user;
-        child->row = NULL;
-        child->overdue = NULL;
-        child->complete = NULL;
-        child->release = NULL;
-        child->parent = parent_index + 1;
         atomic_store_explicit(&child->queued_ns, 0, memory_order_relaxed);
 }
 
@@ -81,16 +89,16 @@ static int make_children(struct vm *vm, struct req *parent)
                 child = req_new(vm, REQ_F_CHILD);
                 if (!child)
                         break;
-                child_fill(child, parent, req_index(vm, parent), cpu);
+                child_fill(vm, child, parent, cpu);
                 if (!lane_reserve(child_lane(vm, child))) {
                         room_hush(); /* start_refused follows */
                         req_unref(vm, child);
                         break;
                 }
                 if (previous)
-                        previous->next_sibling = req_index(vm, child) + 1;
+                        req_more(vm, previous)->next_sibling = req_index(vm, child) + 1;
                 else
-                        parent->first_child = req_index(vm, child) + 1;
+                        req_more(vm, parent)->first_child = req_index(vm, child) + 1;
                 previous = child;
         }
         return n == vm->cpus ? 0 : VMREQ_E_BUSY;
@@ -99,6 +107,7 @@ static int make_children(struct vm *vm, struct req *parent)
 /* The parent's last row is final. */
 static void parent_complete(struct vm *vm, struct req *parent)
 {
+        const struct req_more *more = req_more(vm, parent);
         struct vmreq_row rows[VMREQ_CPUS_MAX];
         uint64_t word = req_load(parent);
         struct vmreq_result result;
@@ -114,40 +123,44 @@ static void parent_complete(struct vm *vm, struct req *parent)
         if (req_deadline(parent))
                 deadline_clear(vm, req_index(vm, parent));
         req_wake_waiters(vm, parent, word);
-        if (!parent->complete)
+        if (!(parent->has & REQ_HAS_HOOKS) || !more->complete)
                 return;
         for (child = child_first(vm, parent); child; child = child_next(vm, child))
-                req_row(child, req_load(child), &rows[child->cpu]);
+                req_row(vm, child, req_load(child), &rows[child->cpu]);
         result = (struct vmreq_result){.handle = req_handle(vm, parent, word),
                                        .tag = parent->tag,
                                        .n_rows = vm->cpus,
                                        .rows = rows};
-        req_row(parent, word, &result.row);
-        parent->complete(parent->user, &result);
+        req_row(vm, parent, word, &result.row);
+        more->complete(more->user, &result);
 }
 
 /* One user less of the submitter's memory; the last one lets it go. */
-static void parent_unuse(struct req *parent)
+static void parent_unuse(struct vm *vm, struct req *parent)
 {
+        struct req_more *more = req_more(vm, parent);
+
         /* acq_rel: each user's work comes before the hook of the last one. */
-        if (atomic_fetch_sub_explicit(&parent->uses, 1, memory_order_acq_rel) == 1 &&
-            parent->release)
-                parent->release(parent->user);
+        if (atomic_fetch_sub_explicit(&more->uses, 1, memory_order_acq_rel) == 1 &&
+            (parent->has & REQ_HAS_HOOKS) && more->release)
+                more->release(more->user);
 }
 
 /* A row is final.  The caller holds a reference on child and parent. */
 static void row_final(struct vm *vm, struct req *parent, struct req *child, uint64_t word)
 {
-        if (parent->row) {
+        struct req_more *more = req_more(vm, parent);
+
+        if ((parent->has & REQ_HAS_HOOKS) && more->row) {
                 struct vmreq_row row;
 
-                req_row(child, word, &row);
-                parent->row(parent->user, &row);
+                req_row(vm, child, word, &row);
+                more->row(more->user, &row);
         }
         /* acq_rel: who counts off the last row has seen all of them. */
-        if (atomic_fetch_sub_explicit(&parent->rows_open, 1, memory_order_acq_rel) == 1) {
+        if (atomic_fetch_sub_explicit(&more->rows_open, 1, memory_order_acq_rel) == 1) {
                 parent_complete(vm, parent);
-                parent_unuse(parent);
+                parent_unuse(vm, parent);
         }
 }
 
@@ -167,7 +180,7 @@ static bool child_skip(struct vm *vm, struct req *parent, struct req *child)
         atomic_fetch_add_explicit(&vm->stripes[vm_stripe()].fates[VMREQ_FATE_SKIPPED], 1,
                                   memory_order_relaxed);
         row_final(vm, parent, child, next);
-        parent_unuse(parent);
+        parent_unuse(vm, parent);
         req_unref(vm, child);
         req_unref(vm, parent); /* the child's */
         return true;
@@ -265,7 +278,7 @@ static void pass_on(struct vm *vm, struct req *parent, struct req *child, uint64
 
 void broadcast_child_ended(struct vm *vm, struct req *child, uint64_t word)
 {
-        struct req *parent = req_at(vm, child->parent - 1);
+        struct req *parent = req_at(vm, req_more(vm, child)->parent - 1);
 
         if (!(word & REQ_F_LATE)) {
                 row_final(vm, parent, child, word);
@@ -274,7 +287,7 @@ void broadcast_child_ended(struct vm *vm, struct req *child, uint64_t word)
                 if (REQ_STATE(word) == VMREQ_REQ_COMPLETED)
                         pass_on(vm, parent, child, word);
         }
-        parent_unuse(parent);
+        parent_unuse(vm, parent);
         req_unref(vm, child);
         req_unref(vm, parent); /* the child's */
 }
@@ -282,34 +295,36 @@ void broadcast_child_ended(struct vm *vm, struct req *child, uint64_t word)
 /* Undoes what broadcast_start did, before any child was queued. */
 static int start_refused(struct vm *vm, struct req *parent, int result)
 {
+        struct req_more *more = req_more(vm, parent);
         struct req *child;
 
         room_hush();
         for (child = child_first(vm, parent); child; child = child_next(vm, child))
                 lane_unreserve(child_lane(vm, child));
         broadcast_drop_children(vm, parent);
-        room_tried(vm, parent->failed);
-        parent->first_child = 0;
-        atomic_store_explicit(&parent->uses, 0, memory_order_release);
+        room_tried(vm, more->failed);
+        more->first_child = 0;
+        atomic_store_explicit(&more->uses, 0, memory_order_release);
         return result;
 }
 
 int broadcast_start(struct vm *vm, struct req *parent)
 {
-        uint32_t unused = 0;
+        struct req_more *more = req_more(vm, parent);
         struct req *child, *next;
+        uint32_t unused = 0;
         uint64_t word;
         int r;
 
         /* Two threads may queue one packet: the first to enter its users has it.  Acquire and
          * release (in start_refused) order one try after another. */
-        if (!atomic_compare_exchange_strong_explicit(&parent->uses, &unused, vm->cpus + 1,
+        if (!atomic_compare_exchange_strong_explicit(&more->uses, &unused, vm->cpus + 1,
                                                      memory_order_acquire, memory_order_relaxed))
                 return VMREQ_E_STATE;
         /* Looked at only now: the other thread's broadcast may be over, its users gone. */
         word = req_load(parent);
         if (REQ_STATE(word) != VMREQ_REQ_ALLOCATED) {
-                atomic_store_explicit(&parent->uses, 0, memory_order_release);
+                atomic_store_explicit(&more->uses, 0, memory_order_release);
                 return VMREQ_E_STATE;
         }
         r = make_children(vm, parent);
@@ -326,7 +341,7 @@ int broadcast_start(struct vm *vm, struct req *parent)
         atomic_store_explicit(&parent->start_ns,
                               atomic_load_explicit(&parent->queued_ns, memory_order_relaxed),
                               memory_order_relaxed);
-        atomic_store_explicit(&parent->rows_open, vm->cpus, memory_order_relaxed);
+        atomic_store_explicit(&more->rows_open, vm->cpus, memory_order_relaxed);
         /* One reference per child, and one of ours until the children are on their way.  The caller
          * holds one, so nothing but references and OWNED changes under us. */
         while (!req_swap(parent, &word,

@@ -152,8 +152,8 @@ static void overdue(struct vm *vm, struct req *req, uint64_t word)
         req_wake_waiters(vm, req, word);
         emt_nudge_runner(vm, req);
         VM_STEP(overdue_hook);
-        if (req->overdue)
-                req->overdue(req->user);
+        if ((req->has & REQ_HAS_HOOKS) && req_more(vm, req)->overdue)
+                req_more(vm, req)->overdue(req_more(vm, req)->user);
         VM_STEP(overdue_load);
         word = req_load(req);
         do {

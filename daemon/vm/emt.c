@@ -33,22 +33,6 @@ static void set_state(struct emt *emt, enum vmreq_emt_state state)
         atomic_store_explicit(&emt->state, state, memory_order_relaxed);
 }
 
-bool emt_priority_only(const struct vm *vm)
-{
-        /* seq_cst: an EMT about to sleep looks here, and a change that was put back stores, then
-         * wakes. */
-        switch (atomic_load_explicit(&vm->state, memory_order_seq_cst)) {
-        case VMREQ_VM_POWERING_ON:
-        case VMREQ_VM_SUSPENDING:
-        case VMREQ_VM_RESUMING:
-        case VMREQ_VM_RESETTING:
-        case VMREQ_VM_POWERING_OFF:
-                return true;
-        default:
-                return false;
-        }
-}
-
 static bool any_pending(struct vm *vm, bool priority_only)
 {
         VM_STEP(any_look);
@@ -78,10 +62,8 @@ void emt_wake(struct emt *emt, bool now)
 {
         if (event_wake(&emt->event))
                 atomic_fetch_add_explicit(&emt->wakes, 1, memory_order_relaxed);
-        else if (!now)
-                (void)guest_lazy(emt);
-        else
-                (void)guest_kick(emt);
+        else if (emt->vm->backend.kick)
+                (void)(now ? guest_kick(emt) : guest_lazy(emt));
 }
 
 /* Nobody sleeps: somebody in the guest, if there is one.  The others come by themselves. */

@@ -169,6 +169,8 @@ int vmreq_vm_stats(vmreq_vm id, struct vmreq_stats *ret_stats)
         count_packets(vm, ret_stats);
         ret_stats->lane_capacity = vm->any[LANE_NORMAL].capacity;
         ret_stats->spin_ns = vm->spin_ns_max;
+        for (uint32_t i = 0; i < vm->cpus; i++)
+                ret_stats->fates[VMREQ_FATE_DONE] += peek(&vm->emts[i].singles);
         for (unsigned i = 0; i < VM_STRIPES; i++) {
                 ret_stats->submitted += peek(&vm->stripes[i].submitted);
                 ret_stats->refused += peek(&vm->stripes[i].refused);

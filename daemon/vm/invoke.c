@@ -74,23 +74,27 @@ static W call_words(vmreq_fn fn, const W *a, unsigned argc)
         }
 }
 
-static void invoke_callback(struct req *req, uint32_t cpu)
+static void invoke_callback(const struct vm *vm, struct req *req, uint32_t cpu)
 {
-        struct vmreq_reply reply = {.value = 0, .cpu = cpu, .user = req->user};
+        struct vmreq_reply reply = {.value = 0, .cpu = cpu};
 
-        req->status = req->callback(req->ctx, req->args, req->argc, &reply);
+        if (req->has)
+                reply.user = req_more(vm, req)->user;
+        req->status = req->callback(req->ctx, req_args(vm, req), req->argc, &reply);
         req->value = reply.value;
 }
 
-void invoke(struct req *req, uint32_t cpu)
+void invoke(const struct vm *vm, struct req *req, uint32_t cpu)
 {
         W word;
 
         if (req->kind == VMREQ_FN_CALLBACK) {
-                invoke_callback(req, cpu);
+                invoke_callback(vm, req, cpu);
                 return;
         }
-        word = call_words(req->fn, req->args, req->argc);
+        word = call_words(req->fn, req_args(vm, req), req->argc);
+        req->status = 0;
+        req->value = 0;
         switch ((enum vmreq_kind)req->kind) {
         case VMREQ_FN_STATUS:
                 req->status = (int32_t)(uint32_t)word;

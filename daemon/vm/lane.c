@@ -37,18 +37,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 
 #include "vm/cpu.h"
+#include "vm/pages.h"
 #include "vm/step.h"
 #include "vm/vmreq.h"
 
-#define INDEX_BITS 23
-#define INDEX_MASK ((1ull << INDEX_BITS) - 1)
-#define POISON     0ull
-
-#define TICKET_MASK ((1ull << LANE_TICKET_BITS) - 1)
+#define POISON 0ull
 
 /* Smallest ring, as a power of two: keeps cycles from wrapping before tickets do. */
 #define SIZE_LOG2_MIN 11
@@ -57,9 +52,10 @@
 #define HOLE_SPINS_MIN 128u
 #define HOLE_SPINS_MAX 8192u
 
-static_assert(VMREQ_SLAB_MAX < INDEX_MASK, "an index fits an entry");
+static_assert(VMREQ_SLAB_MAX < LANE_INDEX_MASK, "an index fits an entry");
 static_assert(LANE_RESERVED_MAX < 1u << (64 - LANE_TICKET_BITS), "reserved places fit their bits");
-static_assert(64 - INDEX_BITS + SIZE_LOG2_MIN >= LANE_TICKET_BITS, "a cycle holds a ticket's laps");
+static_assert(64 - LANE_INDEX_BITS + SIZE_LOG2_MIN >= LANE_TICKET_BITS,
+              "a cycle holds a ticket's laps");
 static_assert(VMREQ_CPUS_MAX * 2 + 2 <= LANE_IDS_MAX, "each lane has an id");
 
 static uint64_t cycle_of(const struct lane *lane, uint64_t ticket)
@@ -74,8 +70,6 @@ static _Atomic uint64_t *entry_of(const struct lane *lane, uint64_t ticket)
 
 int lane_init(struct lane *lane, uint32_t capacity, uint32_t id)
 {
-        void *pages;
-
         lane->id = (uint64_t)id << LANE_TICKET_BITS;
         lane->capacity = capacity;
         lane->size_log2 = SIZE_LOG2_MIN;
@@ -83,16 +77,13 @@ int lane_init(struct lane *lane, uint32_t capacity, uint32_t id)
                 lane->size_log2++;
         /* Fresh zero pages: entries say cycle 0, POISON, so tickets start at lap 1.  Untouched
          * pages of a large lane cost nothing. */
-        pages = mmap(NULL, sizeof(uint64_t) << lane->size_log2, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (pages == MAP_FAILED) {
-                lane->entries = NULL;
+        lane->entries = pages_map(sizeof(uint64_t) << lane->size_log2);
+        if (!lane->entries)
                 return -ENOMEM;
-        }
-        lane->entries = pages;
         atomic_init(&lane->tail, 1ull << lane->size_log2);
         atomic_init(&lane->head_seen, 1ull << lane->size_log2);
         atomic_init(&lane->head, 1ull << lane->size_log2);
+        atomic_init(&lane->tail_seen, 1ull << lane->size_log2);
         atomic_init(&lane->high_water, 0);
         atomic_init(&lane->poisoned, 0);
         atomic_init(&lane->skipped, 0);
@@ -104,15 +95,14 @@ int lane_init(struct lane *lane, uint32_t capacity, uint32_t id)
 
 void lane_deinit(struct lane *lane)
 {
-        if (lane->entries)
-                (void)munmap((void *)lane->entries, sizeof(uint64_t) << lane->size_log2);
+        pages_unmap((void *)lane->entries, sizeof(uint64_t) << lane->size_log2);
         lane->entries = NULL;
 }
 
 /* Is there room for one more, with the tail at `word`?  Refreshes head_seen when it looks full. */
 static bool has_room(struct lane *lane, uint64_t word)
 {
-        uint64_t ticket = word & TICKET_MASK, reserved = word >> LANE_TICKET_BITS;
+        uint64_t ticket = word & LANE_TICKET_MASK, reserved = word >> LANE_TICKET_BITS;
         /* Relaxed: head only grows, so an old value errs on the side of full; entries are claimed
          * by swap, so nothing else hangs on it. */
         VM_STEP(room_seen);
@@ -128,6 +118,34 @@ static bool has_room(struct lane *lane, uint64_t word)
         atomic_store_explicit(&lane->head_seen, head, memory_order_relaxed);
         /* ticket < head: `word` is old, and the caller's swap will fail. */
         return ticket < head || ticket - head + reserved < lane->capacity;
+}
+
+/* Is there none, for sure?  *word: the tail as the caller knows it; as it stands if there is room.
+ */
+static bool is_full(struct lane *lane, uint64_t *word, bool reserve)
+{
+        while (!has_room(lane, *word) ||
+               (reserve && *word >> LANE_TICKET_BITS >= LANE_RESERVED_MAX)) {
+                /* seq_cst: who waits for room announces that, then looks here; pairs with
+                 * lane_unreserve. */
+                VM_STEP(tail_again);
+                uint64_t again = atomic_load_explicit(&lane->tail, memory_order_seq_cst);
+
+                if (again == *word) {
+                        atomic_fetch_add_explicit(&lane->refused, 1, memory_order_relaxed);
+                        return true;
+                }
+                *word = again;
+        }
+        return false;
+}
+
+bool lane_full(struct lane *lane)
+{
+        VM_STEP(full_load);
+        uint64_t word = atomic_load_explicit(&lane->tail, memory_order_relaxed);
+
+        return is_full(lane, &word, false);
 }
 
 /*
@@ -160,66 +178,55 @@ static bool tail_take(struct lane *lane, bool reserve, uint64_t *ret_ticket)
         uint64_t word = atomic_load_explicit(&lane->tail, memory_order_relaxed), step;
 
         step = reserve ? 1ull << LANE_TICKET_BITS : 1;
-        for (;;) {
-                if (!has_room(lane, word) ||
-                    (reserve && word >> LANE_TICKET_BITS >= LANE_RESERVED_MAX)) {
-                        /* seq_cst: who waits for room announces that, then looks here; pairs with
-                         * lane_unreserve. */
-                        VM_STEP(tail_again);
-                        uint64_t again = atomic_load_explicit(&lane->tail, memory_order_seq_cst);
-
-                        if (again == word) {
-                                atomic_fetch_add_explicit(&lane->refused, 1, memory_order_relaxed);
-                                return false;
-                        }
-                        word = again;
-                        continue;
-                }
+        while (!is_full(lane, &word, reserve)) {
                 /* seq_cst: a taker that is about to sleep stores its sleep word, then reads tail;
                  * pairs with lane_pending. */
                 VM_STEP(tail_swap);
                 if (atomic_compare_exchange_weak_explicit(&lane->tail, &word, word + step,
                                                           memory_order_seq_cst,
                                                           memory_order_relaxed)) {
-                        *ret_ticket = word & TICKET_MASK;
+                        *ret_ticket = word & LANE_TICKET_MASK;
                         if (!reserve)
                                 note_depth(lane, *ret_ticket + 1);
                         return true;
                 }
         }
+        return false;
 }
 
-/* Fills the entry of `ticket`.  False: a taker was there first and poisoned it. */
-static bool entry_fill(struct lane *lane, uint64_t ticket, uint32_t index, _Atomic uint64_t *place)
+static void note_place(struct lane *lane, uint64_t ticket, _Atomic uint64_t *place)
 {
+        /* Relaxed: published with the packet, by the release in lane_fill. */
+        VM_STEP(fill_place);
+        atomic_store_explicit(place, lane->id | ticket, memory_order_relaxed);
+}
+
+bool lane_draw(struct lane *lane, _Atomic uint64_t *place)
+{
+        uint64_t ticket;
+
+        if (!tail_take(lane, false, &ticket))
+                return false;
+        note_place(lane, ticket, place);
+        return true;
+}
+
+bool lane_fill(struct lane *lane, uint32_t index, uint64_t place)
+{
+        uint64_t ticket = place & LANE_TICKET_MASK, cycle = cycle_of(lane, ticket);
         _Atomic uint64_t *entry = entry_of(lane, ticket);
-        uint64_t cycle = cycle_of(lane, ticket);
         VM_STEP(fill_load);
         uint64_t old = atomic_load_explicit(entry, memory_order_relaxed);
 
         /* Poisoned; and if this pusher was away for a lap or more, it is somebody else's by now. */
-        if (old >> INDEX_BITS >= cycle)
+        if (old >> LANE_INDEX_BITS >= cycle)
                 return false;
-        /* Relaxed: published by the release of the swap below. */
-        VM_STEP(fill_place);
-        atomic_store_explicit(place, lane->id | ticket, memory_order_relaxed);
         /* Release publishes the packet; pairs with the acquire load in lane_take.  seq_cst because
          * the pusher reads the taker's sleep word next. */
         VM_STEP(fill_swap);
         return atomic_compare_exchange_strong_explicit(entry, &old,
-                                                       cycle << INDEX_BITS | (index + 1),
+                                                       cycle << LANE_INDEX_BITS | (index + 1),
                                                        memory_order_seq_cst, memory_order_relaxed);
-}
-
-bool lane_push(struct lane *lane, uint32_t index, _Atomic uint64_t *place)
-{
-        uint64_t ticket;
-
-        do {
-                if (!tail_take(lane, false, &ticket))
-                        return false;
-        } while (!entry_fill(lane, ticket, index, place));
-        return true;
 }
 
 bool lane_reserve(struct lane *lane)
@@ -248,9 +255,10 @@ void lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *pla
                 /* seq_cst: as in tail_take. */
                 VM_STEP(tail_add);
                 ticket = atomic_fetch_add_explicit(&lane->tail, 1, memory_order_seq_cst) &
-                         TICKET_MASK;
+                         LANE_TICKET_MASK;
                 note_depth(lane, ticket + 1);
-        } while (!entry_fill(lane, ticket, index, place));
+                note_place(lane, ticket, place);
+        } while (!lane_fill(lane, index, ticket));
         lane_unreserve(lane);
 }
 
@@ -260,10 +268,28 @@ static bool hole_wait(_Atomic uint64_t *entry, uint64_t cycle, uint32_t spins)
 {
         while (spins--) {
                 VM_STEP(hole_look);
-                if (atomic_load_explicit(entry, memory_order_relaxed) >> INDEX_BITS == cycle)
+                if (atomic_load_explicit(entry, memory_order_relaxed) >> LANE_INDEX_BITS == cycle)
                         return true;
                 cpu_relax();
         }
+        return false;
+}
+
+/* Is `head` the tail?  Looks at the tail only if what was known of it says so. */
+static bool is_empty(struct lane *lane, uint64_t head)
+{
+        uint64_t tail;
+
+        /* Relaxed: the tail was there, and only grows; so there is a ticket at `head`. */
+        VM_STEP(take_seen);
+        if (head < atomic_load_explicit(&lane->tail_seen, memory_order_relaxed))
+                return false;
+        VM_STEP(take_tail);
+        tail = atomic_load_explicit(&lane->tail, memory_order_seq_cst) & LANE_TICKET_MASK;
+        if (head == tail)
+                return true;
+        VM_STEP(take_note);
+        atomic_store_explicit(&lane->tail_seen, tail, memory_order_relaxed);
         return false;
 }
 
@@ -274,22 +300,19 @@ bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
         for (;;) {
                 VM_STEP(take_head);
                 uint64_t head = atomic_load_explicit(&lane->head, memory_order_acquire);
-                VM_STEP(take_tail);
-                uint64_t tail =
-                        atomic_load_explicit(&lane->tail, memory_order_seq_cst) & TICKET_MASK;
                 _Atomic uint64_t *entry = entry_of(lane, head);
                 uint64_t cycle = cycle_of(lane, head), value;
 
-                if (head == tail)
+                if (is_empty(lane, head))
                         return false;
                 /* Acquire: pairs with the release in entry_fill, so the packet's fields are there.
                  */
                 VM_STEP(take_entry);
                 value = atomic_load_explicit(entry, memory_order_acquire);
-                if (value >> INDEX_BITS != cycle) {
+                if (value >> LANE_INDEX_BITS != cycle) {
                         /* A hole, or head has moved on and the entry is a lap ahead; then the swap
                          * below or the next look settles it. */
-                        if (value >> INDEX_BITS > cycle || hole_wait(entry, cycle, spins))
+                        if (value >> LANE_INDEX_BITS > cycle || hole_wait(entry, cycle, spins))
                                 continue;
                         VM_STEP(hole_head);
                         if (atomic_load_explicit(&lane->head, memory_order_relaxed) != head)
@@ -299,10 +322,10 @@ bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
                         /* Release order is not needed: POISON carries nothing. */
                         VM_STEP(hole_poison);
                         if (!atomic_compare_exchange_strong_explicit(
-                                    entry, &value, cycle << INDEX_BITS | POISON,
+                                    entry, &value, cycle << LANE_INDEX_BITS | POISON,
                                     memory_order_relaxed, memory_order_relaxed))
                                 continue;
-                        value = cycle << INDEX_BITS | POISON;
+                        value = cycle << LANE_INDEX_BITS | POISON;
                 }
                 /* Takers of one lane pass each other what they know, so that `head` read above is
                  * never older than what this thread has seen.  seq_cst: the taker looks next
@@ -312,26 +335,14 @@ bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
                                                              memory_order_seq_cst,
                                                              memory_order_relaxed))
                         continue;
-                if ((value & INDEX_MASK) == POISON) {
+                if ((value & LANE_INDEX_MASK) == POISON) {
                         atomic_fetch_add_explicit(&lane->poisoned, 1, memory_order_relaxed);
                         continue;
                 }
-                *ret_index = (uint32_t)(value & INDEX_MASK) - 1;
+                *ret_index = (uint32_t)(value & LANE_INDEX_MASK) - 1;
                 *ret_place = lane->id | head;
                 return true;
         }
-}
-
-bool lane_pending(struct lane *lane)
-{
-        /* seq_cst on tail: pairs with the swap in tail_take (a sleeper stores its sleep word, then
-         * looks here; a pusher moves tail, then looks at the sleep word).  head first: it can only
-         * be behind. */
-        VM_STEP(pending_head);
-        uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
-
-        VM_STEP(pending_tail);
-        return head != (atomic_load_explicit(&lane->tail, memory_order_seq_cst) & TICKET_MASK);
 }
 
 void lane_look(struct lane *lane, void (*fn)(void *ctx, uint32_t index, uint64_t place), void *ctx)
@@ -339,26 +350,27 @@ void lane_look(struct lane *lane, void (*fn)(void *ctx, uint32_t index, uint64_t
         /* Relaxed: what has been taken meanwhile shows an old cycle or a stale index; the caller
          * checks what it is told against the packet. */
         uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
-        uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_relaxed) & TICKET_MASK;
+        uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_relaxed) & LANE_TICKET_MASK;
 
         for (; head < tail; head++) {
                 uint64_t value = atomic_load_explicit(entry_of(lane, head), memory_order_acquire);
 
-                if (value >> INDEX_BITS == cycle_of(lane, head) && (value & INDEX_MASK) != POISON)
-                        fn(ctx, (uint32_t)(value & INDEX_MASK) - 1, lane->id | head);
+                if (value >> LANE_INDEX_BITS == cycle_of(lane, head) &&
+                    (value & LANE_INDEX_MASK) != POISON)
+                        fn(ctx, (uint32_t)(value & LANE_INDEX_MASK) - 1, lane->id | head);
         }
 }
 
 uint32_t lane_depth(struct lane *lane)
 {
         uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
-        uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_relaxed) & TICKET_MASK;
+        uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_relaxed) & LANE_TICKET_MASK;
 
         return tail < head ? 0 : (uint32_t)MIN(tail - head, (uint64_t)lane->capacity);
 }
 
 uint64_t lane_tickets(struct lane *lane)
 {
-        return (atomic_load_explicit(&lane->tail, memory_order_relaxed) & TICKET_MASK) -
+        return (atomic_load_explicit(&lane->tail, memory_order_relaxed) & LANE_TICKET_MASK) -
                (1ull << lane->size_log2);
 }

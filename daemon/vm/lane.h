@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/macros.h"
+#include "vm/step.h"
 
 /* Places set aside for broadcasts' children, at most, at one time in one lane. */
 #define LANE_RESERVED_MAX 4095u
@@ -33,6 +34,8 @@ struct lane {
 
         /* takers: ticket to take next */
         _Alignas(CACHE_PAIR) _Atomic uint64_t head;
+        _Atomic uint64_t
+                tail_seen; /* some earlier value of tail: spares takers the pushers' line */
         _Atomic uint64_t poisoned, skipped; /* statistics */
 };
 
@@ -42,7 +45,12 @@ struct lane {
  * pushed.
  */
 #define LANE_TICKET_BITS 52
+#define LANE_TICKET_MASK ((1ull << LANE_TICKET_BITS) - 1)
 #define LANE_IDS_MAX     (1u << (64 - LANE_TICKET_BITS))
+
+/* An entry, see lane.c: cycle << LANE_INDEX_BITS | index + 1. */
+#define LANE_INDEX_BITS 23
+#define LANE_INDEX_MASK ((1ull << LANE_INDEX_BITS) - 1)
 
 /* Allocates a ring for `capacity` (1..VMREQ_LANE_MAX) places.  `id` < LANE_IDS_MAX.  0 or -ENOMEM.
  */
@@ -50,10 +58,16 @@ int lane_init(struct lane *lane, uint32_t capacity, uint32_t id);
 void lane_deinit(struct lane *lane);
 
 /*
- * Pushes packet `index`, and stores its place into *place before the entry can be seen.  Lock-free.
- * False: full.
+ * A push in two steps, both lock-free.  draw: a place of one's own, stored into *place; false:
+ * full. fill: puts packet `index` there, where takers see it; false: a taker was there first, and
+ * found nothing: draw again.  Who has drawn must fill soon: takers that come to the place wait for
+ * it, a bounded time.
  */
-bool lane_push(struct lane *lane, uint32_t index, _Atomic uint64_t *place);
+bool lane_draw(struct lane *lane, _Atomic uint64_t *place);
+bool lane_fill(struct lane *lane, uint32_t index, uint64_t place);
+
+/* Would a draw find it full?  Counts as a refusal if so. */
+bool lane_full(struct lane *lane);
 
 /* Sets a place aside / gives it back / pushes into one that was set aside (cannot fail). */
 bool lane_reserve(struct lane *lane);
@@ -70,19 +84,45 @@ bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place);
  * Is there something to take?  Never false when a completed push has not been taken; true for a
  * push that is still under way, until lane_take has looked at it once.
  */
-bool lane_pending(struct lane *lane);
+static inline bool lane_pending(struct lane *lane)
+{
+        /* Relaxed: head and tail_seen only grow.  An old head errs on the side of something; tail
+         * was at least tail_seen, so what lies between is there. */
+        VM_STEP(pending_head);
+        uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
+
+        VM_STEP(pending_seen);
+        if (head < atomic_load_explicit(&lane->tail_seen, memory_order_relaxed))
+                return true;
+        /* seq_cst: pairs with the swap in tail_take (a sleeper stores its sleep word, then looks
+         * here; a pusher moves tail, then looks at the sleep word). */
+        VM_STEP(pending_tail);
+        return head != (atomic_load_explicit(&lane->tail, memory_order_seq_cst) & LANE_TICKET_MASK);
+}
+
+/* Will the packet behind the one that was taken at `place` be the next?  False: not known. */
+static inline bool lane_next(struct lane *lane, uint64_t place, uint32_t *ret_index)
+{
+        uint64_t ticket = (place & LANE_TICKET_MASK) + 1;
+        /* Relaxed: a hint, for who wants to have it in the cache by then. */
+        uint64_t value = atomic_load_explicit(
+                &lane->entries[ticket & ((1ull << lane->size_log2) - 1)], memory_order_relaxed);
+
+        *ret_index = (uint32_t)(value & LANE_INDEX_MASK) - 1;
+        return value >> LANE_INDEX_BITS == ticket >> lane->size_log2 && (value & LANE_INDEX_MASK);
+}
 
 /* The ticket in a place: its position in the order of takes from its lane, from 1 on. */
 static inline uint64_t lane_take_seq(const struct lane *lane, uint64_t place)
 {
-        return (place & ((1ull << LANE_TICKET_BITS) - 1)) - (1ull << lane->size_log2) + 1;
+        return (place & LANE_TICKET_MASK) - (1ull << lane->size_log2) + 1;
 }
 
 /* Has what was pushed there not been taken yet? */
 static inline bool lane_stands(struct lane *lane, uint64_t place)
 {
         /* Relaxed: a hint. */
-        return (place & ((1ull << LANE_TICKET_BITS) - 1)) >=
+        return (place & LANE_TICKET_MASK) >=
                atomic_load_explicit(&lane->head, memory_order_relaxed);
 }
 

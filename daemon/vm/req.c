@@ -10,6 +10,9 @@
  * While the overdue hook runs on the service's thread (flag NOTIFYING), an EMT that completes the
  * packet leaves the duties to that thread, together with its reference: hooks of one request never
  * run at once.
+ *
+ * A request without hooks that nobody holds owes nothing to anybody when it has run: then the swap
+ * that would make it COMPLETED makes it FREE at once.
  */
 #include "vm/vm-internal.h"
 
@@ -18,29 +21,21 @@
 #include "vm/futex.h"
 #include "vm/step.h"
 
-struct req *req_at(struct vm *vm, uint32_t index)
-{
-        return &vm->slab[index];
-}
-
-uint32_t req_index(const struct vm *vm, const struct req *req)
-{
-        return (uint32_t)(req - vm->slab);
-}
-
 vmreq_handle req_handle(const struct vm *vm, const struct req *req, uint64_t word)
 {
         return (vmreq_handle){
                 .vm = vm->id, .index = req_index(vm, req), .generation = REQ_GENERATION(word) + 1};
 }
 
-struct req *req_new(struct vm *vm, uint64_t more)
+struct req *req_take(struct vm *vm, uint32_t cpu)
 {
         struct req *req;
         uint32_t index;
         uint64_t word;
 
-        if (!pool_get(&vm->pool, &index))
+        /* What goes to one EMT comes back from it; otherwise submitters are spread. */
+        if (!pool_get(&vm->pool, cpu < vm->cpus ? cpu : vm_stripe() * vm->cpus / VM_STRIPES,
+                      &index))
                 return NULL;
         req = req_at(vm, index);
         /* Relaxed: pool_get acquired what the last owner did. */
@@ -48,16 +43,40 @@ struct req *req_new(struct vm *vm, uint64_t more)
         CHECK(REQ_STATE(word) == VMREQ_REQ_FREE && REQ_REFS(word) == 0);
         atomic_store_explicit(&req->start_ns, 0, memory_order_relaxed);
         atomic_store_explicit(&req->end_ns, 0, memory_order_relaxed);
-        atomic_store_explicit(&req->take_seq, 0, memory_order_relaxed);
-        /* A dead slot of the last life must not pass for this one's place, which is drawn after
-         * QUEUED. */
+        atomic_store_explicit(&req->ran_on, VMREQ_CPU_NONE, memory_order_relaxed);
+        return req;
+}
+
+void req_give_back(struct vm *vm, struct req *req)
+{
+        struct emt *self = emt_self_of(vm);
+
+        VM_STEP(unref_put);
+        pool_put(&vm->pool, self ? self->cpu : POOL_NO_RING, req_index(vm, req));
+        room_made(vm);
+}
+
+struct req *req_new(struct vm *vm, uint64_t more)
+{
+        struct req *req = req_take(vm, VMREQ_CPU_NONE);
+        struct req_more *beside;
+        uint64_t word;
+
+        if (!req)
+                return NULL;
+        /* A dead slot of the last life must not pass for this one's place: a broadcast's child
+         * draws it after QUEUED. */
         VM_STEP(new_place);
         atomic_store_explicit(&req->place, 0, memory_order_relaxed);
-        atomic_store_explicit(&req->ran_on, VMREQ_CPU_NONE, memory_order_relaxed);
-        atomic_store_explicit(&req->uses, 0, memory_order_relaxed);
-        req->first_child = req->next_sibling = req->parent = 0;
+        /* No callee gives a broadcast's parent a result. */
         req->status = 0;
         req->value = 0;
+        if (more & (REQ_F_PARENT | REQ_F_CHILD)) {
+                beside = req_more(vm, req);
+                beside->first_child = beside->next_sibling = beside->parent = 0;
+                atomic_store_explicit(&beside->uses, 0, memory_order_relaxed);
+        }
+        word = atomic_load_explicit(&req->word, memory_order_relaxed);
         /* Release: a reader of this generation's word sees the reset fields. */
         VM_STEP(new_word);
         atomic_store_explicit(&req->word,
@@ -107,7 +126,7 @@ void req_unref(struct vm *vm, struct req *req)
                 if (last)
                         /* The generation moves on with the same swap: every handle is stale from
                          * here. */
-                        next = (REQ_GENERATION(word) + 1) << REQ_GENERATION_SHIFT;
+                        next = req_next_life(word);
                 else
                         next = word - REQ_REF_ONE;
                 VM_STEP(unref_swap);
@@ -116,9 +135,7 @@ void req_unref(struct vm *vm, struct req *req)
                 return;
         if (word & REQ_F_PARENT)
                 broadcast_drop_children(vm, req);
-        VM_STEP(unref_put);
-        pool_put(&vm->pool, req_index(vm, req));
-        room_made(vm);
+        req_give_back(vm, req);
 }
 
 bool req_flag_running(struct req *req, uint64_t *word, uint64_t flags, uint64_t refs)
@@ -174,7 +191,18 @@ static enum vmreq_fate fate_of(uint64_t word)
         }
 }
 
-void req_row(const struct req *req, uint64_t word, struct vmreq_row *ret_row)
+/* Its place in the order of takes; 0 if it was not taken. */
+static uint64_t take_seq_of(const struct vm *vm, const struct req *req, uint64_t word)
+{
+        uint64_t place = atomic_load_explicit(&req->place, memory_order_relaxed);
+
+        if (!place ||
+            (REQ_STATE(word) != VMREQ_REQ_RUNNING && REQ_STATE(word) != VMREQ_REQ_COMPLETED))
+                return 0;
+        return lane_take_seq(&vm->any[LANE_NORMAL], place); /* all are of one size */
+}
+
+void req_row(const struct vm *vm, const struct req *req, uint64_t word, struct vmreq_row *ret_row)
 {
         /* Relaxed throughout: the word that the caller loaded orders them, or they are snapshots.
          */
@@ -186,8 +214,8 @@ void req_row(const struct req *req, uint64_t word, struct vmreq_row *ret_row)
         *ret_row = (struct vmreq_row){.cpu = cpu, .fate = fate_of(word)};
         if (cpu == VMREQ_CPU_NONE && req->cpu < VMREQ_CPUS_MAX)
                 ret_row->cpu = req->cpu; /* where it would have run */
-        ret_row->take_seq = atomic_load_explicit(&req->take_seq, memory_order_relaxed);
-        if (REQ_STATE(word) == REQ_SKIPPED || REQ_STATE(word) == VMREQ_REQ_ALLOCATED)
+        ret_row->take_seq = take_seq_of(vm, req, word);
+        if (REQ_STATE(word) == REQ_SKIPPED || req_state_is_allocated(REQ_STATE(word)))
                 return;
         if (!end)
                 end = clock_now_ns();
@@ -219,40 +247,56 @@ bool req_end_queued(struct vm *vm, struct req *req, uint64_t word, uint32_t stat
         return true;
 }
 
-void req_end_running(struct vm *vm, struct req *req)
+/* May a packet whose word says so be FREE as soon as it has run? */
+static bool owes_nothing(const struct req *req, uint64_t word)
+{
+        return REQ_REFS(word) == 1 && !(word & (REQ_F_CHILD | REQ_F_NOTIFYING)) &&
+               !(req->has & REQ_HAS_HOOKS) && !req_deadline(req);
+}
+
+bool req_end_running(struct vm *vm, struct req *req)
 {
         VM_STEP(end_running_load);
         uint64_t word = req_load(req), next;
+        bool over;
 
         do {
-                next = req_with_state(word, VMREQ_REQ_COMPLETED);
+                over = owes_nothing(req, word);
+                next = over ? req_next_life(word) : req_with_state(word, VMREQ_REQ_COMPLETED);
                 VM_STEP(end_running_swap);
         } while (!req_swap(req, &word, next));
-        if (next & REQ_F_NOTIFYING)
-                return; /* duties and reference have passed to the thread in the overdue hook */
-        req_finish(vm, req, next);
+        if (over)
+                req_give_back(vm, req);
+        else if (!(next & REQ_F_NOTIFYING))
+                req_finish(vm, req, next);
+        /* Else duties and reference have passed to the thread in the overdue hook. */
+        return over;
 }
 
 static void run_hooks(struct vm *vm, struct req *req, uint64_t word)
 {
+        const struct req_more *more = req_more(vm, req);
+
         VM_STEP(hook_complete);
-        if (req->complete) {
+        if (more->complete) {
                 struct vmreq_result result = {.handle = req_handle(vm, req, word), .tag = req->tag};
 
-                req_row(req, word, &result.row);
-                req->complete(req->user, &result);
+                req_row(vm, req, word, &result.row);
+                more->complete(more->user, &result);
         }
         VM_STEP(hook_release);
-        if (req->release)
-                req->release(req->user);
+        if (more->release)
+                more->release(more->user);
 }
 
 void req_finish(struct vm *vm, struct req *req, uint64_t word)
 {
         enum vmreq_fate fate = fate_of(word);
 
-        /* Relaxed: statistics. */
-        atomic_fetch_add_explicit(&vm->stripes[vm_stripe()].fates[fate], 1, memory_order_relaxed);
+        /* Relaxed: statistics.  What has run and is no row its EMT has counted. */
+        if (fate != VMREQ_FATE_DONE || (word & REQ_F_CHILD))
+                atomic_fetch_add_explicit(&vm->stripes[vm_stripe()].fates[fate], 1,
+                                          memory_order_relaxed);
         if (req_deadline(req))
                 deadline_clear(vm, req_index(vm, req));
         req_wake_waiters(vm, req, word);
@@ -260,6 +304,7 @@ void req_finish(struct vm *vm, struct req *req, uint64_t word)
                 broadcast_child_ended(vm, req, word);
                 return;
         }
-        run_hooks(vm, req, word);
+        if (req->has & REQ_HAS_HOOKS)
+                run_hooks(vm, req, word);
         req_unref(vm, req);
 }

@@ -6,13 +6,21 @@
  *      word = generation << 24 | references << 12 | flags << 4 | state
  *
  * Every change of state, flag, reference or generation is a compare-and-swap on this word, so a
- * handle (index, generation) is valid exactly as long as the generation stands.
+ * handle (index, generation) is valid exactly as long as the generation stands.  But a packet that
+ * is FREE belongs to the thread that took it from the pool, and nobody else changes its word: that
+ * thread stores the first word of the new life.
  *
- *   FREE → ALLOCATED → QUEUED → RUNNING → COMPLETED → FREE
- *             │            └──→ CANCELLED, EXPIRED, KILLED → FREE
- *             ├──→ RUNNING   (inline; a broadcast's parent)
- *             ├──→ SKIPPED → FREE   (a broadcast's child that is never queued)
- *             └──→ FREE
+ *   FREE ──→ QUEUED → RUNNING → COMPLETED → FREE
+ *    │         ↑ ↓ └──→ CANCELLED, EXPIRED, KILLED → FREE
+ *    │      QUEUEING
+ *    ↓         ↑ ↓
+ *   ALLOCATED ─┘ └→ ALLOCATED   (there was no room)
+ *    ├──→ RUNNING   (inline; a broadcast's parent)
+ *    ├──→ QUEUED    (a broadcast's child)
+ *    ├──→ SKIPPED → FREE   (a broadcast's child that is never queued)
+ *    └──→ FREE
+ *
+ * RUNNING → FREE in one step, as if by COMPLETED, if nobody can look at it in between: req.c.
  *
  * References: one of the submitter (flag OWNED), one of the thread that runs or ends it, one per
  * waiter, one of a parent on each child and of each child on its parent.  A queued packet may have
@@ -23,6 +31,7 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/macros.h"
@@ -31,8 +40,9 @@
 struct vm;
 struct emt;
 
-/* Internal state beyond the public ones. */
-#define REQ_SKIPPED 8u
+/* Internal states beyond the public ones.  To others QUEUEING is as ALLOCATED. */
+#define REQ_SKIPPED  8u
+#define REQ_QUEUEING 9u
 
 #define REQ_STATE_MASK  0xfull
 #define REQ_STATE(word) ((uint32_t)((word)&REQ_STATE_MASK))
@@ -57,50 +67,74 @@ struct emt;
 
 static_assert(_VMREQ_REQ_N <= REQ_SKIPPED, "internal states follow the public ones");
 
-struct req {
-        _Atomic uint64_t word;
+/* So many words stand in the packet itself; more of them beside it. */
+#define REQ_ARGS_NEAR 4u
 
-        /* Written by the submitter while ALLOCATED, fixed from QUEUED or RUNNING on. */
-        vmreq_fn fn;
-        vmreq_callback callback;
+/* What a packet has beside it. */
+#define REQ_HAS_HOOKS 0x1u
+#define REQ_HAS_USER  0x2u
+
+/*
+ * Two lines, which every request's submitter and EMT touch.  What few requests have stands in a
+ * parallel array, struct req_more, which is paged in only where it is used.
+ */
+struct req {
+        _Alignas(CACHE_PAIR) _Atomic uint64_t word;
+
+        /* Atomic because a taker looks at them before it has claimed the packet; relaxed, its claim
+         * proves the generation. */
+        _Atomic uint64_t place;       /* where it was pushed: lane.h */
+        _Atomic uint64_t deadline_ns; /* 0: none; a child: its parent's */
+
+        /* Written by the submitter while the packet is its own, fixed from QUEUED or RUNNING on. */
+        union {
+                vmreq_fn fn;
+                vmreq_callback callback; /* kind CALLBACK */
+        };
         void *ctx;
+        uint64_t tag;
         uint32_t cpu; /* destination; a child: its vCPU */
         uint8_t kind; /* enum vmreq_kind */
         uint8_t flags;
         uint8_t argc;
-        bool parallel_started;
-        /* 0: none.  A child: its parent's.  Atomic because a taker looks at it before it has
-         * claimed the packet; relaxed, its claim proves the generation. */
-        _Atomic uint64_t deadline_ns;
-        uint64_t tag;
-        uint64_t args[VMREQ_ARGS_MAX];
+        uint8_t has; /* REQ_HAS_… */
 
-        void *user;
+        /* Atomic because snapshots read them while the packet lives on; relaxed, the word orders
+         * them. */
+        _Atomic uint64_t queued_ns; /* when it was submitted; a child: when it was pushed */
+        _Alignas(CACHE_LINE) _Atomic uint64_t start_ns; /* 0: has not started */
+        _Atomic uint64_t end_ns;                        /* 0: has not ended */
+        _Atomic uint32_t ran_on;                        /* cpu; VMREQ_CPU_NONE before */
+
+        /* Written by the runner before COMPLETED, read by others after it. */
+        int32_t status;
+        uint64_t value;
+
+        uint64_t args[REQ_ARGS_NEAR]; /* if argc is no more; else they are all beside */
+};
+
+static_assert(sizeof(struct req) == CACHE_PAIR, "two lines");
+
+struct req_more {
+        /* A line of their own.  If it REQ_HAS_USER or _HOOKS. */
+        _Alignas(CACHE_LINE) void *user;
         void (*row)(void *user, const struct vmreq_row *row);
         void (*overdue)(void *user);
         void (*complete)(void *user, const struct vmreq_result *result);
         void (*release)(void *user);
 
-        /* Broadcasts.  Fixed like the above: a parent's first child, a child's next sibling in the
+        /* Broadcasts.  Fixed like the packet: a parent's first child, a child's next sibling in the
          * order of passing on, a child's parent; index + 1, 0 = none. */
         uint32_t first_child, next_sibling, parent;
         uint32_t failed; /* parent only: room_failed() before its packets were taken, room.c */
         /* Parent only: rows that are not final; things that still use the submitter's memory. */
         _Atomic uint32_t rows_open, uses;
 
-        /* Atomic because snapshots read them while the packet lives on; relaxed, the word orders
-         * them. */
-        _Atomic uint64_t place;     /* where it was pushed: lane.h */
-        _Atomic uint64_t queued_ns; /* when it was submitted; a child: when it was pushed */
-        _Atomic uint64_t start_ns;  /* 0: has not started */
-        _Atomic uint64_t end_ns;    /* 0: has not ended */
-        _Atomic uint64_t take_seq;
-        _Atomic uint32_t ran_on; /* cpu; VMREQ_CPU_NONE before */
-
-        /* Written by the runner before COMPLETED, read by others after it. */
-        int32_t status;
-        uint64_t value;
+        uint64_t args[VMREQ_ARGS_MAX]; /* if there are more than REQ_ARGS_NEAR */
 };
+
+static_assert(offsetof(struct req_more, args) == CACHE_LINE,
+              "one line, unless there are arguments");
 
 /* ---- the word ---- */
 
@@ -121,7 +155,19 @@ static inline bool req_swap(struct req *req, uint64_t *word, uint64_t next)
 
 static inline bool req_state_is_final(uint32_t state)
 {
-        return state >= VMREQ_REQ_COMPLETED;
+        return state >= VMREQ_REQ_COMPLETED && state <= REQ_SKIPPED;
+}
+
+/* Taken from the slab, and not accepted (yet). */
+static inline bool req_state_is_allocated(uint32_t state)
+{
+        return state == VMREQ_REQ_ALLOCATED || state == REQ_QUEUEING;
+}
+
+/* The word of the packet's next life, FREE. */
+static inline uint64_t req_next_life(uint64_t word)
+{
+        return (REQ_GENERATION(word) + 1) << REQ_GENERATION_SHIFT;
 }
 
 static inline uint64_t req_with_state(uint64_t word, uint32_t state)
@@ -136,12 +182,12 @@ static inline uint64_t req_deadline(const struct req *req)
 
 /* ---- req.c ---- */
 
-struct req *req_at(struct vm *vm, uint32_t index);
-uint32_t req_index(const struct vm *vm, const struct req *req);
 vmreq_handle req_handle(const struct vm *vm, const struct req *req, uint64_t word);
 
-/* A packet out of the slab, ALLOCATED, one reference, plus the flags and references in `more`;
- * NULL: none left. */
+/* A packet out of the slab, FREE and this thread's alone; NULL: none left.  And back. */
+struct req *req_take(struct vm *vm, uint32_t cpu);
+void req_give_back(struct vm *vm, struct req *req);
+/* The same made ALLOCATED, with one reference plus the flags and references in `more`. */
 struct req *req_new(struct vm *vm, uint64_t more);
 
 /* One more reference for a packet that the caller knows to be alive (it holds one, or saw `word`
@@ -159,8 +205,8 @@ struct req *req_find(struct vm *vm, vmreq_handle handle, uint64_t *ret_word);
  */
 bool req_end_queued(struct vm *vm, struct req *req, uint64_t word, uint32_t state);
 
-/* RUNNING → COMPLETED by the runner, whose reference it consumes. */
-void req_end_running(struct vm *vm, struct req *req);
+/* RUNNING → COMPLETED by the runner, whose reference it consumes.  True: nobody was to be told. */
+bool req_end_running(struct vm *vm, struct req *req);
 
 /* What follows a final state: wakes waiters, runs hooks, gives back the caller's reference.  Once
  * per packet. */
@@ -173,4 +219,4 @@ bool req_flag_running(struct req *req, uint64_t *word, uint64_t flags, uint64_t 
 void req_wake_waiters(struct vm *vm, struct req *req, uint64_t word);
 
 /* The row as far as it is known. */
-void req_row(const struct req *req, uint64_t word, struct vmreq_row *ret_row);
+void req_row(const struct vm *vm, const struct req *req, uint64_t word, struct vmreq_row *ret_row);

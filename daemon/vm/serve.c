@@ -8,6 +8,7 @@
  */
 #include "vm/vm-internal.h"
 
+#include "vm/cpu.h"
 #include "vm/step.h"
 
 /* Counters written by one EMT and read by snapshots: relaxed, no read-modify-write needed. */
@@ -31,6 +32,17 @@ static void count_time(_Atomic uint64_t *histogram, _Atomic uint64_t *sum, uint6
         count_by(sum, ns);
 }
 
+/* The next one comes from its submitter's cache while this one runs. */
+static void fetch_ahead(struct vm *vm, struct lane *lane, uint64_t place)
+{
+        uint32_t index;
+
+        if (!lane_next(lane, place, &index))
+                return;
+        cpu_will_write(req_at(vm, index));
+        cpu_will_write(req_at(vm, index)->args);
+}
+
 /* Takes the oldest live request of a lane and claims it: QUEUED → RUNNING, with a reference of the
  * runner's. */
 static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
@@ -44,6 +56,7 @@ static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
                 VM_STEP(take_word);
                 uint64_t word = req_load(req), next;
 
+                fetch_ahead(vm, lane, place);
                 room_made(vm);
 
                 for (;;) {
@@ -71,12 +84,11 @@ static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
                         VM_STEP(take_claim);
                         if (!req_swap(req, &word, next))
                                 continue;
-                        atomic_store_explicit(&req->take_seq, lane_take_seq(lane, place),
-                                              memory_order_relaxed);
                         *ret_word = next;
                         return req;
                 }
                 /* Cancelled, expired or killed while it stood here. */
+                emt->now_ns = 0;
                 count(&emt->skipped);
                 atomic_fetch_add_explicit(&lane->skipped, 1, memory_order_relaxed);
         }
@@ -135,35 +147,70 @@ static void publish_current(struct emt *emt, struct req *req, uint64_t word, uin
                               memory_order_relaxed);
 }
 
-void emt_run(struct emt *emt, struct req *req, uint64_t word)
+/* This EMT turns from `outer` to the request. */
+static void begin(struct emt *emt, struct req *req, uint64_t word, uint64_t start_ns)
+{
+        atomic_store_explicit(&req->ran_on, emt->cpu, memory_order_relaxed);
+        atomic_store_explicit(&req->start_ns, start_ns, memory_order_relaxed);
+        emt->current = req;
+        publish_current(emt, req, word, start_ns);
+        emt_pass_wake(emt);
+}
+
+/* And back. */
+static void end(struct emt *emt, struct req *outer)
+{
+        emt->current = outer;
+        if (outer) {
+                publish_current(emt, outer, req_load(outer),
+                                atomic_load_explicit(&outer->start_ns, memory_order_relaxed));
+                return;
+        }
+        /* Relaxed, as above; without a generation the others are not looked at. */
+        atomic_store_explicit(&emt->current_generation, 0, memory_order_relaxed);
+        atomic_store_explicit(&emt->state, VMREQ_EMT_AWAKE, memory_order_relaxed);
+}
+
+static void run_at(struct emt *emt, struct req *req, uint64_t word, uint64_t start_ns)
 {
         struct req *outer = emt->current;
-        uint64_t now = clock_now_ns(), end;
+        uint64_t queued_ns = atomic_load_explicit(&req->queued_ns, memory_order_relaxed), end_ns;
 
-        atomic_store_explicit(&req->ran_on, emt->cpu, memory_order_relaxed);
-        atomic_store_explicit(&req->start_ns, now, memory_order_relaxed);
-        emt->current = req;
-        publish_current(emt, req, word, now);
-        emt_pass_wake(emt);
-
-        invoke(req, emt->cpu);
-
-        end = clock_now_ns();
-        atomic_store_explicit(&req->end_ns, end, memory_order_relaxed);
-        count_time(emt->queued_histogram, &emt->queued_sum_ns,
-                   now - MIN(now, atomic_load_explicit(&req->queued_ns, memory_order_relaxed)));
-        count_time(emt->run_histogram, &emt->run_sum_ns, end - now);
-        emt->current = outer;
-        publish_current(emt, outer, outer ? req_load(outer) : 0,
-                        outer ? atomic_load_explicit(&outer->start_ns, memory_order_relaxed) : 0);
+        begin(emt, req, word, start_ns);
+        invoke(emt->vm, req, emt->cpu);
+        end_ns = clock_now_ns();
+        atomic_store_explicit(&req->end_ns, end_ns, memory_order_relaxed);
+        count_time(emt->queued_histogram, &emt->queued_sum_ns, start_ns - MIN(start_ns, queued_ns));
+        count_time(emt->run_histogram, &emt->run_sum_ns, end_ns - start_ns);
+        end(emt, outer);
         count(&emt->done);
-        req_end_running(emt->vm, req);
+        if (!(word & REQ_F_CHILD))
+                count(&emt->singles);
+        /* Hooks and wake-ups take time. */
+        emt->now_ns = req_end_running(emt->vm, req) ? end_ns : 0;
+}
+
+void emt_run_inline(struct emt *emt, struct req *req, uint64_t word)
+{
+        run_at(emt, req, word, clock_now_ns());
+}
+
+/* One that was taken from a lane. */
+static void run(struct emt *emt, struct req *req, uint64_t word)
+{
+        /* One look at the clock for the end of one and the start of the next; but none starts
+         * before it was queued. */
+        uint64_t now_ns = emt->now_ns ? emt->now_ns : clock_now_ns();
+
+        run_at(emt, req, word,
+               MAX(now_ns, atomic_load_explicit(&req->queued_ns, memory_order_relaxed)));
 }
 
 uint32_t emt_serve(struct emt *emt, uint32_t max, bool priority_only)
 {
         uint32_t n = 0;
 
+        emt->now_ns = 0; /* it was, at most */
         while (n < max) {
                 /* Asked each time: the last callee may have waited, and joined a change of state.
                  */
@@ -173,7 +220,7 @@ uint32_t emt_serve(struct emt *emt, uint32_t max, bool priority_only)
 
                 if (!req)
                         break;
-                emt_run(emt, req, word);
+                run(emt, req, word);
                 n++;
         }
         if (n)

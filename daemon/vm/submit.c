@@ -50,24 +50,36 @@ static int spec_check(const struct vm *vm, const struct vmreq_spec *spec)
         return 0;
 }
 
-void submit_fill(struct req *req, const struct vmreq_spec *spec)
+void submit_fill(struct vm *vm, struct req *req, const struct vmreq_spec *spec)
 {
-        req->fn = spec->fn;
-        req->callback = spec->callback;
+        bool hooks = spec->row || spec->overdue || spec->complete || spec->release;
+        uint64_t *args = req->args;
+
+        req->has = (uint8_t)((hooks ? REQ_HAS_HOOKS : 0) | (spec->user ? REQ_HAS_USER : 0));
+        if (req->has) {
+                struct req_more *more = req_more(vm, req);
+
+                more->user = spec->user;
+                more->row = spec->row;
+                more->overdue = spec->overdue;
+                more->complete = spec->complete;
+                more->release = spec->release;
+        }
+        if (spec->kind == VMREQ_FN_CALLBACK)
+                req->callback = spec->callback;
+        else
+                req->fn = spec->fn;
         req->ctx = spec->ctx;
+        req->tag = spec->tag;
         req->cpu = spec->cpu;
         req->kind = (uint8_t)(spec->flags & VMREQ_VOID ? VMREQ_FN_VOID : spec->kind);
         req->flags = (uint8_t)spec->flags;
         req->argc = (uint8_t)spec->argc;
-        if (spec->argc)
-                memcpy(req->args, spec->args, spec->argc * sizeof(spec->args[0]));
+        if (spec->argc > REQ_ARGS_NEAR)
+                args = req_more(vm, req)->args;
+        for (uint32_t i = 0; i < spec->argc; i++)
+                args[i] = spec->args[i];
         atomic_store_explicit(&req->deadline_ns, spec->deadline_ns, memory_order_relaxed);
-        req->tag = spec->tag;
-        req->user = spec->user;
-        req->row = spec->row;
-        req->overdue = spec->overdue;
-        req->complete = spec->complete;
-        req->release = spec->release;
         atomic_store_explicit(&req->queued_ns, clock_now_ns(), memory_order_relaxed);
 }
 
@@ -86,7 +98,8 @@ void submit_wake(struct vm *vm, uint32_t cpu, uint32_t flags)
                 emt_wake_one(vm, flags & VMREQ_POKE);
 }
 
-int submit_count(struct vm *vm, int result)
+/* Counts a submission or its refusal. */
+static int count(struct vm *vm, int result)
 {
         struct stripe *stripe = &vm->stripes[vm_stripe()];
 
@@ -96,50 +109,42 @@ int submit_count(struct vm *vm, int result)
         return result;
 }
 
-/* Takes a packet that could not be queued back to ALLOCATED; who has begun to wait for it meanwhile
- * is told.  False: somebody has ended it already, so it was accepted. */
-static bool take_back(struct vm *vm, struct req *req)
+/* ---- one request, onto its lane ---- */
+
+/* QUEUEING → QUEUED or ALLOCATED, with `refs` more references: only flags and references may change
+ * under us. */
+static void end_queueing(struct req *req, uint32_t state, uint64_t refs)
+{
+        VM_STEP(queueing_load);
+        uint64_t word = req_load(req);
+
+        do {
+                CHECK(REQ_STATE(word) == REQ_QUEUEING);
+                VM_STEP(queueing_swap);
+        } while (!req_swap(req, &word, req_with_state(word, state) + refs * REQ_REF_ONE));
+}
+
+/* QUEUED → QUEUEING, this thread's alone again.  Who has begun to wait for it meanwhile is told.
+ * False: somebody has taken or ended it already, so it was accepted. */
+static bool take_back(struct vm *vm, struct req *req, uint64_t generation)
 {
         VM_STEP(back_load);
-        uint64_t word = req_load(req), generation = REQ_GENERATION(word);
+        uint64_t word = req_load(req);
 
-        /* Before the swap: once it is ALLOCATED again, somebody else may queue it and note its
-         * deadline. */
-        if (req_deadline(req))
-                deadline_clear(vm, req_index(vm, req));
         do {
                 if (REQ_GENERATION(word) != generation || REQ_STATE(word) != VMREQ_REQ_QUEUED)
                         return false;
                 VM_STEP(back_swap);
-        } while (!req_swap(req, &word, req_with_state(word, VMREQ_REQ_ALLOCATED)));
+        } while (!req_swap(req, &word, req_with_state(word, REQ_QUEUEING)));
         req_wake_waiters(vm, req, word);
         return true;
 }
 
-/* Notes the deadline of a packet that this thread has made QUEUED or RUNNING; so of two threads
- * that queue one packet, only the one that does so notes it. */
-static int note_deadline(struct vm *vm, struct req *req)
-{
-        uint64_t deadline_ns = req_deadline(req);
-        int r;
-
-        if (!deadline_ns)
-                return 0;
-        r = deadline_set(vm, req_index(vm, req), deadline_ns);
-        /* Killed before it was noted: whoever ended it has cleared too early.  The store in
-         * deadline_set and this look pair with the final swap and the clearing behind it. */
-        VM_STEP(due_look);
-        if (req_state_is_final(REQ_STATE(req_load(req))))
-                deadline_clear(vm, req_index(vm, req));
-        return r;
-}
-
 /* Somebody else than the EMT that is kicked for it may have to be: emt_pass_wake. */
-static void note_poke(struct vm *vm, const struct req *req)
+static void note_poke(struct vm *vm, uint32_t flags, uint64_t place)
 {
         _Atomic uint64_t *newest =
-                &vm->any_poked[req->flags & VMREQ_PRIORITY ? LANE_PRIORITY : LANE_NORMAL];
-        uint64_t place = atomic_load_explicit(&req->place, memory_order_relaxed);
+                &vm->any_poked[flags & VMREQ_PRIORITY ? LANE_PRIORITY : LANE_NORMAL];
         uint64_t old = atomic_load_explicit(newest, memory_order_relaxed);
 
         /* Relaxed: published by the kick that follows. */
@@ -149,13 +154,71 @@ static void note_poke(struct vm *vm, const struct req *req)
                         return;
 }
 
-/*
- * ALLOCATED → QUEUED → on its lane.  The caller holds a reference.  0: accepted; it may be complete
- * by now. Else the packet is ALLOCATED again.
- */
-int submit_single(struct vm *vm, struct req *req)
+/* The packet, this thread's alone until then, is QUEUED. */
+static void make_queued(struct req *req, uint64_t fresh)
 {
-        struct lane *lane = submit_lane(vm, req->cpu, req->flags);
+        if (!fresh) {
+                end_queueing(req, VMREQ_REQ_QUEUED, 0);
+                return;
+        }
+        /* seq_cst: the look at `closed` follows; pairs with vmreq_vm_close. */
+        VM_STEP(queue_store);
+        atomic_store_explicit(&req->word, fresh, memory_order_seq_cst);
+}
+
+/*
+ * Puts a packet that is this thread's alone onto its lane: FREE and filled, `fresh` being its word
+ * when it is QUEUED; or QUEUEING, `fresh` 0.  0: accepted, and it may be over by now: nothing of it
+ * may be touched.  Else it is FREE as it was, or QUEUEING, and still this thread's alone.
+ */
+static int push(struct vm *vm, struct req *req, uint64_t fresh)
+{
+        /* Copied: it may be somebody else's as soon as it is QUEUED. */
+        uint32_t cpu = req->cpu, flags = req->flags, index = req_index(vm, req);
+        uint64_t generation = REQ_GENERATION(req_load(req)), place;
+        struct lane *lane = submit_lane(vm, cpu, flags);
+
+        for (;;) {
+                if (!lane_draw(lane, &req->place))
+                        return VMREQ_E_BUSY;
+                place = atomic_load_explicit(&req->place, memory_order_relaxed);
+                make_queued(req, fresh);
+                if (lane_fill(lane, index, place))
+                        break;
+                /* A taker has made its place void.  It needs another, unless it is over. */
+                if (!take_back(vm, req, generation))
+                        return 0;
+                fresh = 0;
+        }
+        VM_STEP(queue_closed);
+        /* seq_cst: pairs with the store in vmreq_vm_close; see the head. */
+        if (atomic_load_explicit(&vm->closed, memory_order_seq_cst) &&
+            take_back(vm, req, generation))
+                return VMREQ_E_CLOSED;
+        if (flags & VMREQ_POKE && cpu >= vm->cpus)
+                note_poke(vm, flags, place);
+        submit_wake(vm, cpu, flags);
+        return 0;
+}
+
+/* The same, with its deadline noted before it can be anybody else's. */
+static int push_due(struct vm *vm, struct req *req, uint64_t fresh)
+{
+        uint64_t deadline_ns = req_deadline(req);
+        int r = deadline_ns ? deadline_set(vm, req_index(vm, req), deadline_ns) : 0;
+
+        if (r)
+                return r;
+        r = push(vm, req, fresh);
+        if (r && deadline_ns)
+                deadline_clear(vm, req_index(vm, req));
+        return r;
+}
+
+/* ALLOCATED → QUEUED and onto its lane.  The caller holds a reference.  If it is not accepted it is
+ * ALLOCATED again. */
+static int submit_single(struct vm *vm, struct req *req)
+{
         uint64_t word = req_load(req);
         int r;
 
@@ -163,75 +226,11 @@ int submit_single(struct vm *vm, struct req *req)
                 if (REQ_STATE(word) != VMREQ_REQ_ALLOCATED)
                         return VMREQ_E_STATE;
                 VM_STEP(queue_swap);
-        } while (!req_swap(req, &word, req_with_state(word, VMREQ_REQ_QUEUED)));
-        r = note_deadline(vm, req);
+        } while (!req_swap(req, &word, req_with_state(word, REQ_QUEUEING)));
+        r = push_due(vm, req, 0);
         if (r)
-                return take_back(vm, req) ? r : 0;
-
-        VM_STEP(queue_closed);
-        /* seq_cst: pairs with the store in vmreq_vm_close; see above. */
-        if (atomic_load_explicit(&vm->closed, memory_order_seq_cst))
-                return take_back(vm, req) ? VMREQ_E_CLOSED : 0;
-        if (!lane_push(lane, req_index(vm, req), &req->place))
-                return take_back(vm, req) ? VMREQ_E_BUSY : 0;
-        if (req->flags & VMREQ_POKE && req->cpu >= vm->cpus)
-                note_poke(vm, req);
-        submit_wake(vm, req->cpu, req->flags);
-        return 0;
-}
-
-/* Runs it here and now: the caller is the right EMT. */
-static int run_inline(struct vm *vm, struct emt *emt, struct req *req)
-{
-        uint64_t word = req_load(req), next;
-
-        if (atomic_load_explicit(&vm->closed, memory_order_relaxed))
-                return VMREQ_E_CLOSED;
-        do {
-                if (REQ_STATE(word) != VMREQ_REQ_ALLOCATED)
-                        return VMREQ_E_STATE;
-                next = req_with_state(word, VMREQ_REQ_RUNNING) + REQ_REF_ONE;
-        } while (!req_swap(req, &word, next));
-        /* It runs whatever happens here: without a service, its deadline is only not enforced. */
-        (void)note_deadline(vm, req);
-        /* seq_cst: as in submit_single.  The closer may have passed it before it was RUNNING. */
-        if (atomic_load_explicit(&vm->closed, memory_order_seq_cst))
-                (void)req_flag_running(req, &next, REQ_F_CANCEL, 0);
-        emt_run(emt, req, next);
-        return 0;
-}
-
-/* Starts a packet that is ALLOCATED and filled, the caller holding a reference. */
-static int start(struct vm *vm, struct req *req)
-{
-        struct emt *self = emt_self_of(vm);
-
-        if (submit_is_broadcast(req->cpu))
-                return broadcast_start(vm, req);
-        if (self && (req->cpu == VMREQ_CPU_ANY || req->cpu == self->cpu))
-                return run_inline(vm, self, req);
-        return submit_single(vm, req);
-}
-
-static int alloc(struct vm *vm, const struct vmreq_spec *spec, uint64_t word, struct req **ret_req)
-{
-        uint32_t failed = 0;
-        int r = spec_check(vm, spec);
-
-        if (r)
-                return r;
-        if (atomic_load_explicit(&vm->closed, memory_order_relaxed))
-                return VMREQ_E_CLOSED;
-        if (submit_is_broadcast(spec->cpu)) {
-                failed = room_failed(vm);
-                word |= REQ_F_PARENT;
-        }
-        *ret_req = req_new(vm, word);
-        if (!*ret_req)
-                return VMREQ_E_BUSY;
-        submit_fill(*ret_req, spec);
-        (*ret_req)->failed = failed;
-        return 0;
+                end_queueing(req, VMREQ_REQ_ALLOCATED, 0);
+        return r;
 }
 
 /* Gives back the submitter's reference; false if it was given back before. */
@@ -248,16 +247,119 @@ static bool disown(struct vm *vm, struct req *req, uint64_t word)
         return true;
 }
 
+/* A packet that was not accepted, and nobody else's: FREE as it came from the slab, or QUEUEING. */
+static void drop_fresh(struct vm *vm, struct req *req)
+{
+        if (REQ_STATE(req_load(req)) == VMREQ_REQ_FREE) {
+                req_give_back(vm, req);
+                return;
+        }
+        /* A stranger may have guessed its handle, and hold a reference. */
+        end_queueing(req, VMREQ_REQ_ALLOCATED, 1);
+        (void)disown(vm, req, req_load(req));
+        req_unref(vm, req);
+}
+
+/* The short way, for what is neither a broadcast nor inline: no reference but the handle's. */
+static int submit_fresh(struct vm *vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
+{
+        struct lane *lane = submit_lane(vm, spec->cpu, spec->flags);
+        vmreq_handle handle;
+        struct req *req;
+        uint64_t word;
+        int r;
+
+        /* Looked at first, so that who is refused takes no packet from others. */
+        if (lane_full(lane))
+                return VMREQ_E_BUSY;
+        req = req_take(vm, spec->cpu);
+        if (!req)
+                return VMREQ_E_BUSY;
+        submit_fill(vm, req, spec);
+        word = req_with_state(atomic_load_explicit(&req->word, memory_order_relaxed),
+                              VMREQ_REQ_QUEUED);
+        if (!(spec->flags & VMREQ_NO_WAIT))
+                word |= REQ_F_OWNED | REQ_REF_ONE;
+        handle = req_handle(vm, req, word);
+        r = push_due(vm, req, word);
+        if (r)
+                drop_fresh(vm, req);
+        else if (ret_handle)
+                *ret_handle = handle;
+        return r;
+}
+
+/* ---- the others ---- */
+
+/* Runs it here and now: the caller is the right EMT. */
+static int run_inline(struct vm *vm, struct emt *emt, struct req *req)
+{
+        uint64_t word = req_load(req), next;
+
+        if (atomic_load_explicit(&vm->closed, memory_order_relaxed))
+                return VMREQ_E_CLOSED;
+        do {
+                if (REQ_STATE(word) != VMREQ_REQ_ALLOCATED)
+                        return VMREQ_E_STATE;
+                next = req_with_state(word, VMREQ_REQ_RUNNING) + REQ_REF_ONE;
+        } while (!req_swap(req, &word, next));
+        /* It runs whatever happens here: without a service, its deadline is only not enforced. */
+        if (req_deadline(req))
+                (void)deadline_set(vm, req_index(vm, req), req_deadline(req));
+        /* seq_cst: as in push.  The closer may have passed it before it was RUNNING. */
+        if (atomic_load_explicit(&vm->closed, memory_order_seq_cst))
+                (void)req_flag_running(req, &next, REQ_F_CANCEL, 0);
+        emt_run_inline(emt, req, next);
+        return 0;
+}
+
+/* The EMT that the caller is, if it is one that runs what goes there inline. */
+static struct emt *inline_emt(const struct vm *vm, uint32_t cpu)
+{
+        struct emt *self = emt_self_of(vm);
+
+        return self && (cpu == VMREQ_CPU_ANY || cpu == self->cpu) ? self : NULL;
+}
+
+/* Starts a packet that is ALLOCATED and filled, the caller holding a reference. */
+static int start(struct vm *vm, struct req *req)
+{
+        struct emt *emt = inline_emt(vm, req->cpu);
+
+        if (emt)
+                return run_inline(vm, emt, req);
+        return submit_is_broadcast(req->cpu) ? broadcast_start(vm, req) : submit_single(vm, req);
+}
+
+static int alloc(struct vm *vm, const struct vmreq_spec *spec, uint64_t word, struct req **ret_req)
+{
+        uint32_t failed = 0;
+
+        /* Relaxed: a late look costs a packet for a moment. */
+        if (atomic_load_explicit(&vm->closed, memory_order_relaxed))
+                return VMREQ_E_CLOSED;
+        if (submit_is_broadcast(spec->cpu)) {
+                failed = room_failed(vm);
+                word |= REQ_F_PARENT;
+        }
+        *ret_req = req_new(vm, word);
+        if (!*ret_req)
+                return VMREQ_E_BUSY;
+        submit_fill(vm, *ret_req, spec);
+        if (word & REQ_F_PARENT)
+                req_more(vm, *ret_req)->failed = failed;
+        return 0;
+}
+
 /* One try.  *req: NULL, or the packet of the last one; it stays the caller's for submit_end.  With
  * it goes a reference of the call's own, beside the one of the handle's owner: a packet that is
- * killed or runs during the push, and whose hook gives the handle back, is not recycled under our
- * feet. */
+ * killed or runs, and whose hook gives the handle back, is not recycled under our feet. */
 static int submit_try(struct vm *vm, const struct vmreq_spec *spec, struct req **req)
 {
         int r = 0;
 
         if (*req) {
-                /* seq_cst: as in submit_single. */
+                /* seq_cst: as in push. */
                 if (atomic_load_explicit(&vm->closed, memory_order_seq_cst))
                         return VMREQ_E_CLOSED;
                 atomic_store_explicit(&(*req)->queued_ns, clock_now_ns(), memory_order_relaxed);
@@ -291,7 +393,7 @@ static void drop_parent(struct vm *vm, struct req **req)
 
         if (!*req || !(req_load(*req) & REQ_F_PARENT))
                 return;
-        failed = (*req)->failed;
+        failed = req_more(vm, *req)->failed;
         room_hush();
         (void)submit_end(vm, *req, VMREQ_E_BUSY, NULL);
         room_tried(vm, failed);
@@ -330,9 +432,36 @@ static int submit_when_room(struct vm *vm, const struct vmreq_spec *spec, struct
         return r;
 }
 
-int vmreq_submit(vmreq_vm id, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
+/* Broadcasts, what runs inline, and whoever waits for room. */
+static int submit_slowly(struct vm *vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
 {
         struct req *req = NULL;
+        int r = submit_try(vm, spec, &req);
+
+        if (r == VMREQ_E_BUSY && (spec->flags & VMREQ_WAIT_ROOM))
+                r = submit_when_room(vm, spec, &req);
+        return submit_end(vm, req, r, ret_handle);
+}
+
+static int submit(struct vm *vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
+{
+        int r = spec_check(vm, spec);
+
+        if (r)
+                return r;
+        /* Relaxed: as in alloc. */
+        if (atomic_load_explicit(&vm->closed, memory_order_relaxed))
+                return VMREQ_E_CLOSED;
+        if (submit_is_broadcast(spec->cpu) || inline_emt(vm, spec->cpu))
+                return submit_slowly(vm, spec, ret_handle);
+        r = submit_fresh(vm, spec, ret_handle);
+        if (r == VMREQ_E_BUSY && (spec->flags & VMREQ_WAIT_ROOM))
+                r = submit_slowly(vm, spec, ret_handle);
+        return r;
+}
+
+int vmreq_submit(vmreq_vm id, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
+{
         struct vm *vm;
         int r;
 
@@ -343,11 +472,7 @@ int vmreq_submit(vmreq_vm id, const struct vmreq_spec *spec, vmreq_handle *ret_h
         vm = vm_pin(id.id);
         if (!vm)
                 return VMREQ_E_HANDLE;
-        r = submit_try(vm, spec, &req);
-        if (r == VMREQ_E_BUSY && (spec->flags & VMREQ_WAIT_ROOM))
-                r = submit_when_room(vm, spec, &req);
-        r = submit_end(vm, req, r, ret_handle);
-        submit_count(vm, r);
+        r = count(vm, submit(vm, spec, ret_handle));
         vm_unpin(vm);
         return r;
 }
@@ -365,7 +490,9 @@ int vmreq_alloc(vmreq_vm id, const struct vmreq_spec *spec, vmreq_handle *ret_ha
         vm = vm_pin(id.id);
         if (!vm)
                 return VMREQ_E_HANDLE;
-        r = alloc(vm, spec, REQ_F_OWNED, &req);
+        r = spec_check(vm, spec);
+        if (r == 0)
+                r = alloc(vm, spec, REQ_F_OWNED, &req);
         if (r == 0)
                 *ret_handle = req_handle(vm, req, req_load(req));
         vm_unpin(vm);
@@ -390,7 +517,7 @@ int vmreq_queue(vmreq_handle handle, uint64_t wait_ns)
                 atomic_store_explicit(&req->queued_ns, clock_now_ns(), memory_order_relaxed);
         r = REQ_STATE(word) == VMREQ_REQ_ALLOCATED && !(word & REQ_F_CHILD) ? start(vm, req)
                                                                             : VMREQ_E_STATE;
-        submit_count(vm, r);
+        (void)count(vm, r);
         if (r == 0 && no_wait)
                 (void)disown(vm, req, word);
         req_unref(vm, req);
@@ -450,7 +577,7 @@ enum vmreq_verdict vmreq_cancel(vmreq_handle handle)
         if (!vm)
                 return verdict;
         req = req_find(vm, handle, &word);
-        if (!req || REQ_STATE(word) == VMREQ_REQ_ALLOCATED) {
+        if (!req || req_state_is_allocated(REQ_STATE(word))) {
                 verdict = VMREQ_VERDICT_UNKNOWN;
         } else if (word & REQ_F_PARENT) {
                 verdict = cancel_parent(vm, req, word);

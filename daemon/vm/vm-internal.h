@@ -52,6 +52,7 @@ struct emt {
         _Atomic uint32_t current_index;              /* of the innermost request */
         _Atomic uint64_t current_generation;         /* 0: none */
         _Atomic uint64_t current_tag, current_since_ns;
+        _Atomic uint64_t singles; /* of those done: no rows, so their fate is DONE */
         _Atomic uint64_t done, skipped, sleeps, spins_paid, batches, exits;
         _Atomic uint64_t queued_sum_ns, run_sum_ns; /* of all that the histograms count */
         _Atomic uint64_t queued_histogram[VMREQ_HISTOGRAM_N], run_histogram[VMREQ_HISTOGRAM_N];
@@ -65,6 +66,7 @@ struct emt {
         bool in_rendezvous;          /* runs a rendezvous callback */
         bool halted;                 /* its guest waits for an interrupt */
         bool initialised;            /* the backend's vcpu_init has succeeded */
+        uint64_t now_ns;             /* when the last request ended, if that is now; 0: not known */
         uint64_t spin_ns;            /* what it would spin now; 0 = not at all */
 };
 
@@ -105,7 +107,8 @@ struct listeners {
 struct stripe {
         _Alignas(CACHE_PAIR) _Atomic uint64_t submitted;
         _Atomic uint64_t refused;
-        _Atomic uint64_t fates[_VMREQ_FATE_N];
+        _Atomic uint64_t
+                fates[_VMREQ_FATE_N]; /* DONE: of broadcasts and their rows only, see emt */
 };
 
 struct vm {
@@ -115,6 +118,7 @@ struct vm {
         uint32_t batch, priority_run;
         uint64_t spin_ns_max;
         struct req *slab;
+        struct req_more *more; /* [index]: what the packet has beside it */
         uint32_t slab_size;
         _Atomic uint64_t *due; /* [index]: deadline of the packet in flight, 0 = none */
         struct emt *emts;
@@ -157,6 +161,28 @@ struct vm {
         _Atomic uint32_t stopping;    /* futex: 1 while a vmreq_vm_stop is at it */
 };
 
+/* ---- packets ---- */
+
+static inline struct req *req_at(struct vm *vm, uint32_t index)
+{
+        return &vm->slab[index];
+}
+
+static inline uint32_t req_index(const struct vm *vm, const struct req *req)
+{
+        return (uint32_t)(req - vm->slab);
+}
+
+static inline struct req_more *req_more(const struct vm *vm, const struct req *req)
+{
+        return &vm->more[req_index(vm, req)];
+}
+
+static inline const uint64_t *req_args(const struct vm *vm, const struct req *req)
+{
+        return req->argc <= REQ_ARGS_NEAR ? req->args : req_more(vm, req)->args;
+}
+
 /* ---- vm-table.c: ids → VMs ---- */
 
 /* Pins the VM of that id: it is not freed until unpinned.  NULL: no such VM. */
@@ -183,10 +209,20 @@ void *emt_main(void *arg);
 /* Serves at most `max` requests, in the states between from the priority lanes only; how many it
  * ran. */
 uint32_t emt_serve(struct emt *emt, uint32_t max, bool priority_only);
-/* Runs a request that this EMT has claimed (RUNNING, one reference of the runner's). */
-void emt_run(struct emt *emt, struct req *req, uint64_t word);
+/* Runs a request that came from no lane, and that this EMT has claimed (RUNNING, one reference of
+ * the runner's). */
+void emt_run_inline(struct emt *emt, struct req *req, uint64_t word);
 /* In the states between, only the priority lanes are served. */
-bool emt_priority_only(const struct vm *vm);
+static inline bool emt_priority_only(const struct vm *vm)
+{
+        const uint32_t between = 1u << VMREQ_VM_POWERING_ON | 1u << VMREQ_VM_SUSPENDING |
+                                 1u << VMREQ_VM_RESUMING | 1u << VMREQ_VM_RESETTING |
+                                 1u << VMREQ_VM_POWERING_OFF;
+
+        /* seq_cst: an EMT about to sleep looks here, and a change that was put back stores, then
+         * wakes. */
+        return between >> atomic_load_explicit(&vm->state, memory_order_seq_cst) & 1;
+}
 /* Is there anything for this EMT to do: stop, rendezvous, lanes? */
 bool emt_has_work(struct emt *emt);
 /* Nothing to do: spins, then sleeps until woken or until `ready(ctx)` (NULL: nothing more than
@@ -218,15 +254,11 @@ bool wait_enter(struct emt *emt);
 
 /* ---- submit.c ---- */
 
-/* Queues a packet that is ALLOCATED and filled.  Consumes nothing; see there. */
-int submit_single(struct vm *vm, struct req *req);
-/* Counts a submission or its refusal. */
-int submit_count(struct vm *vm, int result);
 struct lane *submit_lane(struct vm *vm, uint32_t cpu, uint32_t flags);
 /* Wakes who serves the lane of this destination. */
 void submit_wake(struct vm *vm, uint32_t cpu, uint32_t flags);
-/* Fills a fresh packet from a spec that was checked. */
-void submit_fill(struct req *req, const struct vmreq_spec *spec);
+/* Fills a packet of one's own from a spec that was checked. */
+void submit_fill(struct vm *vm, struct req *req, const struct vmreq_spec *spec);
 bool submit_is_broadcast(uint32_t cpu);
 
 /* ---- broadcast.c ---- */
@@ -309,5 +341,5 @@ void rendezvous_refuse(struct vm *vm);
 
 /* ---- invoke.c ---- */
 
-/* Calls it; the result goes to the packet. */
-void invoke(struct req *req, uint32_t cpu);
+/* Calls it on that EMT; the result goes to the packet. */
+void invoke(const struct vm *vm, struct req *req, uint32_t cpu);

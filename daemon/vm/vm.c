@@ -16,9 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "vm/futex.h"
+#include "vm/pages.h"
 #include "vm/processors.h"
 #include "vm/step.h"
 
@@ -47,22 +47,14 @@ static bool spinning_can_pay(uint32_t cpus)
         return processors_usable("/proc/self/cgroup", "/sys/fs/cgroup") >= cpus + 1;
 }
 
-static void *map_pages(size_t bytes)
-{
-        void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-        return pages == MAP_FAILED ? NULL : pages;
-}
-
-static void unmap_pages(void *pages, size_t bytes)
-{
-        if (pages)
-                (void)munmap(pages, bytes);
-}
-
 static size_t slab_bytes(const struct vm *vm)
 {
         return (size_t)vm->slab_size * sizeof(struct req);
+}
+
+static size_t more_bytes(const struct vm *vm)
+{
+        return (size_t)vm->slab_size * sizeof(struct req_more);
 }
 
 static void vm_destroy(struct vm *vm)
@@ -77,8 +69,9 @@ static void vm_destroy(struct vm *vm)
         rendezvous_deinit(&vm->rendezvous);
         (void)pthread_mutex_destroy(&vm->service_lock);
         (void)pthread_mutex_destroy(&vm->service_turn);
-        unmap_pages(vm->slab, slab_bytes(vm));
-        unmap_pages((void *)vm->due, (size_t)vm->slab_size * sizeof(uint64_t));
+        pages_unmap(vm->slab, slab_bytes(vm));
+        pages_unmap(vm->more, more_bytes(vm));
+        pages_unmap((void *)vm->due, (size_t)vm->slab_size * sizeof(uint64_t));
         free(vm->emts);
         free(vm->stripes);
         free(vm);
@@ -154,12 +147,13 @@ static int vm_new(const struct vmreq_config *config, struct vm **ret_vm)
         }
         (void)pthread_mutex_init(&vm->service_lock, NULL);
         (void)pthread_mutex_init(&vm->service_turn, NULL);
-        vm->slab = map_pages(slab_bytes(vm));
-        vm->due = map_pages((size_t)vm->slab_size * sizeof(uint64_t));
+        vm->slab = pages_map(slab_bytes(vm));
+        vm->more = pages_map(more_bytes(vm));
+        vm->due = pages_map((size_t)vm->slab_size * sizeof(uint64_t));
         vm->emts = alloc_aligned(vm->cpus * sizeof(struct emt));
         vm->stripes = alloc_aligned(VM_STRIPES * sizeof(struct stripe));
-        if (!vm->slab || !vm->due || !vm->emts || !vm->stripes ||
-            pool_init(&vm->pool, vm->slab_size) ||
+        if (!vm->slab || !vm->more || !vm->due || !vm->emts || !vm->stripes ||
+            pool_init(&vm->pool, vm->slab_size, vm->cpus) ||
             lanes_init(vm, config->lane_capacity ? config->lane_capacity : LANE_DEFAULT)) {
                 vm_destroy(vm);
                 return VMREQ_E_MEMORY;

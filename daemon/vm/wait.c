@@ -25,12 +25,12 @@
 static bool settled(uint64_t word)
 {
         return req_state_is_final(REQ_STATE(word)) || (word & REQ_F_LATE) ||
-               REQ_STATE(word) == VMREQ_REQ_ALLOCATED;
+               req_state_is_allocated(REQ_STATE(word));
 }
 
 static int verdict_of(uint64_t word)
 {
-        if (REQ_STATE(word) == VMREQ_REQ_ALLOCATED)
+        if (req_state_is_allocated(REQ_STATE(word)))
                 return VMREQ_E_STATE;
         return req_state_is_final(REQ_STATE(word)) ? 0 : VMREQ_E_TIMEOUT;
 }
@@ -121,16 +121,16 @@ static bool runs_here(const struct emt *emt, const struct req *req)
 /* A broadcast is complete when its children are; one of them may be under this very wait. */
 static bool waits_for_itself(struct vm *vm, const struct emt *emt, const struct req *req)
 {
-        uint32_t link = req->first_child;
+        uint32_t link;
 
         if (!(req_load(req) & REQ_F_PARENT))
                 return runs_here(emt, req);
-        while (link) {
+        for (link = req_more(vm, req)->first_child; link;) {
                 const struct req *child = req_at(vm, link - 1);
 
                 if (runs_here(emt, child))
                         return true;
-                link = child->next_sibling;
+                link = req_more(vm, child)->next_sibling;
         }
         return false;
 }
@@ -193,6 +193,18 @@ out:
         return r;
 }
 
+static enum vmreq_req_state public_state(uint32_t state)
+{
+        switch (state) {
+        case REQ_SKIPPED:
+                return VMREQ_REQ_CANCELLED;
+        case REQ_QUEUEING:
+                return VMREQ_REQ_ALLOCATED;
+        default:
+                return (enum vmreq_req_state)state;
+        }
+}
+
 int vmreq_status(vmreq_handle handle, enum vmreq_req_state *ret_state, struct vmreq_row *ret_row)
 {
         struct vm *vm = vm_pin(handle.vm);
@@ -209,10 +221,9 @@ int vmreq_status(vmreq_handle handle, enum vmreq_req_state *ret_state, struct vm
                 word = req_load(req);
                 state = REQ_STATE(word);
                 if (ret_state)
-                        *ret_state = state == REQ_SKIPPED ? VMREQ_REQ_CANCELLED
-                                                          : (enum vmreq_req_state)state;
+                        *ret_state = public_state(state);
                 if (ret_row)
-                        req_row(req, word, ret_row);
+                        req_row(vm, req, word, ret_row);
                 req_unref(vm, req);
                 r = 0;
         }
@@ -238,12 +249,12 @@ int vmreq_rows(vmreq_handle handle, struct vmreq_row *ret_rows, uint32_t n_rows,
         } else if (!req_state_is_final(REQ_STATE(word))) {
                 r = VMREQ_E_STATE;
         } else {
-                for (uint32_t link = req->first_child; link;) {
+                for (uint32_t link = req_more(vm, req)->first_child; link;) {
                         struct req *child = req_at(vm, link - 1);
 
                         if (ret_rows && child->cpu < n_rows)
-                                req_row(child, req_load(child), &ret_rows[child->cpu]);
-                        link = child->next_sibling;
+                                req_row(vm, child, req_load(child), &ret_rows[child->cpu]);
+                        link = req_more(vm, child)->next_sibling;
                 }
                 if (ret_n)
                         *ret_n = vm->cpus;

@@ -367,7 +367,9 @@ static void d19_a_wake_is_passed_on(void **state)
         req = req_at(vm, held.index);
         word = req_load(req);
         assert_true(req_swap(req, &word, req_with_state(word, VMREQ_REQ_QUEUED)));
-        assert_true(lane_push(&vm->emts[0].lanes[LANE_PRIORITY], held.index, &req->place));
+        assert_true(lane_draw(&vm->emts[0].lanes[LANE_PRIORITY], &req->place));
+        assert_true(
+                lane_fill(&vm->emts[0].lanes[LANE_PRIORITY], held.index, atomic_load(&req->place)));
 
         spec = engine_spec(VMREQ_CPU_ANY, 0, log_callee, &ran);
         any = engine_submit(id, &spec);

@@ -62,6 +62,16 @@ static void setup_full(void)
         STEP_CHECK(vmreq_alloc(scene_vm, &spec, &first.handle) == 0);
 }
 
+/* A packet that is still to be queued. */
+static void setup_allocated(void)
+{
+        struct vmreq_spec spec;
+
+        begin(4, 4);
+        spec = scene_spec(&first, 0, 0);
+        STEP_CHECK(vmreq_alloc(scene_vm, &spec, &first.handle) == 0);
+}
+
 /* ---- what threads do ---- */
 
 static void emt(void)
@@ -135,6 +145,15 @@ static void queue_it(void)
         STEP_CHECK(queued == 0 || queued == VMREQ_E_TIMEOUT);
         queued = 0;
         verdict = vmreq_cancel(first.handle);
+}
+
+/* Queues it, if the VM is not closed yet. */
+static void queue_in_time(void)
+{
+        queued = vmreq_queue(first.handle, 0);
+        if (queued == VMREQ_E_TIMEOUT)
+                queued = 0;
+        STEP_CHECK(queued == 0 || queued == VMREQ_E_CLOSED);
 }
 
 /* Gives the packet up and takes it again for another request: the old handle is stale. */
@@ -257,6 +276,21 @@ static void check_room(void)
         scene_end();
 }
 
+/* Taken back, or accepted and killed; who waited is told of either. */
+static void check_closed_wait(void)
+{
+        if (queued) {
+                scene_check_refused(&first);
+                STEP_CHECK(waited == VMREQ_E_STATE);
+        } else {
+                scene_check(&first);
+                STEP_CHECK(first.fate == VMREQ_FATE_KILLED);
+                STEP_CHECK(waited == 0 || waited == VMREQ_E_STATE);
+        }
+        STEP_CHECK(vmreq_free(first.handle) == 0);
+        scene_end();
+}
+
 static void check_closed(void)
 {
         STEP_CHECK(queued == 0 || queued == VMREQ_E_CLOSED);
@@ -326,6 +360,11 @@ const struct step_scene fate_scenes[] = {
          .setup = setup_full,
          .threads = {queue_it, wait_for_it, emt},
          .check = check_room},
+        {.name = "fate-closed-wait",
+         .preemptions = 3,
+         .setup = setup_allocated,
+         .threads = {queue_in_time, wait_for_it, close_it},
+         .check = check_closed_wait},
         {.name = "fate-submit-close",
          .preemptions = 2,
          .setup = setup_empty,

@@ -88,11 +88,20 @@ static void begin_call(void)
         always();
 }
 
+static bool push_at(struct lane *on, uint32_t index, _Atomic uint64_t *place)
+{
+        do {
+                if (!lane_draw(on, place))
+                        return false;
+        } while (!lane_fill(on, index, atomic_load(place)));
+        return true;
+}
+
 static void push(uint32_t i)
 {
         items[i].began = ++now;
         begin_call();
-        items[i].accepted = lane_push(&lane, i, &items[i].place);
+        items[i].accepted = push_at(&lane, i, &items[i].place);
         always();
         STEP_CHECK(items[i].accepted || full_seen[step_self()]);
         items[i].ended = items[i].accepted ? ++now : 0;

@@ -13,7 +13,7 @@ def main():
     root, written = map(pathlib.Path, sys.argv[1:3])
     taken = {name for path in written.glob("*.steps") for name in path.read_text().split()}
     missed = 0
-    for source in sorted((root / "daemon").rglob("*.c")):
+    for source in sorted((root / "daemon").rglob("*.[ch]")):
         for name in re.findall(r"\bVM_STEP\((\w+)\);", source.read_text()):
             if name not in taken:
                 print(f"{source.name}: no scene takes the step {name}")

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "interleave/vm.h"
 
-const char *const scene_inside_lanes[] = {"tail_load",  "room_seen",  "room_head",    "room_store",
-                                          "tail_again", "fill_load",  "fill_place",   "take_head",
-                                          "take_tail",  "take_entry", "pending_head", NULL};
+const char *const scene_inside_lanes[] = {
+        "full_load",  "tail_load",    "room_seen",    "room_head", "room_store", "tail_again",
+        "fill_load",  "fill_place",   "take_head",    "take_seen", "take_tail",  "take_note",
+        "take_entry", "pending_head", "pending_seen", NULL};
 
 vmreq_vm scene_vm;
 struct vm *scene_inside;

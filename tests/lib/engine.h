@@ -127,7 +127,7 @@ static inline struct vm *engine_inside(vmreq_vm id)
         return vm;
 }
 
-/* Packets that can be had without a wait: on the pool's stack, or never used. */
+/* Packets that can be had without a wait: on the pool's stack, in its rings, or never used. */
 static inline uint32_t engine_free_packets(vmreq_vm id)
 {
         struct pool *pool = &engine_inside(id)->pool;
@@ -135,6 +135,9 @@ static inline uint32_t engine_free_packets(vmreq_vm id)
 
         for (uint32_t place = (uint32_t)atomic_load(&pool->top); place && n <= pool->capacity; n++)
                 place = atomic_load(&pool->next[place - 1]);
+        for (uint32_t i = 0; i < pool->n_rings; i++)
+                n += atomic_load(&pool->rings[i].tail) -
+                     (uint32_t)atomic_load(&pool->rings[i].head);
         return n;
 }
 

@@ -4,7 +4,7 @@
  *
  * C: daemon/vm/req.c
  * C: daemon/vm/deadline.c
- * C: daemon/vm/submit.c take_back note_deadline submit_single disown vmreq_cancel
+ * C: daemon/vm/submit.c end_queueing take_back make_queued push submit_single disown vmreq_cancel
  * C: daemon/vm/serve.c
  * C: daemon/vm/wait.c
  * C: daemon/vm/vm.c
@@ -13,7 +13,8 @@
  * follows.  Steps of other files carry other labels.
  *
  * One packet, LIVES generations of it: its owner allocates it, queues it, frees it, and does so again as soon as it
- * is recycled.  EMT, service, closer, cancellers and waiters act on it at any moment, with any handle that ever was
+ * is recycled; with FRESH it submits it, in one.  With HOLE a taker makes its place void once, before it is filled.  With
+ * HOOKLESS it has no hooks.  EMT, service, closer, cancellers and waiters act on it at any moment, with any handle that ever was
  * or will be valid.  With FULL a push may be refused.  The deadline may pass at any moment; that of all lives is the same
  * number, so that an old look at it cannot be told from a new one by its value.
  *
@@ -36,6 +37,19 @@
  * Good:   -DCLOSE -DFULL
  * Good:   -DWAIT -DFULL
  * Good:   -DTWICE -DFULL
+ * Good:   -DHOLE -DFULL -DCANCEL
+ * Good:   -DHOLE -DFULL -DCLOSE
+ * Good:   -DLIVES=1 -DHOLE -DWAIT -DFULL
+ * Good:   -DFRESH -DCANCEL -DFULL
+ * Good:   -DFRESH -DEXPIRE -DFULL
+ * Good:   -DFRESH -DCLOSE -DFULL
+ * Good:   -DFRESH -DTWICE -DFULL
+ * Good:   -DFRESH -DHOLE -DFULL -DTWICE
+ * Good:   -DFRESH -DHOLE -DFULL -DCLOSE
+ * Good:   -DLIVES=1 -DFRESH -DHOLE -DEXPIRE
+ * Good:   -DFRESH -DHOOKLESS -DCANCEL
+ * Good:   -DFRESH -DHOOKLESS -DWAIT
+ * Good:   -DLIVES=1 -DFRESH -DHOOKLESS -DTWICE -DCLOSE
  * Broken: -DCANCEL -DBROKEN_CANCEL: own life
  * Broken: -DCANCEL -DBROKEN_GENERATION: place
  * Broken: -DCANCEL -DBROKEN_CLAIM: run
@@ -50,6 +64,7 @@
  * Broken: -DLIVES=1 -DWAIT -DBROKEN_WAIT_REF: kept
  * Broken: -DTWICE -DBROKEN_TWICE: references
  * Broken: -DBROKEN_PUT_FIRST: fresh
+ * Broken: -DLIVES=1 -DFRESH -DHOOKLESS -DWAIT -DBROKEN_OWED: references
  */
 #ifndef LIVES
 #define LIVES 2
@@ -64,19 +79,21 @@
 #define CANCELLED 5
 #define EXPIRED 6
 #define KILLED 7
-#define STATE(w) ((w) & 7)
-#define FINAL(w) (STATE(w) >= COMPLETED)
-#define WITH(w, state) (((w) & ~7) | (state))
-#define F_CANCEL 8
-#define F_LATE 16
-#define F_NOTIFYING 32
-#define F_WAITED 64
-#define F_OWNED 128
-#define REF 256
-#define REFS(w) (((w) >> 8) & 15)
-#define GEN(w) ((w) >> 12)
+#define QUEUEING 8
+#define STATE(w) ((w) & 15)
+#define FINAL(w) (STATE(w) >= COMPLETED && STATE(w) <= KILLED)
+#define UNQUEUED(w) (STATE(w) == ALLOCATED || STATE(w) == QUEUEING)
+#define WITH(w, state) (((w) & ~15) | (state))
+#define F_CANCEL 16
+#define F_LATE 32
+#define F_NOTIFYING 64
+#define F_WAITED 128
+#define F_OWNED 256
+#define REF 512
+#define REFS(w) (((w) >> 9) & 15)
+#define GEN(w) ((w) >> 13)
 #ifndef BROKEN_GENERATION
-#define NEXT_LIFE(w) ((GEN(w) + 1) << 12)
+#define NEXT_LIFE(w) ((GEN(w) + 1) << 13)
 #define LIFE_OF(w) GEN(w)
 #define SAME(w, n) (GEN(w) == n)
 #else /* the generation stands still: only the checker knows which life it is */
@@ -127,8 +144,8 @@ byte places;
 proctype actor(byte kind; byte life)
 {
         int w, next;
-        byte n, state, from, unrefs, p;
-        bit d, taking_back, failed;
+        byte n, state, from, unrefs, p, to;
+        bit d, taking_back, failed, refused, dropping, again;
 
         if
         :: kind == OWNER -> goto own
@@ -148,6 +165,9 @@ own:
                 n = LIFE_OF(w);
                 assert(STATE(w) == FREE && REFS(w) == 0) /* claim: fresh */
         }
+#ifdef FRESH
+        goto note; /* FREE until it is QUEUED */
+#endif
 s_new_place:
         place = 0;
 s_new_word:
@@ -165,66 +185,103 @@ s_queue_swap:
         atomic {
                 if
                 :: STATE(w) != ALLOCATED -> assert(false) /* sanity */
-                :: STATE(w) == ALLOCATED && word == w -> word = WITH(w, QUEUED)
+                :: STATE(w) == ALLOCATED && word == w -> word = WITH(w, QUEUEING)
                 :: STATE(w) == ALLOCATED && word != w -> w = word; goto s_queue_swap
-                fi;
-                accepted[n] = 1; /* unless it is taken back */
-                if
-                :: !HAS_DEADLINE -> goto s_queue_closed
-                :: HAS_DEADLINE
                 fi
         }
+
+        /* push_due: the deadline, a place, QUEUED, the entry */
+note:
+        if
+#ifdef BROKEN_DUE
+        :: goto draw /* noted when it is QUEUED */
+#endif
+        :: HAS_DEADLINE
+        :: !HAS_DEADLINE -> goto draw
+        fi;
 s_due_set:
         due = 1;
-s_due_look:
-        atomic {
-                if
-#ifndef BROKEN_DUE
-                :: FINAL(word) -> goto s_due_clear
+#ifdef BROKEN_DUE
+        goto fill;
 #endif
-                :: else
-                fi
-        }
-s_queue_closed:
-        atomic {
-                if
-                :: closed -> goto take_back
-                :: else
-                fi
-        }
+draw:
 #ifdef FULL
         if
-        :: goto take_back
+        :: goto refuse
         :: true
         fi;
 #endif
-push:
         atomic {
                 places++;
-                place = places;
-                lane ! places
-        }
-        goto own_unref;
-
-take_back:
-s_back_load:
-        atomic {
-                w = word;
+                p = places;
+                place = p;
+                to = QUEUED;
+#ifdef FRESH
                 if
-                :: HAS_DEADLINE -> taking_back = 1; goto s_due_clear
+                :: STATE(word) == FREE -> goto s_queue_store
                 :: else
                 fi
+#endif
         }
+
+        /* end_queueing, as `to` */
+s_queueing_load:
+        w = word;
+s_queueing_swap:
+        atomic {
+                if
+                :: word != w -> w = word; goto s_queueing_swap
+                :: else
+                fi;
+                assert(STATE(w) == QUEUEING); /* sanity */
+                word = WITH(w, to);
+                if
+                :: to == QUEUED -> accepted[n] = 1 /* unless it is taken back */
+                :: to == ALLOCATED && !dropping -> goto own_unref
+                :: to == ALLOCATED && dropping -> word = word + REF; w = word; goto s_disown_swap
+                fi
+        }
+#ifdef BROKEN_DUE
+        if
+        :: HAS_DEADLINE -> goto s_due_set
+        :: else
+        fi;
+#endif
+        goto fill;
+s_queue_store:
+        atomic {
+                word = (WITH(word, QUEUED) | F_OWNED) + REF;
+                accepted[n] = 1
+        }
+fill:
+#ifdef HOLE
+        if
+        :: places == 1 -> goto s_back_load /* void: it needs another */
+        :: true
+        fi;
+#endif
+        atomic { lane ! p; p = 0 }
+s_queue_closed:
+        atomic {
+                if
+                :: closed -> refused = 1
+                :: else -> goto pushed
+                fi
+        }
+
+        /* take_back */
+s_back_load:
+        w = word;
 s_back_swap:
         atomic {
 #ifdef BROKEN_BACK
                 if
-                :: true -> word = WITH(word, ALLOCATED); w = word
+                :: true -> word = WITH(word, QUEUEING); w = word
                 fi;
 #else
                 if
-                :: STATE(w) != QUEUED || !SAME(w, n) -> goto own_unref
-                :: STATE(w) == QUEUED && SAME(w, n) && word == w -> word = WITH(w, ALLOCATED)
+                :: STATE(w) != QUEUED || !SAME(w, n) -> refused = 0; p = 0; goto pushed
+                :: STATE(w) == QUEUED && SAME(w, n) && word == w -> word = WITH(w, QUEUEING)
                 :: STATE(w) == QUEUED && SAME(w, n) && word != w -> w = word; goto s_back_swap
                 fi;
 #endif
@@ -234,6 +291,33 @@ s_back_swap:
                 goto s_waiters_futex
 #endif
         }
+taken_back:
+        if
+        :: refused -> refused = 0
+        :: else -> goto draw
+        fi;
+refuse:
+        p = 0;
+        if
+        :: HAS_DEADLINE -> taking_back = 1; goto s_due_clear
+        :: else
+        fi;
+refuse_cleared:
+        atomic {
+                to = ALLOCATED;
+#ifdef FRESH
+                if
+                :: STATE(word) == FREE -> again = 1; unrefs = 1; goto s_unref_put /* as it came */
+                :: else -> dropping = 1
+                fi;
+#endif
+                goto s_queueing_load
+        }
+
+pushed:
+#ifdef FRESH
+        goto own_free; /* there is no reference of the call's own */
+#endif
 own_unref:
         unrefs = 1;
         goto s_unref_load;
@@ -266,7 +350,7 @@ s_find_load:
                 :: kind == CANCELLER
                 fi;
                 if
-                :: STATE(w) == ALLOCATED -> goto end_through
+                :: UNQUEUED(w) -> goto end_through
                 :: else -> state = CANCELLED; from = BY_CANCEL; goto end_queued
                 fi
         }
@@ -281,16 +365,18 @@ s_disown_swap:
                 :: !SAME(w, n) || !(w & F_OWNED) ->
 #endif
                         if
-                        :: kind == OWNER -> goto own_next
+                        :: kind == OWNER && !dropping -> goto own_next
+                        :: kind == OWNER && dropping -> unrefs = 1
                         :: kind != OWNER -> goto end_through
                         fi
                 :: else ->
                         if
                         :: word != w -> w = word; goto s_disown_swap
                         :: word == w -> word = w & ~F_OWNED
-                        fi
+                        fi;
+                        unrefs = 1 + dropping
                 fi;
-                unrefs = 1;
+                dropping = 0;
                 failed = 1; /* that is, done: what follows the unref */
                 goto s_unref_load
         }
@@ -430,8 +516,7 @@ s_due_clear:
                 due = 0;
                 if
                 :: kind == SERVICE && state == SERVICE -> goto overdue_waiters
-                :: taking_back -> taking_back = 0; goto s_back_swap
-                :: kind == OWNER && !taking_back -> goto s_queue_closed
+                :: taking_back -> taking_back = 0; goto refuse_cleared
                 :: else
                 fi
         }
@@ -444,7 +529,7 @@ s_waiters_futex:
                 fi;
                 if
                 :: kind == SERVICE && state == SERVICE -> goto s_overdue_hook
-                :: from == BY_BACK -> from = 0; goto own_unref
+                :: from == BY_BACK -> from = 0; goto taken_back
                 :: else
                 fi
         }
@@ -498,8 +583,9 @@ unref_done:
                 :: else
                 fi;
                 if
-                :: kind == OWNER && !failed -> goto own_free
-                :: kind == OWNER && failed -> failed = 0; goto own_next
+                :: kind == OWNER && again -> again = 0; goto own
+                :: kind == OWNER && !failed && !again -> goto own_free
+                :: kind == OWNER && failed && !again -> failed = 0; goto own_next
                 :: kind == EMT -> n = 0; goto end_take
                 :: kind == SERVICE -> n = 0; goto end_service
                 :: kind == CANCELLER || kind == CLOSER || kind == WAITER || kind == FREER -> goto end_through
@@ -568,7 +654,26 @@ s_end_running_swap:
         atomic {
                 if
                 :: word != w -> w = word; goto s_end_running_swap
+#ifdef BROKEN_OWED /* although somebody holds it */
+#define UNHELD(w) true
+#else
+#define UNHELD(w) (REFS(w) == 1)
+#endif
+#ifdef HOOKLESS
+                :: word == w && UNHELD(w) && !HAS_DEADLINE && !(w & F_NOTIFYING) ->
+                        assert(fate[n] == 0); /* claim: one completion */
+                        fate[n] = COMPLETED;
+                        completions[n]++;
+                        releases[n]++;
+                        recycled[n]++;
+                        lives++;
+                        word = NEXT_LIFE(w);
+                        unrefs = 1;
+                        goto s_unref_put
+                :: word == w && !UNHELD(w) -> word = WITH(w, COMPLETED); w = word
+#else
                 :: word == w -> word = WITH(w, COMPLETED); w = word
+#endif
                 fi;
                 if
 #ifndef BROKEN_NOTIFYING
@@ -643,7 +748,7 @@ s_wait_load:
                 if
                 :: FINAL(w) || (w & F_LATE) -> goto wait_end
 #ifndef BROKEN_BACK_SILENT
-                :: STATE(w) == ALLOCATED -> goto wait_end
+                :: UNQUEUED(w) -> goto wait_end
 #endif
                 :: else
                 fi;

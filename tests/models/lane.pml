@@ -3,8 +3,9 @@
  * The ring of a lane: pushers and takers on tickets, cycles and POISON.
  *
  * C: daemon/vm/lane.c
+ * C: daemon/vm/lane.h
  *
- * Each label s_NAME stands where lane.c has VM_STEP(NAME): before the one access to shared memory that follows.
+ * Each label s_NAME stands where the C has VM_STEP(NAME): before the one access to shared memory that follows.
  *
  * Checked, as assertions at the step concerned:
  *   - what is taken was pushed, once, and is taken once; when all is quiet nothing completed is left behind;
@@ -18,9 +19,10 @@
  *
  * Bounds: ITEMS0 + (PUSHERS - 1) x ITEMS pushes, POISONS holes given up on while their pusher still lives (a stopped one's hole is
  * always given up on; without that bound tickets would grow for ever).  A weak swap's spurious failure is the same as
- * another turn of its loop and is left out; so is note_depth, whose store to head_seen is one like s_room_store.
+ * another turn of its loop and is left out; so is note_depth, whose store to head_seen is one like s_room_store.  With ASK
+ * a pusher asks lane_full first.
  *
- * Good:   -DITEMS0=1 -DITEMS=2 -DPOISONS=1 -DNO_PENDING
+ * Good:   -DITEMS0=1 -DITEMS=2 -DPOISONS=0 -DNO_PENDING
  * Good:   -DPUSHERS=3 -DITEMS=1 -DTAKERS=1 -DPOISONS=1 -DNO_PENDING
  * Good:   -DITEMS0=1 -DTAKERS=1 -DSTOP
  * Good:   -DITEMS=1 -DPOISONS=1
@@ -29,8 +31,10 @@
  * Good:   -DPUSHERS=1 -DITEMS=3
  * Good:   -DRESERVE -DITEMS0=1 -DTAKERS=1
  * Good:   -DRESERVE -DITEMS=1 -DPOISONS=1 -DNO_PENDING
+ * Good:   -DASK -DITEMS=1 -DTAKERS=1 -DPOISONS=1 -DSIZE=1 -DCAPACITY=1 -DNO_PENDING
  * Broken: -DITEMS0=1 -DTAKERS=1 -DBROKEN_LAP: empty
  * Broken: -DITEMS=1 -DTAKERS=1 -DBROKEN_EMPTY: empty
+ * Broken: -DITEMS=1 -DTAKERS=1 -DNO_PENDING -DBROKEN_SEEN: empty
  * Broken: -DITEMS=1 -DTAKERS=1 -DBROKEN_FILL: empty
  * Broken: -DITEMS=1 -DTAKERS=1 -DSTOP -DBROKEN_WAIT: blocked at s_hole_look
  * Broken: -DITEMS=1 -DTAKERS=1 -DSIZE=1 -DCAPACITY=1 -DBROKEN_ROOM: bounds
@@ -77,7 +81,7 @@
 #define BIT(item) (1 << (item))
 
 /* the lane; tail's two halves are one word, always changed and compared together */
-byte tail = SIZE, reserved, head = SIZE, head_seen = SIZE;
+byte tail = SIZE, reserved, head = SIZE, head_seen = SIZE, tail_seen = SIZE;
 byte entry[SIZE];
 byte place[PUSHERS * ITEMS];
 
@@ -95,7 +99,7 @@ byte poisons, takers_over, stop_ticket;
 proctype pusher(byte me)
 {
         byte n, item, w_tail, w_reserved, h, ticket, old;
-        bit no_room, reserving;
+        bit no_room, reserving, asking;
 
 next:
         if
@@ -109,6 +113,22 @@ next:
                 reserving = RESERVES(me)
         }
 
+#ifdef ASK
+        /* lane_full */
+        asking = !reserving;
+        if
+        :: !asking -> goto s_tail_load
+        :: else
+        fi;
+s_full_load:
+        atomic {
+                w_tail = tail;
+                w_reserved = reserved;
+                no_room = FULL_NOW;
+                goto s_room_seen
+        }
+#endif
+
         /* tail_take */
 s_tail_load:
         atomic {
@@ -116,11 +136,13 @@ s_tail_load:
                 w_reserved = reserved;
                 no_room = FULL_NOW
         }
+
+        /* is_full */
 s_room_seen:
         atomic {
                 h = head_seen;
                 if
-                :: ROOM(h) -> goto s_tail_swap
+                :: ROOM(h) -> goto room
                 :: else
                 fi
         }
@@ -134,9 +156,9 @@ s_room_store:
         atomic {
                 head_seen = h;
                 if
-                :: w_tail < h || ROOM(h) -> goto s_tail_swap
+                :: w_tail < h || ROOM(h) -> goto room
 #ifdef BROKEN_ROOM
-                :: w_tail >= h && w_tail - h + w_reserved == CAPACITY -> goto s_tail_swap
+                :: w_tail >= h && w_tail - h + w_reserved == CAPACITY -> goto room
 #endif
                 :: else
                 fi
@@ -155,6 +177,13 @@ s_tail_again:
                         goto s_room_seen
                 fi
         }
+room:
+#ifdef ASK
+        if
+        :: asking -> asking = 0; goto s_tail_load
+        :: else
+        fi;
+#endif
 s_tail_swap:
         atomic {
                 if
@@ -196,7 +225,12 @@ drawn:
         :: true
         fi;
 #endif
-        /* entry_fill */
+#ifndef BROKEN_PLACE
+s_fill_place:
+        place[item] = ticket;
+#endif
+
+        /* lane_fill */
 s_fill_load:
         atomic {
                 old = entry[SLOT(ticket)];
@@ -209,10 +243,6 @@ s_fill_load:
                 :: else
                 fi
         }
-#ifndef BROKEN_PLACE
-s_fill_place:
-        place[item] = ticket;
-#endif
 #ifdef STOP
         if
         :: me == 0 -> goto stop
@@ -276,7 +306,7 @@ finished:
 
 proctype taker()
 {
-        byte h, value;
+        byte h, value, t;
         bit quit;
 #ifdef BROKEN_PASS_BY
         byte behind;
@@ -289,6 +319,13 @@ next:
         /* lane_pending, as an EMT asks */
 s_pending_head:
         h = head;
+s_pending_seen:
+        atomic {
+                if
+                :: h < tail_seen -> goto s_take_head
+                :: else
+                fi
+        }
 s_pending_tail:
         atomic {
                 if
@@ -309,6 +346,18 @@ s_take_head:
                 h = head;
                 value = 0
         }
+s_take_seen:
+        atomic {
+                if
+                :: h < tail_seen -> goto s_take_entry
+#ifdef BROKEN_SEEN
+                :: else -> assert(completed == 0); /* claim: empty */
+                           goto s_take_tail /* an old tail passes for the tail */
+#else
+                :: else
+#endif
+                fi
+        }
 s_take_tail:
         atomic {
                 if
@@ -319,8 +368,13 @@ s_take_tail:
                         :: quit -> goto finished
                         :: else -> goto next
                         fi
-                :: else
+                :: else -> t = tail
                 fi
+        }
+s_take_note:
+        atomic {
+                tail_seen = t;
+                t = 0
         }
 s_take_entry:
         atomic {

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The free list of a VM's packets: a stack of indices with a tag, and indices that were never handed out.
+ * The free list of a VM's packets: a stack of indices with a tag, rings into which one thread each gives back, and indices
+ * that were never handed out.
  *
  * C: daemon/vm/pool.c
  *
  * Each label s_NAME stands where pool.c has VM_STEP(NAME): before the one access to shared memory that follows.
  *
  * THREADS take an index and put it back, ROUNDS times, as soon as they like; a thread that finds none goes on to its
- * next round.  The tag does not wrap.
+ * next round.  Each of the first RINGS threads puts into its own ring, which has one entry only, and what does not fit onto
+ * the stack, as the others do.  Which ring to look into first is anybody's choice.  Tag, tails and heads do not wrap.
  *
  * Checked, as assertions at the step concerned:
  *   - an index has one owner at a time;
@@ -17,13 +19,23 @@
  * Good:   -DTHREADS=3 -DROUNDS=1
  * Good:   -DTHREADS=2 -DROUNDS=3
  * Good:   -DTHREADS=3 -DROUNDS=2 -DCAPACITY=1
+ * Good:   -DTHREADS=2 -DROUNDS=3 -DRINGS=1
+ * Good:   -DTHREADS=2 -DROUNDS=3 -DRINGS=2
+ * Good:   -DTHREADS=3 -DROUNDS=1 -DRINGS=1
+ * Good:   -DTHREADS=2 -DROUNDS=3 -DRINGS=1 -DCAPACITY=1
  * Broken: -DTHREADS=3 -DROUNDS=2 -DBROKEN_TAG: all free
  * Broken: -DTHREADS=2 -DROUNDS=1 -DBROKEN_FRESH: one owner
  * Broken: -DTHREADS=1 -DROUNDS=2 -DCAPACITY=1 -DBROKEN_EMPTY: none left
+ * Broken: -DTHREADS=3 -DROUNDS=2 -DRINGS=1 -DBROKEN_ONCE: none left
  * Broken: -DTHREADS=2 -DROUNDS=2 -DBROKEN_PUT: all free
+ * Broken: -DTHREADS=2 -DROUNDS=2 -DRINGS=1 -DBROKEN_OVER: one owner
+ * Broken: -DTHREADS=2 -DROUNDS=2 -DRINGS=1 -DBROKEN_TAIL: one owner
  */
 #ifndef CAPACITY
 #define CAPACITY 2
+#endif
+#ifndef RINGS
+#define RINGS 0
 #endif
 
 #define TOP(tag, index) ((tag) * 4 + (index) + 1)
@@ -31,8 +43,14 @@
 #define INDEX(top) ((top) % 4 - 1)
 #define EMPTY(top) ((top) % 4 == 0)
 
+/* a ring's head: the tail as last seen, and how many were taken */
+#define HEAD(seen, taken) ((seen) * 16 + (taken))
+#define SEEN(head) ((head) / 16)
+#define TAKEN(head) ((head) % 16)
+
 byte top, fresh;
 byte next[CAPACITY]; /* index + 1 */
+byte tail[RINGS + 1], head[RINGS + 1], entry[RINGS + 1];
 
 /* what only the checker sees */
 bit owned[CAPACITY];
@@ -54,7 +72,8 @@ inline taken(index) {
 
 proctype thread(byte me)
 {
-        byte round, t, n, index, i;
+        byte round, t, n, index, i, ring, hint, puts, again;
+        bit counted, first;
 
 next_round:
         if
@@ -63,19 +82,67 @@ next_round:
         fi;
         atomic {
                 round++;
-                none_free[me] = (n_free == 0)
+                counted = 0;
+                none_free[me] = (n_free == 0);
+                hint = 0;
+                do
+                :: hint < RINGS -> hint++
+                :: break
+                od
         }
 
-        /* pool_get */
+        /* pool_get: one ring, the stack, the other rings, the fresh ones */
+look:
+        atomic {
+                ring = hint;
+                if
+                :: ring < RINGS -> first = 1
+                :: else -> goto s_get_top
+                fi
+        }
+s_ring_head:
+        t = head[ring];
+ring_look:
+        if
+        :: TAKEN(t) == SEEN(t)
+        :: else -> n = SEEN(t); goto s_ring_entry
+        fi;
+s_ring_tail:
+        atomic {
+                n = tail[ring];
+                if
+                :: n == TAKEN(t) ->
+                        t = 0; n = 0;
+                        if
+                        :: first -> goto s_get_top
+                        :: else -> ring++; goto others
+                        fi
+                :: else
+                fi
+        }
+s_ring_entry:
+        index = entry[ring];
+s_ring_swap:
+        atomic {
+                if
+                :: head[ring] == t ->
+                        head[ring] = HEAD(n, TAKEN(t) + 1);
+                        taken(index);
+                        goto have
+                :: else -> t = head[ring]; n = 0; index = 0; goto ring_look
+                fi
+        }
+
+        /* stack_get */
 s_get_top:
 #ifdef BROKEN_EMPTY
         t = 0; /* what was never handed out is all that counts */
 #else
         t = top;
 #endif
-look:
+stack_look:
         if
-        :: EMPTY(t) -> goto s_fresh_load
+        :: EMPTY(t) -> t = 0; ring = 0; first = 0; goto others
         :: else
         fi;
 s_get_next:
@@ -88,9 +155,16 @@ s_get_swap:
                         top = TAG(t) * 4 + n;
                         taken(index);
                         goto have
-                :: else -> t = top; n = 0; goto look
+                :: else -> t = top; n = 0; goto stack_look
                 fi
         }
+
+others:
+        if
+        :: ring < RINGS && ring == hint -> ring++; goto others
+        :: ring < RINGS && ring != hint -> goto s_ring_head
+        :: ring >= RINGS
+        fi;
 
         /* get_fresh */
 s_fresh_load:
@@ -98,7 +172,7 @@ s_fresh_load:
 s_fresh_swap:
         atomic {
                 if
-                :: n >= CAPACITY -> n = 0; goto s_get_again
+                :: n >= CAPACITY -> n = 0; goto none
 #ifdef BROKEN_FRESH
                 :: n < CAPACITY ->
 #else
@@ -111,27 +185,88 @@ s_fresh_swap:
                         goto have
                 fi
         }
-s_get_again:
-#ifndef BROKEN_EMPTY
+
+none:
+        /* count_puts: again until it is what it was */
+#if defined(BROKEN_ONCE) || defined(BROKEN_EMPTY)
+        goto none_left;
+#endif
+s_puts_top:
         atomic {
-                t = top;
+                again = TAG(top);
+                ring = 0
+        }
+count:
+        if
+        :: ring == RINGS -> goto count_done
+        :: else
+        fi;
+s_puts_tail:
+        atomic {
+                again = again + tail[ring];
+                ring++;
+                goto count
+        }
+count_done:
+        atomic {
                 if
-                :: !EMPTY(t) -> goto look
-                :: else
+                :: counted && again == puts -> again = 0
+                :: counted && again != puts -> counted = 0; again = 0; puts = 0; goto s_puts_top
+                :: !counted -> counted = 1; puts = again; again = 0; goto look
                 fi
         }
-#endif
+none_left:
         atomic {
                 assert(none_free[me]); /* claim: none left */
-                t = 0;
+                t = 0; puts = 0; ring = 0; hint = 0;
                 goto next_round
         }
 
 have:
-        atomic { t = 0; n = 0 }
-        /* pool_put */
+        atomic {
+                t = 0; n = 0; ring = 0; hint = 0; puts = 0; again = 0; counted = 0; first = 0;
+                if
+                :: me < RINGS -> n = tail[me] /* nobody else writes it */
+                :: else -> goto s_put_top
+                fi
+        }
+        /* ring_put */
+s_put_head:
+        atomic {
+                t = head[me];
+#ifndef BROKEN_OVER
+                if
+                :: n - TAKEN(t) >= 1 -> goto s_put_top
+                :: else
+                fi
+#endif
+        }
+#ifdef BROKEN_TAIL
+        goto s_put_tail; /* moved before the entry is there */
+#endif
+s_put_entry:
+        entry[me] = index;
+#ifdef BROKEN_TAIL
+        goto put_done;
+#endif
+s_put_tail:
+        atomic {
+                tail[me] = n + 1;
+                owned[index] = 0;
+                n_free++;
+#ifdef BROKEN_TAIL
+                goto s_put_entry
+#endif
+        }
+put_done:
+        atomic {
+                t = 0; n = 0; index = 0;
+                goto next_round
+        }
+
+        /* stack_put */
 s_put_top:
-        t = top;
+        atomic { n = 0; t = top }
 s_put_next:
         next[index] = t % 4;
 s_put_swap:
@@ -170,8 +305,13 @@ init {
         }
         (ended == THREADS);
         atomic {
-                /* what is on the stack, and what was never handed out */
+                /* what is in the rings, on the stack, and what was never handed out */
+                t = 0;
                 i = CAPACITY - fresh;
+                do
+                :: t < RINGS -> i = i + tail[t] - TAKEN(head[t]); t++
+                :: else -> break
+                od;
                 t = top % 4;
                 do
                 :: t != 0 -> i++; t = next[t - 1]

@@ -15,6 +15,7 @@
  *   3. First-in first-out by take: if the submission of A returned before that of B began, and both
  * went to the same lane, then A was taken before B.  Also for ANY with several EMTs.
  *   4. What one EMT takes from one lane it starts in the order of taking.
+ * Some requests have no hooks: of those only the runs are counted.
  * A round that does not come to its end is ended by the alarm.
  */
 #include <pthread.h>
@@ -53,6 +54,8 @@ struct item {
         uint32_t lane; /* LANES: none, as for a broadcast */
         bool free_in_hook;
         bool single;
+        bool plain; /* without hooks: nothing but its runs can be seen */
+        uint64_t args[VMREQ_ARGS_MAX];
 
         /* the logical clock around its submission */
         uint64_t begun, returned;
@@ -274,6 +277,17 @@ static void roll_spec(struct item *item, struct vmreq_spec *spec)
         spec->overdue = on_overdue;
         spec->complete = on_complete;
         spec->release = on_release;
+        spec->args = item->args;
+        spec->argc = chance(50) ? roll(VMREQ_ARGS_MAX + 1) : 0;
+        for (uint32_t i = 0; i < spec->argc; i++)
+                item->args[i] = (uintptr_t)item * 16 + i;
+        item->plain = chance(30);
+        if (item->plain) {
+                spec->row = NULL;
+                spec->overdue = NULL;
+                spec->complete = NULL;
+                spec->release = NULL;
+        }
         /* With a limit, because packets may be held by those who wait for more. */
         if (chance(10)) {
                 spec->flags |= VMREQ_WAIT_ROOM;
@@ -282,7 +296,7 @@ static void roll_spec(struct item *item, struct vmreq_spec *spec)
         item->lane = lane_of(spec->cpu, spec->flags);
         item->single = item->lane < LANES;
         item->behaviour = chance(60) ? RETURN : (enum behaviour)roll(_BEHAVIOUR_N);
-        item->free_in_hook = !(spec->flags & VMREQ_NO_WAIT) && chance(30);
+        item->free_in_hook = !item->plain && !(spec->flags & VMREQ_NO_WAIT) && chance(30);
 }
 
 /* Refused only if the whole VM has gone meanwhile. */
@@ -313,7 +327,7 @@ static int submit(struct item *item, const struct vmreq_spec *spec, vmreq_handle
                 return 0;
         /* The wait did not find it any more: its hook has given it back, or the VM has gone, with
          * every hook run. If it had been accepted, it is complete. */
-        if (r == VMREQ_E_HANDLE && atomic_load(&item->completes))
+        if (r == VMREQ_E_HANDLE && (atomic_load(&item->completes) || item->plain))
                 return 0;
         if (r)
                 give_back(*handle);
@@ -379,9 +393,10 @@ static int32_t callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmr
         struct item *item = ctx;
         int r;
 
-        (void)args;
-        CHECK(argc == 0 && reply->cpu < world.cpus && vmreq_emt_self(world.vm) == reply->cpu);
-        CHECK(atomic_load(&item->releases) == 0);
+        for (uint32_t i = 0; i < argc; i++)
+                CHECK(args[i] == (uintptr_t)item * 16 + i);
+        CHECK(reply->cpu < world.cpus && vmreq_emt_self(world.vm) == reply->cpu);
+        CHECK(reply->user == item && atomic_load(&item->releases) == 0);
         if (item->single) {
                 CHECK(atomic_load(&item->completes) == 0);
                 atomic_store(&item->started, tick());
@@ -400,7 +415,8 @@ static int32_t callee(void *ctx, const uint64_t *args, uint32_t argc, struct vmr
                 break;
         case PROCESS:
                 r = vmreq_process(world.vm, chance(50));
-                CHECK(r >= 0 || r == VMREQ_E_DEADLOCK); /* the nesting limit */
+                CHECK(r >= 0 || r == VMREQ_E_DEADLOCK);
+                atomic_fetch_add(&world.deadlocks, r < 0);
                 break;
         default:
                 break;
@@ -523,6 +539,12 @@ static void check_items(uint32_t n_items)
         for (uint32_t i = 0; i < n_items; i++) {
                 struct item *item = &world.items[i];
 
+                if (item->plain) {
+                        CHECK(atomic_load(&item->completes) + atomic_load(&item->releases) == 0);
+                        CHECK(atomic_load(&item->runs) <= (item->single ? 1 : world.cpus));
+                        CHECK(item->accepted || atomic_load(&item->runs) == 0);
+                        continue;
+                }
                 CHECK(atomic_load(&item->completes) == item->accepted);
                 CHECK(atomic_load(&item->releases) == item->accepted);
                 if (!item->accepted) {

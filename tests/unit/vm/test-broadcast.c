@@ -684,6 +684,47 @@ static void test_cancel_in_a_row(void **state)
         engine_until_home(id);
 }
 
+static int32_t seven_fails(void *ctx, const uint64_t *args, uint32_t argc,
+                           struct vmreq_reply *reply)
+{
+        (void)ctx;
+        (void)args;
+        (void)argc;
+        reply->value = 7;
+        return -5;
+}
+
+/* What a packet's last life ended with is not the result of a broadcast. */
+static void test_used_packets(void **state)
+{
+        struct vmreq_config config = VMREQ_CONFIG_INIT;
+        struct vmreq_spec spec = engine_spec(0, 0, seven_fails, NULL);
+        vmreq_handle handles[CPUS + 1], handle;
+        struct vmreq_row row;
+
+        (void)state;
+        engine_end(id);
+        config.cpus = CPUS;
+        config.slab = CPUS + 1; /* the broadcast has all of them */
+        id = engine_new_with(&config);
+        for (uint32_t i = 0; i < CPUS + 1; i++) {
+                handles[i] = engine_submit(id, &spec);
+                assert_int_equal(vmreq_wait(handles[i], VMREQ_FOREVER), 0);
+                assert_int_equal(vmreq_status(handles[i], NULL, &row), 0);
+                assert_int_equal(row.status, -5);
+        }
+        for (uint32_t i = 0; i < CPUS + 1; i++)
+                assert_int_equal(vmreq_free(handles[i]), 0);
+        engine_until_home(id);
+        spec = all(VMREQ_CPU_ALL, 0, log_callee, &ran);
+        handle = engine_submit(id, &spec);
+        assert_complete(handle, true, (fates){D, D, D, D});
+        assert_int_equal(hooked.result.row.status, 0);
+        assert_int_equal(hooked.result.row.value, 0);
+        assert_int_equal(hooked.result.row.take_seq, 0);
+        assert_int_equal(vmreq_free(handle), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -707,6 +748,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_from_an_emt, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_all_broadcast, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_cancel_in_a_row, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_used_packets, setup, teardown),
         };
 
         return engine_run(tests, ARRAY_SIZE(tests));

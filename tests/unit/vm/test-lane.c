@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The lane alone: order, bounds, reservations, holes left by preempted pushers, laps, and many
- * threads at once.
- *
- * The file under test is included, so that a test can be a pusher that is preempted between its two
- * steps.
+ * threads at once.  A test can be a pusher that is preempted between its two steps.
  */
 #include "lib/engine.h"
-
-#include "vm/lane.c"
 
 static void new_lane(struct lane *lane, uint32_t capacity)
 {
@@ -16,10 +11,19 @@ static void new_lane(struct lane *lane, uint32_t capacity)
         assert_int_equal(lane_init(lane, capacity, 3), 0);
 }
 
+static bool push_at(struct lane *lane, uint32_t index, _Atomic uint64_t *place)
+{
+        do {
+                if (!lane_draw(lane, place))
+                        return false;
+        } while (!lane_fill(lane, index, atomic_load(place)));
+        return true;
+}
+
 static bool push(struct lane *lane, uint32_t index)
 {
         _Atomic uint64_t place = 0;
-        bool pushed = lane_push(lane, index, &place);
+        bool pushed = push_at(lane, index, &place);
 
         if (pushed)
                 assert_int_equal(place >> LANE_TICKET_BITS, 3);
@@ -55,7 +59,7 @@ static void test_fifo(void **state)
         new_lane(&lane, 100);
         assert_empty(&lane);
         for (uint32_t i = 0; i < 100; i++) {
-                assert_true(lane_push(&lane, 1000 - i, &places[i]));
+                assert_true(push_at(&lane, 1000 - i, &places[i]));
                 assert_true(lane_pending(&lane));
                 assert_int_equal(lane_depth(&lane), i + 1);
         }
@@ -206,24 +210,23 @@ static void test_reserved_full_ring(void **state)
         lane_deinit(&lane);
 }
 
-/* The first step of a push: a ticket is drawn.  The second is entry_fill. */
-static uint64_t draw_ticket(struct lane *lane)
+/* The first step of a push, by a pusher that then sleeps.  The second is lane_fill. */
+static uint64_t draw_place(struct lane *lane)
 {
-        uint64_t ticket = 0;
+        _Atomic uint64_t place;
 
-        assert_true(tail_take(lane, false, &ticket));
-        return ticket;
+        assert_true(lane_draw(lane, &place));
+        return atomic_load(&place);
 }
 
 static void test_hole_hides_nobody(void **state)
 {
         struct lane lane;
-        _Atomic uint64_t place;
         uint64_t hole;
 
         (void)state;
         new_lane(&lane, 8);
-        hole = draw_ticket(&lane);
+        hole = draw_place(&lane);
         assert_true(push(&lane, 7));
         assert_true(push(&lane, 8));
         assert_int_equal(lane_depth(&lane), 3);
@@ -232,7 +235,7 @@ static void test_hole_hides_nobody(void **state)
         assert_empty(&lane);
         /* The late pusher finds its ticket poisoned, and does not put anything where nobody will
          * look. */
-        assert_false(entry_fill(&lane, hole, 9, &place));
+        assert_false(lane_fill(&lane, 9, hole));
         assert_empty(&lane);
         assert_true(push(&lane, 9));
         assert_take(&lane, 9);
@@ -245,7 +248,7 @@ static void test_hole_only(void **state)
 
         (void)state;
         new_lane(&lane, 8);
-        draw_ticket(&lane);
+        draw_place(&lane);
         /* Pending until a taker has looked, and then not any more: an EMT does not spin on it. */
         assert_true(lane_pending(&lane));
         assert_empty(&lane);
@@ -262,9 +265,9 @@ static void test_holes_each_lap(void **state)
         new_lane(&lane, 16);
         for (uint32_t i = 0; i < 3 * 2048; i++) {
                 for (uint32_t holes = i % 4; holes; holes--)
-                        draw_ticket(&lane);
+                        draw_place(&lane);
                 assert_true(push(&lane, i));
-                draw_ticket(&lane);
+                draw_place(&lane);
                 assert_true(push(&lane, i + 1));
                 assert_take(&lane, i);
                 assert_take(&lane, i + 1);
@@ -276,15 +279,14 @@ static void test_holes_each_lap(void **state)
 static void test_hole_filled_late(void **state)
 {
         struct lane lane;
-        _Atomic uint64_t place;
         uint64_t ticket;
 
         (void)state;
         new_lane(&lane, 8);
-        ticket = draw_ticket(&lane);
+        ticket = draw_place(&lane);
         assert_true(push(&lane, 2));
         /* The pusher wakes up before any taker has come: it keeps its place. */
-        assert_true(entry_fill(&lane, ticket, 1, &place));
+        assert_true(lane_fill(&lane, 1, ticket));
         assert_take(&lane, 1);
         assert_take(&lane, 2);
         assert_empty(&lane);
@@ -301,11 +303,10 @@ static void test_late_by_laps(void **state)
         (void)state;
         for (uint32_t laps = 1; laps <= 3; laps++) {
                 struct lane lane;
-                _Atomic uint64_t place;
                 uint64_t late;
 
                 new_lane(&lane, 2048);
-                late = draw_ticket(&lane);
+                late = draw_place(&lane);
                 assert_true(push(&lane, 1));
                 assert_take(&lane, 1);
                 for (uint32_t i = 0; i < laps * 2048 - 2; i++) {
@@ -314,9 +315,9 @@ static void test_late_by_laps(void **state)
                 }
                 /* The next ticket is the late one's entry again. */
                 assert_true(push(&lane, 77));
-                assert_false(entry_fill(&lane, late, 66, &place));
+                assert_false(lane_fill(&lane, 66, late));
                 assert_take(&lane, 77);
-                assert_false(entry_fill(&lane, late, 66, &place));
+                assert_false(lane_fill(&lane, 66, late));
                 assert_empty(&lane);
                 lane_deinit(&lane);
         }
@@ -347,7 +348,7 @@ static void *mpmc_push(void *arg)
                         UNTIL(lane_reserve(&mpmc.lane));
                         lane_push_reserved(&mpmc.lane, index, &mpmc.place[index]);
                 } else {
-                        UNTIL(lane_push(&mpmc.lane, index, &mpmc.place[index]));
+                        UNTIL(push_at(&mpmc.lane, index, &mpmc.place[index]));
                 }
         }
         return NULL;

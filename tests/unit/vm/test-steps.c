@@ -1,20 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interleavings, one at a time: the thread that is "preempted" is this one.  The linker puts a
- * wrapper in front of the engine's own steps (the push, the take, the noting of a deadline, ...),
- * and a test does in the wrapper what another thread might do just then.  So every race here is
- * lost, or won, each time.
+ * Interleavings, one at a time: the thread that is "preempted" is this one.  Before a named step of
+ * the engine, or in a wrapper that the linker puts in front of a function, a test does what another
+ * thread might do just then.  So every race here is lost, or won, each time.
  */
 #include "lib/engine.h"
 
-/* What happens before the real step, and after it; each once, on the thread that armed it or, for
- * the EMT's own steps, on the EMT. */
+#include "vm/step.h"
+
+/* What happens before a step, each once, on whichever thread comes to it first. */
 struct step {
+        const char *name;
         void (*_Atomic before)(void);
-        void (*_Atomic after)(void);
 };
 
-static struct step push, push_reserved, note, queue_broadcast, take, announce, sleep_on, look_up;
+/* Named steps of the engine: tests/models, daemon/vm/step.h.  A pusher whose packet is QUEUED and
+ * whose place is empty; one that has pushed; a broadcast's child that is QUEUED; a taker that has
+ * taken and not claimed; the service that knows a due time. */
+static struct step fill = {"fill_load", NULL}, filled = {"queue_closed", NULL},
+                   fill_reserved = {"tail_add", NULL}, taken = {"take_word", NULL},
+                   look_up = {"expire_word", NULL};
+
+/* Functions that are steps to others. */
+static struct {
+        void (*_Atomic before)(void);
+        void (*_Atomic after)(void);
+} note, queue_broadcast, announce, sleep_on;
 
 static void fire(void (*_Atomic *at)(void))
 {
@@ -24,48 +35,23 @@ static void fire(void (*_Atomic *at)(void))
                 fn();
 }
 
-bool __real_lane_push(struct lane *lane, uint32_t index, _Atomic uint64_t *place);
-void __real_lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *place);
-bool __real_lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place);
+void vm_step_hook(const char *name)
+{
+        static struct step *const steps[] = {&fill, &filled, &fill_reserved, &taken, &look_up};
+
+        for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+                if (atomic_load(&steps[i]->before) && strcmp(steps[i]->name, name) == 0)
+                        fire(&steps[i]->before);
+}
+
 int __real_deadline_set(struct vm *vm, uint32_t index, uint64_t deadline_ns);
 int __real_broadcast_start(struct vm *vm, struct req *parent);
-bool __wrap_lane_push(struct lane *lane, uint32_t index, _Atomic uint64_t *place);
-void __wrap_lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *place);
-bool __wrap_lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place);
 int __wrap_deadline_set(struct vm *vm, uint32_t index, uint64_t deadline_ns);
 int __wrap_broadcast_start(struct vm *vm, struct req *parent);
 void __real_event_prepare(struct event *event);
 void __wrap_event_prepare(struct event *event);
 int __real_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 int __wrap_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
-struct req *__real_req_at(struct vm *vm, uint32_t index);
-struct req *__wrap_req_at(struct vm *vm, uint32_t index);
-
-bool __wrap_lane_push(struct lane *lane, uint32_t index, _Atomic uint64_t *place)
-{
-        bool pushed;
-
-        fire(&push.before);
-        pushed = __real_lane_push(lane, index, place);
-        fire(&push.after);
-        return pushed;
-}
-
-void __wrap_lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *place)
-{
-        fire(&push_reserved.before);
-        __real_lane_push_reserved(lane, index, place);
-        fire(&push_reserved.after);
-}
-
-bool __wrap_lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
-{
-        bool taken = __real_lane_take(lane, ret_index, ret_place);
-
-        if (taken)
-                fire(&take.after);
-        return taken;
-}
 
 int __wrap_deadline_set(struct vm *vm, uint32_t index, uint64_t deadline_ns)
 {
@@ -96,15 +82,10 @@ int __wrap_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadli
         return __real_futex_wait(word, expected, deadline_ns);
 }
 
-struct req *__wrap_req_at(struct vm *vm, uint32_t index)
-{
-        fire(&look_up.before);
-        return __real_req_at(vm, index);
-}
-
 /* ---- the scene ---- */
 
 #define CPUS 3u
+#define SLAB 64u
 
 static vmreq_vm id;
 static struct log ran;
@@ -127,6 +108,8 @@ static int setup(void **state)
 
         (void)state;
         config.cpus = CPUS;
+        config.slab = SLAB;
+        config.lane_capacity = SLAB / 4;
         config.service_wake = service_wake;
         id = engine_new_with(&config);
         memset(&ran, 0, sizeof(ran));
@@ -193,9 +176,8 @@ static void expire_and_submit(void)
 }
 
 /*
- * It expires, and its hook gives the handle back; another request is submitted.  The packet must
- * not be the other's while the first submitter still holds it in its hands: its push would put the
- * other on the wrong lane.
+ * It expires, and its hook gives the handle back; another request is submitted, in the same packet,
+ * to another lane.  The late push must not put that one on the wrong lane: it leaves a dead slot.
  */
 static void test_gone_before_the_push(void **state)
 {
@@ -207,10 +189,10 @@ static void test_gone_before_the_push(void **state)
         hooked_on(&hooked, &spec);
         spec.complete = free_in_hook;
         spec.deadline_ns = due;
-        atomic_store(&push.before, expire_and_submit);
+        atomic_store(&fill.before, expire_and_submit);
         handle = engine_submit(id, &spec);
         assert_hooked(&hooked, VMREQ_FATE_EXPIRED);
-        assert_int_not_equal(other.index, handle.index);
+        assert_int_equal(other.index, handle.index);
         assert_int_equal(vmreq_free(handle), VMREQ_E_HANDLE);
         release_all();
         assert_int_equal(engine_finish(other).cpu, 1);
@@ -228,13 +210,14 @@ static void test_gone_before_the_push_no_wait(void **state)
         hold_all();
         hooked_on(&hooked, &spec);
         spec.deadline_ns = due;
-        atomic_store(&push.before, expire_and_submit);
+        atomic_store(&fill.before, expire_and_submit);
         handle = engine_submit(id, &spec);
         assert_hooked(&hooked, VMREQ_FATE_EXPIRED);
-        assert_int_not_equal(other.index, handle.index);
+        assert_int_equal(other.index, handle.index);
         release_all();
         assert_int_equal(engine_finish(other).cpu, 1);
         assert_log(&ran, (uint64_t[]){1}, 1);
+        UNTIL(engine_emt(id, 0).skipped == 1);
 }
 
 /* The VM closes: accepted, and killed.  Exactly one of submission's error and a fate. */
@@ -246,7 +229,7 @@ static void test_closed_before_the_push(void **state)
         (void)state;
         hold_all();
         hooked_on(&hooked, &spec);
-        atomic_store(&push.before, do_close);
+        atomic_store(&fill.before, do_close);
         handle = engine_submit(id, &spec);
         assert_hooked(&hooked, VMREQ_FATE_KILLED);
         assert_int_equal(vmreq_free(handle), 0);
@@ -254,8 +237,8 @@ static void test_closed_before_the_push(void **state)
         assert_int_equal(atomic_load(&ran.n), 0);
 }
 
-/* Killed before its deadline was noted: the deadline must not outlive it and hit the packet's next
- * owner. */
+/* Closed before it is QUEUED: refused, and its deadline must not outlive it and hit the packet's
+ * next owner. */
 static void test_closed_before_the_deadline(void **state)
 {
         struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
@@ -266,11 +249,10 @@ static void test_closed_before_the_deadline(void **state)
         hooked_on(&hooked, &spec);
         spec.deadline_ns = due;
         atomic_store(&note.before, do_close);
-        handle = engine_submit(id, &spec);
-        assert_hooked(&hooked, VMREQ_FATE_KILLED);
-        assert_int_equal(vmreq_free(handle), 0);
+        assert_int_equal(vmreq_submit(id, &spec, &handle), VMREQ_E_CLOSED);
         assert_int_equal(vmreq_vm_service(id, due), UINT64_MAX);
-        assert_hooked(&hooked, VMREQ_FATE_KILLED);
+        assert_int_equal(hooked.completes + hooked.releases, 0);
+        assert_int_equal(engine_stats(id).in_use, CPUS);
         release_all();
 }
 
@@ -279,8 +261,15 @@ static void do_cancel(void)
         CHECK(vmreq_cancel(victim) == VMREQ_VERDICT_REMOVED);
 }
 
-/* The same with a canceller, and the VM goes on: the deadline of the dead would be the next
- * owner's. */
+static void cancel_too_early(void)
+{
+        CHECK(vmreq_cancel(victim) == VMREQ_VERDICT_UNKNOWN);
+        CHECK(vmreq_queue(victim, 0) == VMREQ_E_STATE);
+        CHECK(vmreq_wait(victim, VMREQ_FOREVER) == VMREQ_E_STATE);
+}
+
+/* Until it is QUEUED it cannot be cancelled, as little as before it was submitted; nor queued by
+ * somebody else, nor waited for. */
 static void test_cancelled_before_the_deadline(void **state)
 {
         struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
@@ -290,15 +279,43 @@ static void test_cancelled_before_the_deadline(void **state)
         hooked_on(&hooked, &spec);
         spec.deadline_ns = due;
         assert_int_equal(vmreq_alloc(id, &spec, &victim), 0);
-        atomic_store(&note.before, do_cancel);
-        assert_int_equal(vmreq_queue(victim, 0), 0);
+        atomic_store(&note.before, cancel_too_early);
+        assert_int_equal(vmreq_queue(victim, 0), VMREQ_E_TIMEOUT);
+        do_cancel();
         assert_hooked(&hooked, VMREQ_FATE_CANCELLED);
         assert_int_equal(atomic_load(&engine_inside(id)->due[victim.index]), 0);
         assert_int_equal(vmreq_free(victim), 0);
         release_all();
 }
 
-/* The service is faster than the push. */
+/* And from then on it can, though it does not stand on its lane yet. */
+static void test_cancelled_before_the_push(void **state)
+{
+        struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
+
+        (void)state;
+        hold_all();
+        hooked_on(&hooked, &spec);
+        spec.deadline_ns = due;
+        assert_int_equal(vmreq_alloc(id, &spec, &victim), 0);
+        atomic_store(&fill.before, do_cancel);
+        assert_int_equal(vmreq_queue(victim, 0), 0);
+        assert_hooked(&hooked, VMREQ_FATE_CANCELLED);
+        assert_int_equal(atomic_load(&engine_inside(id)->due[victim.index]), 0);
+        assert_int_equal(vmreq_free(victim), 0);
+        release_all();
+        UNTIL(engine_emt(id, 0).skipped == 1);
+}
+
+static uint64_t next_due;
+
+static void service_too_early(void)
+{
+        next_due = vmreq_vm_service(id, due);
+}
+
+/* The service is faster than the submitter, which has noted a deadline and no more: it will come
+ * again, soon. */
 static void test_expired_after_the_deadline_is_noted(void **state)
 {
         struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
@@ -308,12 +325,127 @@ static void test_expired_after_the_deadline_is_noted(void **state)
         hold_all();
         hooked_on(&hooked, &spec);
         spec.deadline_ns = due;
-        atomic_store(&note.after, do_expire);
+        atomic_store(&note.after, service_too_early);
         handle = engine_submit(id, &spec);
+        assert_int_equal(engine_state(handle), VMREQ_REQ_QUEUED);
+        assert_true(next_due <= due + CLOCK_NS_PER_MS);
+        do_expire();
         assert_hooked(&hooked, VMREQ_FATE_EXPIRED);
         assert_int_equal(engine_state(handle), VMREQ_REQ_EXPIRED);
         assert_int_equal(vmreq_free(handle), 0);
         release_all();
+}
+
+static void do_poison(void)
+{
+        uint32_t index;
+        uint64_t place;
+
+        /* A taker that comes now finds a hole, and passes it. */
+        CHECK(!lane_take(&engine_inside(id)->emts[0].lanes[LANE_NORMAL], &index, &place));
+}
+
+static void poison_and_cancel(void)
+{
+        do_poison();
+        do_cancel();
+}
+
+/* A taker has made its place void: it gets another, unless it is over by then. */
+static void test_poisoned_before_the_push(void **state)
+{
+        struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
+
+        (void)state;
+        for (int queued = 0; queued < 2; queued++) {
+                memset(&ran, 0, sizeof(ran));
+                hold_all();
+                hooked_on(&hooked, &spec);
+                spec.deadline_ns = due;
+                atomic_store(&fill.before, do_poison);
+                if (queued) {
+                        assert_int_equal(vmreq_alloc(id, &spec, &victim), 0);
+                        assert_int_equal(vmreq_queue(victim, 0), VMREQ_E_TIMEOUT);
+                } else {
+                        victim = engine_submit(id, &spec);
+                }
+                assert_int_equal(engine_state(victim), VMREQ_REQ_QUEUED);
+                assert_int_equal(engine_emt(id, 0).depth[LANE_NORMAL], 1);
+                release_all();
+                assert_int_equal(engine_finish(victim).fate, VMREQ_FATE_DONE);
+                assert_int_equal(atomic_load(&ran.n), 1);
+                sem_down(&hooked.released);
+
+                hold_all();
+                hooked_on(&hooked, &spec);
+                assert_int_equal(vmreq_alloc(id, &spec, &victim), 0);
+                atomic_store(&fill.before, poison_and_cancel);
+                assert_int_equal(vmreq_queue(victim, 0), 0);
+                assert_hooked(&hooked, VMREQ_FATE_CANCELLED);
+                assert_int_equal(vmreq_free(victim), 0);
+                release_all();
+                assert_int_equal(atomic_load(&ran.n), 1);
+        }
+}
+
+static void poison_and_fill(void)
+{
+        struct vmreq_spec spec = engine_spec(0, VMREQ_NO_WAIT, log_callee, &ran);
+
+        do_poison();
+        while (vmreq_submit(id, &spec, NULL) == 0)
+                ;
+}
+
+static void poison_and_close(void)
+{
+        do_poison();
+        do_close();
+}
+
+/* Or there is no room any more, or the VM has closed: refused, and nothing is left of it. */
+static void test_poisoned_and_refused(void **state)
+{
+        static const struct {
+                void (*fn)(void);
+                int result;
+        } rows[] = {{poison_and_fill, VMREQ_E_BUSY}, {poison_and_close, 0}};
+        struct vmreq_spec spec = engine_spec(0, 0, log_callee, &ran);
+        static const uint32_t flags[] = {0, VMREQ_NO_WAIT};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows) * ARRAY_SIZE(flags); i++) {
+                vmreq_handle handle;
+                uint32_t in_use;
+                int r;
+
+                memset(&ran, 0, sizeof(ran));
+                hold_all();
+                spec.flags = flags[i % 2];
+                hooked_on(&hooked, &spec);
+                spec.deadline_ns = due;
+                atomic_store(&fill.before, rows[i / 2].fn);
+                r = vmreq_submit(id, &spec, &handle);
+                assert_int_equal(r, rows[i / 2].result);
+                in_use = engine_stats(id).in_use;
+                if (r == 0) {
+                        /* It was QUEUED when the VM closed. */
+                        assert_hooked(&hooked, VMREQ_FATE_KILLED);
+                        assert_int_equal(in_use, CPUS + !(spec.flags & VMREQ_NO_WAIT));
+                        if (!(spec.flags & VMREQ_NO_WAIT))
+                                assert_int_equal(vmreq_free(handle), 0);
+                } else {
+                        assert_int_equal(hooked.completes + hooked.releases, 0);
+                        assert_int_equal(in_use, CPUS + engine_emt(id, 0).depth[LANE_NORMAL]);
+                }
+                release_all();
+                if (rows[i / 2].fn == poison_and_close) {
+                        teardown(NULL);
+                        setup(NULL);
+                } else {
+                        UNTIL(engine_stats(id).in_use == 0);
+                }
+        }
 }
 
 /* ---- a submitter, preempted behind its push ---- */
@@ -335,7 +467,7 @@ static void test_over_before_the_push_returns(void **state)
         engine_hold(id, 0, &gates[0]);
         hooked_on(&hooked, &spec);
         spec.complete = free_in_hook;
-        atomic_store(&push.after, until_over);
+        atomic_store(&filled.before, until_over);
         handle = engine_submit(id, &spec);
         assert_hooked(&hooked, VMREQ_FATE_DONE);
         engine_until_home(id);
@@ -346,10 +478,27 @@ static void test_over_before_the_push_returns(void **state)
 
 static struct vmreq_spec again;
 
+/* All packets but those that are in use by now: what is given back next is taken next. */
+static vmreq_handle kept[SLAB];
+
+static void keep_packets(void)
+{
+        memset(kept, 0, sizeof(kept));
+        for (uint32_t i = 0; vmreq_alloc(id, &again, &kept[i]) == 0; i++)
+                ;
+}
+
+static void free_packets(void)
+{
+        for (uint32_t i = 0; kept[i].generation; i++)
+                assert_int_equal(vmreq_free(kept[i]), 0);
+}
+
 static sem_t reused;
 
 static void cancel_and_reuse(void)
 {
+        keep_packets();
         CHECK(vmreq_cancel(victim) == VMREQ_VERDICT_REMOVED);
         CHECK(vmreq_free(victim) == 0);
         CHECK(vmreq_submit(id, &again, &other) == 0);
@@ -371,9 +520,10 @@ static void test_reused_before_the_claim(void **state)
                 hold_all();
                 victim = engine_submit(id, &spec);
                 again = engine_spec(cpus[i], 0, log_callee, &ran);
-                atomic_store(&take.after, cancel_and_reuse);
+                atomic_store(&taken.before, cancel_and_reuse);
                 gate_open(&gates[0]);
                 sem_down(&reused);
+                free_packets();
                 UNTIL(engine_emt(id, 0).skipped == i + 1);
                 for (uint32_t cpu = 1; cpu < CPUS; cpu++)
                         gate_open(&gates[cpu]);
@@ -394,7 +544,7 @@ static void test_cancelled_before_the_claim(void **state)
         hold_all();
         hooked_on(&hooked, &spec);
         victim = engine_submit(id, &spec);
-        atomic_store(&take.after, do_cancel);
+        atomic_store(&taken.before, do_cancel);
         release_all();
         assert_int_equal(engine_finish(victim).fate, VMREQ_FATE_CANCELLED);
         sem_down(&hooked.released);
@@ -455,7 +605,7 @@ static void test_broadcast_ended_before_the_push(void **state)
                 hooked_on(&hooked, &spec);
                 spec.deadline_ns = due;
                 assert_int_equal(vmreq_alloc(id, &spec, &victim), 0);
-                atomic_store(&push_reserved.before, rows[i].fn);
+                atomic_store(&fill_reserved.before, rows[i].fn);
                 assert_int_equal(vmreq_queue(victim, 0), 0);
                 assert_hooked(&hooked, VMREQ_FATE_DONE);
                 assert_int_equal(hooked.rows, CPUS);
@@ -489,7 +639,7 @@ static void test_broadcast_ended_while_passing_on(void **state)
                 spec.deadline_ns = due;
                 victim = engine_submit(id, &spec);
                 /* The first child stands on its lane; the next push is the second one's. */
-                atomic_store(&push_reserved.before, rows[i].fn);
+                atomic_store(&fill_reserved.before, rows[i].fn);
                 gate_open(&gates[0]);
                 sem_down(&hooked.released);
                 assert_hooked(&hooked, VMREQ_FATE_DONE);
@@ -667,6 +817,7 @@ static void test_before_a_callee_parks(void **state)
 
 static void recycle(void)
 {
+        keep_packets();
         do_cancel();
         CHECK(vmreq_free(victim) == 0);
         CHECK(vmreq_submit(id, &again, &other) == 0);
@@ -687,6 +838,7 @@ static void test_reused_before_it_expires(void **state)
         again = engine_spec(0, 0, log_callee, &ran);
         atomic_store(&look_up.before, recycle);
         assert_int_equal(vmreq_vm_service(id, due), UINT64_MAX);
+        free_packets();
         assert_int_equal(other.index, victim.index);
         assert_int_equal(engine_state(other), VMREQ_REQ_QUEUED);
         release_all();
@@ -702,6 +854,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_closed_before_the_deadline, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_cancelled_before_the_deadline, setup,
                                                 teardown),
+                cmocka_unit_test_setup_teardown(test_cancelled_before_the_push, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_poisoned_before_the_push, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_poisoned_and_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_expired_after_the_deadline_is_noted, setup,
                                                 teardown),
                 cmocka_unit_test_setup_teardown(test_over_before_the_push_returns, setup, teardown),
