@@ -51,7 +51,7 @@ const char *vmreq_client_outcome_name(int outcome)
 
 /*
  * Where the elements of the one array in `params` begin, and how many there are; 0 if it is not one
- * array.
+ * array, or so deep that the frame around it would be deeper than a server reads.
  */
 static size_t enter_params(const uint8_t *params, size_t len, uint32_t *ret_count)
 {
@@ -60,6 +60,7 @@ static size_t enter_params(const uint8_t *params, size_t len, uint32_t *ret_coun
         if (len == 0 || len > PROTO_FRAME_BYTES_MAX)
                 return 0;
         proto_frame_init(&frame, len);
+        frame.depth_max = PROTO_DEPTH_MAX - 1;
         if (proto_frame_scan(&frame, params, len) != PROTO_FRAME_DONE || frame.pos != len)
                 return 0;
         return proto_frame_enter(params, len, 0, ret_count);

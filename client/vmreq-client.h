@@ -190,7 +190,8 @@ VMREQ_CLIENT_API int vmreq_client_answer_verdict(const struct vmreq_client_answe
  * Accepts a call.  `params` is one msgpack array, copied.  Nothing is written yet: the functions
  * below that process or wait do that.  *ret_msgid is unique among the calls of this client that are
  * not over.  Errors: LOST, PROTOCOL, BUSY (calls_max or output_bytes_max), TOO_LARGE; -EINVAL if
- * `params` is not one array or `method` is longer than 64 bytes; -ENOMEM.
+ * `params` is not one array, or one nested deeper than 27 levels (the frame around it is the 28th,
+ * and a server hangs up on more), or `method` is longer than 64 bytes; -ENOMEM.
  */
 VMREQ_CLIENT_API int vmreq_client_submit(vmreq_client *client, const char *method,
                                          const void *params, size_t params_len,

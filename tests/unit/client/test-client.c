@@ -97,6 +97,29 @@ static void test_bad_calls(void **state)
         close(fd);
 }
 
+/* The frame is one level of the 28 that a server reads: what would be the 29th is not sent. */
+static void test_deep_params(void **state)
+{
+        uint8_t params[28];
+        vmreq_client *client;
+        uint32_t msgid;
+        int fd;
+
+        (void)state;
+        memset(params, 0x91, sizeof(params));
+        params[27] = 0x90;
+        client = peer_client(NULL, &fd);
+        assert_int_equal(vmreq_client_submit(client, "x.y", params, 28, &msgid), -EINVAL);
+        assert_int_equal(vmreq_client_notify(client, "x.y", params, 28), -EINVAL);
+        assert_int_equal(vmreq_client_submit_call(client, "x.y", params + 1, 27, NULL, &msgid),
+                         -EINVAL);
+        assert_int_equal(vmreq_client_events(client), POLLIN);
+        assert_int_equal(vmreq_client_submit(client, "x.y", params + 1, 27, &msgid), 0);
+        assert_int_equal(vmreq_client_submit_call(client, "x.y", params + 2, 26, NULL, &msgid), 0);
+        vmreq_client_free(client);
+        close(fd);
+}
+
 static void test_forget(void **state)
 {
         struct vmreq_client_answer answer;
@@ -261,10 +284,10 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_out_of_order), cmocka_unit_test(test_what_is_sent),
-                cmocka_unit_test(test_bad_calls),    cmocka_unit_test(test_forget),
-                cmocka_unit_test(test_call_timeout), cmocka_unit_test(test_output_bound),
-                cmocka_unit_test(test_answer_bound), cmocka_unit_test(test_many),
-                cmocka_unit_test(test_names),
+                cmocka_unit_test(test_bad_calls),    cmocka_unit_test(test_deep_params),
+                cmocka_unit_test(test_forget),       cmocka_unit_test(test_call_timeout),
+                cmocka_unit_test(test_output_bound), cmocka_unit_test(test_answer_bound),
+                cmocka_unit_test(test_many),         cmocka_unit_test(test_names),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
