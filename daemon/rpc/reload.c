@@ -43,7 +43,6 @@ static void take_over(struct rpc_server *server)
         rpc_policy_replace(&server->policy, &reload->host, reload->settings.rules);
         reload->settings.rules = NULL;
         rpc_events_review(server);
-        rpc_events_review(server);
 }
 
 static void refuse(const struct rpc_reload *reload)
