@@ -2,7 +2,8 @@
 /*
  * Whole sessions: two connections to a real server with a VM of two EMTs, in one process and in an
  * order that the input alone decides.  Input: 1 byte of settings, then steps, each of one byte:
- * send a value, turn the loop, let an EMT run, read, half-close, hang up, and so on.
+ * send a value, turn the loop, let an EMT run, read, half-close, hang up, and so on; the guest
+ * writes to its console, and the VM changes its state.
  *
  * At the end both clients shut their sending side, all is served, and then nothing may be left:
  * every request answered once, no call, no connection, no byte charged to anybody.  What a client
@@ -67,20 +68,62 @@ static void send_many(struct session *session, struct session_client *client, ui
                 send_to(session, client, &piece);
 }
 
+/* At the bound of connections, one that never completed a frame makes room: only such a one. */
 static void reopen(struct session *session, struct session_client *client, bool as_nobody)
 {
+        const struct rpc_server *server = session->server->server;
+        uint64_t evicted = server->counted.peers_evicted;
+
         session_client_close(client);
         session_client_open(client, session->server, as_nobody);
+        for (uint32_t i = 0; i < CLIENTS && server->counted.peers_evicted != evicted; i++)
+                session->clients[i].is_closing |= !session->clients[i].was_answered;
 }
 
 static void let_pass(struct session *session, uint8_t how_long)
 {
         static const uint64_t ms[] = {1, 5, 100, 1000, 11000, 31000, 61000, 660000};
 
-        session_pass(ms[how_long % 8] * CLOCK_NS_PER_MS);
+        fuzz_pass(ms[how_long % 8] * CLOCK_NS_PER_MS);
         for (uint32_t i = 0; ms[how_long % 8] >= 1000 && i < CLIENTS; i++)
                 session_client_wait(&session->clients[i]);
         session_turn(session->server);
+}
+
+/* A request of up to 255 KiB, or its beginning. */
+static void send_large(struct session *session, struct session_client *client, uint8_t kib,
+                       uint8_t part)
+{
+        static uint8_t frame[256 << 10] = {0x94, 0x00, 0x07, 0xa9, 'f', 'u',  'z', 'z',
+                                           '.',  'e',  'c',  'h',  'o', 0x91, 0xc6};
+        size_t n = (size_t)kib << 10;
+        struct fuzz_input piece = {frame, (19 + n) * (part + 1u) / 256};
+
+        for (unsigned i = 0; i < 4; i++)
+                frame[15 + i] = (uint8_t)(n >> (24 - 8 * i));
+        send_to(session, client, &piece);
+        session_turn(session->server);
+}
+
+/* What is rarer. */
+static void step_beside(struct session *session, struct session_client *client)
+{
+        uint8_t which = fuzz_byte(&session->input), n = fuzz_byte(&session->input);
+
+        switch (which % 4) {
+        case 0:
+                session_console(session->server, (size_t)n * 64);
+                break;
+        case 1:
+                session_states(session->server, n);
+                break;
+        case 2:
+                send_large(session, client, n, fuzz_byte(&session->input));
+                break;
+        default:
+                session_client_read(client, (size_t)n * 64);
+                break;
+        }
 }
 
 static void step(struct session *session)
@@ -90,6 +133,10 @@ static void step(struct session *session)
         struct session_client *client = &session->clients[which];
         struct fuzz_input piece;
 
+        if ((op & 0x3c) == 0x30) {
+                step_beside(session, client);
+                return;
+        }
         switch (op & 15) {
         default:
                 piece = take_value(session);
@@ -119,7 +166,7 @@ static void step(struct session *session)
                 session_serve(session->server, which);
                 break;
         case 11:
-                session_client_read(client);
+                session_client_read(client, SIZE_MAX);
                 break;
         case 12:
                 session_client_shut(client);
@@ -135,7 +182,7 @@ static void step(struct session *session)
                 session_serve(session->server, 0);
                 session_serve(session->server, 1);
                 session_turn(session->server);
-                session_client_read(client);
+                session_client_read(client, SIZE_MAX);
                 break;
         }
 }
@@ -144,13 +191,13 @@ static void step(struct session *session)
 
 static void round_of_all(struct session *session)
 {
-        session_pass(CLOCK_NS_PER_MS); /* some look again only after a while */
+        fuzz_pass(CLOCK_NS_PER_MS); /* some look again only after a while */
         session_turn(session->server);
         for (uint32_t cpu = 0; cpu < SESSION_CPUS; cpu++)
                 session_serve(session->server, cpu);
         session_turn(session->server);
         for (uint32_t i = 0; i < CLIENTS; i++)
-                session_client_read(&session->clients[i]);
+                session_client_read(&session->clients[i], SIZE_MAX);
 }
 
 static bool has_ended(const struct session *session)
@@ -194,7 +241,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         static bool started[SESSION_KINDS];
         struct session session = {.clients = clients, .input = {data, len}};
         uint8_t settings = fuzz_byte(&session.input);
-        unsigned kind = settings & 1;
+        unsigned kind = settings & 0x80 ? 2 : settings & 1;
         bool drains = (settings & 0x30) == 0x30;
 
         session.server = &servers[kind];

@@ -65,6 +65,10 @@ static inline struct fuzz_input fuzz_take(struct fuzz_input *input, size_t n)
         return piece;
 }
 
+/* clock.c: lets time pass, for everything in this process; what CLOCK_MONOTONIC says. */
+void fuzz_pass(uint64_t ns);
+uint64_t fuzz_now(void);
+
 /*
  * mutate.c: changes one msgpack value somewhere in data[0..len) as a value: another type, another
  * number, a header that lies, a value twice, one less, one inside another.  Returns the new length,

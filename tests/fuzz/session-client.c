@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "proto/codes.h"
 #include "proto/message.h"
 #include "rpc/peer.h"
@@ -56,8 +57,8 @@ void session_client_open(struct session_client *client, struct session_server *s
         int fds[2];
 
         client->shut = client->at_end = client->has_text = client->has_opted = false;
-        client->is_closing = client->is_broken = client->may_say_why = client->is_stranger =
-                client->is_late = false;
+        client->was_answered = client->is_closing = client->is_broken = client->may_say_why =
+                client->is_stranger = client->is_late = false;
         client->sent_len = client->in_len = client->n_owed = client->n_unanswered = 0;
         client->frame_bytes_max = server->server->config.limits.frame_bytes;
         start_frame(client);
@@ -282,6 +283,7 @@ static void take_answer(struct session_client *client, const struct proto_messag
                 client->may_say_why = false;
                 client->is_closing = true;
         }
+        client->was_answered = true;
         if (message->error->type == PROTO_NIL)
                 return;
         FUZZ_CHECK(message->result->type == PROTO_NIL);
@@ -346,14 +348,15 @@ static void take_end(struct session_client *client)
         FUZZ_CHECK(client->in_len == 0);
 }
 
-void session_client_read(struct session_client *client)
+void session_client_read(struct session_client *client, size_t max)
 {
         uint8_t buffer[16384];
         ssize_t n;
 
-        while (client->fd >= 0 && !client->at_end) {
-                n = recv(client->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+        while (client->fd >= 0 && !client->at_end && max > 0) {
+                n = recv(client->fd, buffer, MIN(sizeof(buffer), max), MSG_DONTWAIT);
                 if (n > 0) {
+                        max -= (size_t)n;
                         keep(&client->in, &client->in_len, &client->in_cap, buffer, (size_t)n);
                         take_frames(client);
                 } else if (n < 0 && errno == EAGAIN) {

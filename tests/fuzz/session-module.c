@@ -113,7 +113,45 @@ FUNCTION(do_count)
         return 0;
 }
 
-/* A generator of n chunks, of which it keeps count in memory of its own; n 200 fails in between. */
+static void put_deep(struct vmreq_writer *reply, unsigned levels)
+{
+        while (levels-- > 0)
+                host.put_array(reply, 1);
+        host.put_nil(reply);
+}
+
+/* A chunk of some size or shape, good or not. */
+static void put_chunk(struct vmreq_writer *reply, uint64_t kind, uint8_t at)
+{
+        static const char bytes[300 << 10];
+
+        switch (kind) {
+        case 8:
+                host.put_bytes(reply, bytes, 3000);
+                break;
+        case 9:
+                host.put_bytes(reply, bytes, 60000);
+                break;
+        case 10:
+                put_deep(reply, 27);
+                break;
+        case 11: /* one value is missing */
+                host.put_array(reply, 1);
+                break;
+        case 12: /* larger than a chunk may be */
+                host.put_bytes(reply, bytes, sizeof(bytes));
+                break;
+        default:
+                if (at % 2 == 0)
+                        host.put_array(reply, 1), host.put_uint(reply, at);
+                else if (at == 3)
+                        host.put_str(reply, "text", 4);
+                break;
+        }
+}
+
+/* A generator of n % 8 chunks, of which it keeps count in memory of its own; what is in them
+ * depends on n / 8, and n 200 fails in between. */
 FUNCTION(do_stream)
 {
         uint8_t *at = host.state(reply);
@@ -128,11 +166,16 @@ FUNCTION(do_stream)
                 host.put_failure(reply, NULL, "in the middle");
                 return VMREQ_FAIL_STATE;
         }
-        if (*at % 2 == 0)
-                host.put_array(reply, 1), host.put_uint(reply, *at);
-        else if (*at == 3)
-                host.put_str(reply, "text", 4);
+        put_chunk(reply, args[0].u / 8, *at);
         return (*at)++ < args[0].u % 8 ? VMREQ_AGAIN : 0;
+}
+
+/* Writes something else than it declares. */
+FUNCTION(do_lie)
+{
+        (void)ctx, (void)argc;
+        host.put_uint(reply, args[0].u);
+        return 0;
 }
 
 #define PARAM(letter, t)                                                                           \
@@ -229,6 +272,9 @@ static const struct vmreq_symbol symbols[] = {
         {SYMBOL("fuzz.count"), PARAMS(n_params), .result = VMREQ_T_ANY, .function = do_count},
         {SYMBOL("fuzz.stream"), PARAMS(stream_params), .result = VMREQ_T_ANY,
          .flags = VMREQ_SYM_STREAMING, .function = do_stream},
+        {SYMBOL("fuzz.lie"), PARAMS(n_params), .result = VMREQ_T_STR, .function = do_lie},
+        {SYMBOL("fuzz.lies"), PARAMS(n_params), .result = VMREQ_T_STR, .flags = VMREQ_SYM_STREAMING,
+         .function = do_lie},
         {.size = sizeof(struct vmreq_symbol),
          .name = "fuzz.all",
          .doc = "Everywhere.",

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -78,6 +79,55 @@ void session_turn(struct session_server *server)
         (void)uv_run(&server->server->loop, UV_RUN_NOWAIT);
 }
 
+/* ---- the console ---- */
+
+/* Not more than this is kept of what the guest wrote. */
+#define CONSOLE_BYTES 8192u
+
+static size_t console_read(void *ctx, uint64_t *position, void *to, size_t size, uint64_t *ret_lost)
+{
+        const struct session_server *server = ctx;
+        uint64_t end = server->console_end, begin = end > CONSOLE_BYTES ? end - CONSOLE_BYTES : 0;
+        size_t n;
+
+        *ret_lost = *position < begin ? begin - *position : 0;
+        *position += *ret_lost;
+        n = end - *position < size ? (size_t)(end - *position) : size;
+        memset(to, 'c', n);
+        *position += n;
+        return n;
+}
+
+static uint64_t console_begin(void *ctx)
+{
+        const struct session_server *server = ctx;
+
+        return server->console_end > CONSOLE_BYTES ? server->console_end - CONSOLE_BYTES : 0;
+}
+
+static uint64_t console_end(void *ctx)
+{
+        return ((const struct session_server *)ctx)->console_end;
+}
+
+void session_console(struct session_server *server, size_t n)
+{
+        server->console_end += n;
+        rpc_service_console_news(server->service);
+}
+
+void session_states(struct session_server *server, unsigned n)
+{
+        static const enum vmreq_vm_state states[] = {VMREQ_VM_CREATED, VMREQ_VM_RUNNING,
+                                                     VMREQ_VM_SUSPENDED};
+
+        for (unsigned i = 0; i < n; i++)
+                rpc_service_state_changed(server->service, states[i % 3], states[(i + 1) % 3],
+                                          i & 1 ? "fuzz" : NULL);
+}
+
+/* ---- the server ---- */
+
 static void on_log(void *ctx, int level, const char *module, const char *text)
 {
         (void)ctx, (void)level, (void)module, (void)text;
@@ -101,7 +151,7 @@ static void start_vm(struct session_server *server, unsigned kind)
 
         config.cpus = SESSION_CPUS;
         config.flags = VMREQ_CONFIG_ATTACH;
-        config.slab = kind == 0 ? 64 : 10;
+        config.slab = kind == 1 ? 10 : 64;
         config.lane_capacity = kind == 0 ? 4 : 64;
         config.batch = 1;
         config.spin_ns = VMREQ_FOREVER;
@@ -118,21 +168,22 @@ static void start_vm(struct session_server *server, unsigned kind)
         }
 }
 
-/* The first meets the bounds of a connection, the second those of a uid and of all together. */
+/* The first meets the bounds of a connection, the second those of a uid and of all together; the
+ * third has room for what is large: long frames, and many streams of one connection. */
 static struct rpc_limits limits_of(unsigned kind)
 {
         struct rpc_limits limits = RPC_LIMITS_INIT;
 
         limits.connections = 24;
         limits.connections_per_uid = 3;
-        limits.frame_bytes = kind == 0 ? 4096 : 64 << 10;
+        limits.frame_bytes = kind == 0 ? 4096 : kind == 1 ? 64 << 10 : 256 << 10;
         limits.kept_per_uid = 4;
         limits.calls = kind == 0 ? 24 : 96;
         limits.calls_per_connection = kind == 0 ? 6 : 64;
         limits.calls_per_uid = kind == 0 ? 8 : 70;
-        limits.bytes = kind == 0 ? 1 << 20 : 170 << 10;
-        limits.bytes_per_connection = kind == 0 ? 70 << 10 : 400 << 10;
-        limits.bytes_per_uid = kind == 0 ? 300 << 10 : 150 << 10;
+        limits.bytes = kind == 0 ? 1 << 20 : kind == 1 ? 170 << 10 : 3 << 20;
+        limits.bytes_per_connection = kind == 0 ? 70 << 10 : kind == 1 ? 400 << 10 : 2 << 20;
+        limits.bytes_per_uid = kind == 0 ? 300 << 10 : kind == 1 ? 150 << 10 : 5 << 19;
         return limits;
 }
 
@@ -161,6 +212,12 @@ void session_server_start(struct session_server *server, unsigned kind)
         };
         FUZZ_CHECK(rpc_server_new(&config, &server->server) == 0);
         rpc_server_set_service(server->server, server->service);
+        server->console = (struct rpc_feed){
+                .read = console_read, .begin = console_begin, .end = console_end, .ctx = server};
+        rpc_server_offer_console(server->server, &server->console);
+        /* As on a machine with more processors than the VM has vCPUs. */
+        if (kind == 2)
+                server->server->bridge.spin_ns = server->server->bridge.spin_ns_max = 600;
 }
 
 /* One rule out of five bytes; what is 0 is not said. */
@@ -197,6 +254,7 @@ void session_set_policy(struct session_server *server, struct fuzz_input *input)
         for (; n > 0; n--)
                 add_rule(rules, input);
         rpc_policy_replace(&server->server->policy, &host, rules);
+        rpc_events_review(server->server);
 }
 
 void session_drain(struct session_server *server, bool serves)
@@ -204,7 +262,7 @@ void session_drain(struct session_server *server, bool serves)
         rpc_drain_begin(server->server);
         while (server->server->phase == RPC_DRAINING) {
                 session_turn(server);
-                session_pass(CLOCK_NS_PER_MS * 1000);
+                fuzz_pass(CLOCK_NS_PER_MS * 1000);
                 for (uint32_t cpu = 0; serves && cpu < SESSION_CPUS; cpu++)
                         session_serve(server, cpu);
         }

@@ -13,11 +13,6 @@
 #include "proto/value.h"
 #include "rpc/server-internal.h"
 
-/* ---- session-clock.c ---- */
-
-/* Lets time pass, for everything in this process. */
-void session_pass(uint64_t ns);
-
 /* ---- session-server.c ---- */
 
 #define SESSION_CPUS 2u
@@ -40,10 +35,12 @@ struct session_server {
         struct sym_registry *registry;
         struct rpc_server *server;
         struct session_emt emts[SESSION_CPUS];
+        struct rpc_feed console;
+        uint64_t console_end; /* bytes that the guest has written */
 };
 
-/* Two kinds of tight limits, so that each is reached by one of them. */
-#define SESSION_KINDS 2u
+/* Kinds of limits, so that each is reached by one of them. */
+#define SESSION_KINDS 3u
 void session_server_start(struct session_server *server, unsigned kind);
 /* Nothing is in flight, or it has been drained: frees it, which asserts that every charge is home.
  */
@@ -51,6 +48,9 @@ void session_server_stop(struct session_server *server);
 
 /* Other rules, out of the input. */
 void session_set_policy(struct session_server *server, struct fuzz_input *input);
+/* The guest writes n bytes; the VM changes its state n times. */
+void session_console(struct session_server *server, size_t n);
+void session_states(struct session_server *server, unsigned n);
 /* One turn of the loop, without waiting. */
 void session_turn(struct session_server *server);
 /*
@@ -82,7 +82,8 @@ struct session_client {
         bool has_text;   /* the server answered in text: it said who it is, and closes */
         bool has_opted;  /* notifications may come */
         bool is_late;    /* a frame that was begun took too long */
-        bool is_closing; /* the server has said that it closes the connection */
+        bool is_closing; /* the server has said that it closes the connection, or may do so */
+        bool was_answered;
         size_t frame_bytes_max;
 
         /* what was sent, as far as it has not been read as frames */
@@ -114,5 +115,5 @@ void session_client_shut(struct session_client *client);
 void session_client_wait(struct session_client *client);
 /* Closes without a word; the server owes nothing any more. */
 void session_client_close(struct session_client *client);
-/* Takes in what is there, and checks each frame. */
-void session_client_read(struct session_client *client);
+/* Takes in what is there, at most `max` bytes, and checks each frame. */
+void session_client_read(struct session_client *client, size_t max);
