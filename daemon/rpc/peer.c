@@ -484,7 +484,7 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
                 used = rpc_input_pass_over(peer, data, len);
         while (used < len && peer->state == RPC_PEER_OPEN && !peer->passing &&
                n + peer->spent / SPENT_PER_FRAME < peer->server->config.limits.turn_frames &&
-               !rpc_turn_is_used_up(n, began_ns)) {
+               !rpc_turn_is_used_up(peer->server, n, began_ns)) {
                 enum proto_frame_result result = handle_small(peer, data + used, len - used);
 
                 if (result == PROTO_FRAME_MORE)
@@ -505,7 +505,7 @@ static size_t handle_frames(struct rpc_peer *peer, uint8_t *data, size_t len)
         }
         peer->server->input_ns = 0;
         if (peer->state != RPC_PEER_CLOSING)
-                rpc_turn_end(peer, began_ns);
+                rpc_turn_end(peer, n, began_ns);
         return used;
 }
 

@@ -45,6 +45,7 @@ struct rpc_peer {
         uint64_t passed;          /* and so many bytes of it have been */
         uint64_t stall_ns; /* when it was last looked whether a started frame gets on; 0: none is */
         uint64_t stall_len; /* and how much of it was there */
+        uint64_t rest_ns;   /* until when others come first: rpc/turn.c */
         uint64_t spent;     /* in this turn beyond its frames: rpc_peer_spend */
         bool eof;           /* the client sends no more */
         bool gone;   /* nothing can be told to it; what it sent before it went is still handled */

@@ -20,6 +20,7 @@ struct rpc_account {
         struct rpc_account *parent; /* connection → uid → all; NULL at the top */
         bool privileged;            /* a connection of root or the daemon's user */
         uint64_t turn, turn_ns;     /* of a uid: the loop's time in that turn of it */
+        uint64_t rest_ns;           /* and until when it rests */
         const char *what;           /* "connection", "uid", "daemon": for messages */
 };
 

@@ -17,6 +17,7 @@ struct rpc_turn {
         uint64_t last_peer, last_peer_ms; /* whose input was handled last, and when */
         uint32_t last_uid;
         uint64_t peers_until_ms, uids_until_ms; /* there were several, and it counts until then */
+        uint64_t light_until_ms; /* there was one who awaits each answer before he goes on */
 };
 
 /* The loop has been round. */
@@ -24,14 +25,14 @@ void rpc_turn_next(struct rpc_server *server);
 
 /* The peer's input is about to be handled.  Returns when that was. */
 uint64_t rpc_turn_begin(struct rpc_peer *peer);
-/* It is through, after what began then. */
-void rpc_turn_end(struct rpc_peer *peer, uint64_t began_ns);
+/* It is through, with `n` frames, after what began then. */
+void rpc_turn_end(struct rpc_peer *peer, unsigned n, uint64_t began_ns);
 
 /* Has it had enough at a stretch?  Asked before frame `n` (from 0) of what began then. */
-bool rpc_turn_is_used_up(unsigned n, uint64_t began_ns);
+bool rpc_turn_is_used_up(const struct rpc_server *server, unsigned n, uint64_t began_ns);
 
 /* Whoever has input at hand, or has had to wait: each once, as far as its uid has time left. */
 void rpc_turn_serve(struct rpc_server *server);
 
-/* Has its uid had its part of this turn, so that the peer has to wait for the next? */
+/* Has it, or its uid, had its part of this turn, so that it has to wait? */
 bool rpc_turn_must_wait(const struct rpc_peer *peer);

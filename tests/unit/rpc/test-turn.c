@@ -64,8 +64,8 @@ static void alone_job(struct rpc_server *server, void *ctx)
         forget(server);
         EXPECT(rules, rpc_turn_begin(peer) == 0); /* no clock is looked at */
         EXPECT(rules, rpc_turn_begin(peer) == 0);
-        EXPECT(rules, !rpc_turn_is_used_up(1000, 0));
-        rpc_turn_end(peer, 0);
+        EXPECT(rules, !rpc_turn_is_used_up(server, 1000, 0));
+        rpc_turn_end(peer, 1000, 0);
         EXPECT(rules, !rpc_turn_must_wait(peer));
 }
 
@@ -89,11 +89,12 @@ static void connections_job(struct rpc_server *server, void *ctx)
         (void)rpc_turn_begin(peer);
         began = rpc_turn_begin(other);
         EXPECT(rules, began != 0);
-        EXPECT(rules, !rpc_turn_is_used_up(0, long_ago)); /* one frame always */
-        EXPECT(rules, !rpc_turn_is_used_up(3, long_ago)); /* the clock is looked at now and then */
-        EXPECT(rules, rpc_turn_is_used_up(4, long_ago));
+        EXPECT(rules, !rpc_turn_is_used_up(server, 0, long_ago)); /* one frame always */
+        EXPECT(rules,
+               !rpc_turn_is_used_up(server, 3, long_ago)); /* the clock is looked at now and then */
+        EXPECT(rules, rpc_turn_is_used_up(server, 4, long_ago));
         /* Of the same uid: nobody has to wait. */
-        rpc_turn_end(other, long_ago);
+        rpc_turn_end(other, 1000, long_ago);
         EXPECT(rules, !rpc_turn_must_wait(other) && !rpc_turn_must_wait(peer));
         /* The first counts as active for a while. */
         EXPECT(rules, rpc_turn_begin(other) != 0);
@@ -123,12 +124,12 @@ static void uids_job(struct rpc_server *server, void *ctx)
         (void)rpc_turn_begin(peer);
         (void)rpc_turn_begin(other);
         EXPECT(rules, !rpc_turn_must_wait(other));
-        rpc_turn_end(other, long_ago);
+        rpc_turn_end(other, 1000, long_ago);
         EXPECT(rules, rpc_turn_must_wait(other));
         EXPECT(rules, !rpc_turn_must_wait(peer)); /* it has its own time */
         rpc_turn_next(server);
         EXPECT(rules, !rpc_turn_must_wait(other));
-        rpc_turn_end(other, clock_now_ns());
+        rpc_turn_end(other, 1000, clock_now_ns());
         EXPECT(rules, !rpc_turn_must_wait(other)); /* it begins anew with each turn */
         other->identity.uid = uid;
         other->account.parent = account;
@@ -140,6 +141,88 @@ static void test_uids(void **state)
 
         (void)state;
         harness_on_loop(&h, uids_job, &rules);
+        assert_true(rules.good);
+}
+
+static void light_job(struct rpc_server *server, void *ctx)
+{
+        struct rules *rules = ctx;
+        struct rpc_peer *heavy = TAILQ_FIRST(&server->peers), *light = TAILQ_NEXT(heavy, link);
+        uint64_t now = clock_now_ns(), ago = now - CLOCK_NS_PER_S, recently = now - 30000;
+
+        rules->good = true;
+        forget(server);
+        (void)rpc_turn_begin(light);
+        EXPECT(rules, rpc_turn_begin(heavy) != 0);
+        /* They all send much: no rest. */
+        heavy->rest_ns = light->rest_ns = UINT64_MAX;
+        EXPECT(rules, !rpc_turn_must_wait(heavy));
+        rpc_turn_end(heavy, 5, ago); /* more than somebody light sends */
+        EXPECT(rules, server->turn.light_until_ms == 0 && heavy->rest_ns == UINT64_MAX);
+        /* Somebody who sends one and awaits its answer: who has worked rests, and he does not. */
+        light->n_unanswered = 5;
+        rpc_turn_end(light, 1, now);
+        EXPECT(rules, server->turn.light_until_ms == 0);
+        light->n_unanswered = 0;
+        rpc_turn_end(light, 0, now); /* a part of a frame says nothing */
+        EXPECT(rules, server->turn.light_until_ms == 0);
+        rpc_turn_end(light, 1, clock_now_ns());
+        EXPECT(rules, server->turn.light_until_ms != 0 && light->rest_ns != UINT64_MAX);
+        EXPECT(rules, rpc_turn_is_used_up(server, 4, recently)); /* a slice is shorter */
+        now = clock_now_ns();
+        rpc_turn_end(heavy, 1000, ago);
+        EXPECT(rules, heavy->rest_ns >= now + 1000 && heavy->rest_ns < clock_now_ns() + 100000);
+        heavy->rest_ns = UINT64_MAX; /* a clock that does not go on */
+        EXPECT(rules, rpc_turn_must_wait(heavy));
+        light->rest_ns = 0;
+        EXPECT(rules, !rpc_turn_must_wait(light));
+        server->turn.light_until_ms = 0; /* he has gone */
+        EXPECT(rules, !rpc_turn_must_wait(heavy));
+        heavy->rest_ns = light->rest_ns = 0;
+}
+
+/* Beside somebody who awaits each answer. */
+static void test_light(void **state)
+{
+        struct rules rules;
+
+        (void)state;
+        harness_on_loop(&h, light_job, &rules);
+        assert_true(rules.good);
+}
+
+static void light_uids_job(struct rpc_server *server, void *ctx)
+{
+        struct rules *rules = ctx;
+        struct rpc_peer *peer = TAILQ_FIRST(&server->peers), *other = TAILQ_NEXT(peer, link);
+        struct rpc_account *account = other->account.parent, another = {.what = "uid"};
+        uid_t uid = other->identity.uid;
+
+        rules->good = true;
+        other->identity.uid = uid + 1;
+        other->account.parent = &another;
+        forget(server);
+        (void)rpc_turn_begin(peer);
+        (void)rpc_turn_begin(other);
+        server->turn.light_until_ms = UINT64_MAX;
+        rpc_turn_end(other, 1000, clock_now_ns() - CLOCK_NS_PER_S);
+        EXPECT(rules, another.rest_ns > 0);
+        other->rest_ns = 0;
+        another.rest_ns = UINT64_MAX;
+        rpc_turn_next(server);
+        EXPECT(rules, rpc_turn_must_wait(other)); /* the whole uid rests, in later turns, too */
+        EXPECT(rules, !rpc_turn_must_wait(peer));
+        forget(server);
+        other->identity.uid = uid;
+        other->account.parent = account;
+}
+
+static void test_light_of_another_uid(void **state)
+{
+        struct rules rules;
+
+        (void)state;
+        harness_on_loop(&h, light_uids_job, &rules);
         assert_true(rules.good);
 }
 
@@ -189,8 +272,12 @@ static void test_two_at_once(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                TEST(test_alone),       TEST(test_connections_of_one_uid),
-                TEST(test_uids),        TEST(test_waiting_for_the_next_turn),
+                TEST(test_alone),
+                TEST(test_connections_of_one_uid),
+                TEST(test_uids),
+                TEST(test_light),
+                TEST(test_light_of_another_uid),
+                TEST(test_waiting_for_the_next_turn),
                 TEST(test_two_at_once),
         };
 
