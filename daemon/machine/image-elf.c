@@ -132,7 +132,8 @@ static int check(struct image *image, const struct memory *memory, struct machin
         for (unsigned i = 0; i < header.e_phnum; i++) {
                 Elf64_Phdr segment = segment_of(image, &header, i);
 
-                if (segment.p_type != PT_LOAD || segment.p_memsz == 0)
+                /* With bytes in the file but none in memory it is wrong, not empty. */
+                if (segment.p_type != PT_LOAD || (segment.p_memsz == 0 && segment.p_filesz == 0))
                         continue;
                 r = check_segment(image, &segment, i, memory, text);
                 if (r)

@@ -3,7 +3,9 @@
  * answer; segments lie where they say. */
 #include <elf.h>
 #include <errno.h>
+#include <time.h>
 
+#include "base/macros.h"
 #include "machine/boot.h"
 #include "machine/image.h"
 #include "unit/machine/machine-test.h"
@@ -130,6 +132,11 @@ static void test_segments(void **state)
         BAD(segments[0].p_paddr, BOOT_END - 1, -ENOEXEC, "boot structures");
         BAD(segments[0].p_paddr, BOOT_START - 4095, -ENOEXEC, "boot structures");
         BAD(segments[0].p_type, PT_NULL, -ENOEXEC, "PT_LOAD");
+        /* Beside a good one, one that is empty in memory and not in the file, and leads nowhere. */
+        BAD(segments[1], ((Elf64_Phdr){.p_type = PT_LOAD, .p_filesz = 1, .p_paddr = UINT64_MAX}),
+            -ENOEXEC, "segment 1", "p_filesz 1");
+        BAD(segments[1], ((Elf64_Phdr){.p_type = PT_LOAD, .p_filesz = 1, .p_offset = UINT64_MAX}),
+            -ENOEXEC, "segment 1", "p_filesz 1");
         file.segments[0].p_paddr = BOOT_END;
         file.header.e_entry = BOOT_END;
         assert_int_equal(check(), 0);
@@ -159,6 +166,133 @@ static void test_flipped(void **state)
         }
 }
 
+/* ---- at random ---- */
+
+#define RANDOM_FILES 200000u
+
+static uint64_t seed;
+
+static uint64_t next_random(void)
+{
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        return seed;
+}
+
+/* What is at, before and behind something that matters; and anything. */
+static uint64_t nasty(void)
+{
+        static const uint64_t values[] = {0,          1,          CODE,       MEMORY,
+                                          BOOT_START, BOOT_END,   4096,       sizeof(struct file),
+                                          UINT64_MAX, 1ull << 63, 1ull << 32, sizeof(Elf64_Phdr)};
+
+        switch (next_random() % 4) {
+        case 0:
+                return values[next_random() % ARRAY_SIZE(values)];
+        case 1:
+                return values[next_random() % ARRAY_SIZE(values)] - 1 - next_random() % 16;
+        case 2:
+                return values[next_random() % ARRAY_SIZE(values)] + 1 + next_random() % 16;
+        default:
+                return next_random() >> next_random() % 64;
+        }
+}
+
+/* One field of one segment, or some bytes anywhere. */
+static void damage(void)
+{
+        Elf64_Phdr *segment = &file.segments[next_random() % 2];
+        uint64_t value = nasty();
+        size_t len = 1u << next_random() % 4;
+
+        switch (next_random() % 8) {
+        case 0:
+                segment->p_offset = value;
+                break;
+        case 1:
+                segment->p_paddr = value;
+                break;
+        case 2:
+                segment->p_filesz = value;
+                break;
+        case 3:
+                segment->p_memsz = value;
+                break;
+        case 4:
+                file.header.e_entry = value;
+                break;
+        case 5:
+                segment->p_type = value % 3;
+                break;
+        case 6:
+                file.header.e_phnum = (uint16_t)(value % 8);
+                break;
+        default:
+                memcpy((uint8_t *)&file + next_random() % (sizeof(file) - len + 1), &value, len);
+                break;
+        }
+}
+
+/* What a segment must be, said in numbers that cannot wrap. */
+static bool is_good_segment(const Elf64_Phdr *segment)
+{
+        unsigned __int128 offset = segment->p_offset, paddr = segment->p_paddr;
+
+        return segment->p_filesz <= segment->p_memsz &&
+               offset + segment->p_filesz <= sizeof(file) && paddr + segment->p_memsz <= MEMORY &&
+               (paddr + segment->p_memsz <= BOOT_START || paddr >= BOOT_END);
+}
+
+/* The header's own fields are as they were, so that only the segments matter. */
+static bool is_good(void)
+{
+        bool entry = false;
+
+        for (unsigned i = 0; i < 2; i++) {
+                const Elf64_Phdr *segment = &file.segments[i];
+
+                if (segment->p_type != PT_LOAD || (!segment->p_memsz && !segment->p_filesz))
+                        continue;
+                if (!is_good_segment(segment))
+                        return false;
+                entry |= file.header.e_entry >= segment->p_paddr &&
+                         file.header.e_entry < segment->p_paddr + segment->p_memsz;
+        }
+        return entry;
+}
+
+/* Whatever the file says, there is an answer, nothing outside of file and memory is touched (a
+ * sanitizer sees that), and where a second opinion is to be had it is the same. */
+static void test_random(void **state)
+{
+        const char *given = getenv("VMREQ_SEED");
+        struct file good;
+        uint64_t begin;
+
+        (void)state;
+        begin = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 2654435761u;
+        seed = begin | 1;
+        print_message("VMREQ_SEED=%llu\n", (unsigned long long)begin);
+        file.segments[1] = file.segments[0];
+        file.segments[1].p_paddr = CODE + 8192;
+        good = file;
+        for (unsigned i = 0; i < RANDOM_FILES; i++) {
+                for (uint64_t n = 1 + next_random() % 3; n > 0; n--)
+                        damage();
+                if (next_random() % 2) { /* half of them are about the segments only */
+                        Elf64_Addr entry = file.header.e_entry;
+
+                        file.header = good.header;
+                        file.header.e_entry = entry;
+                        assert_int_equal(check() == 0, is_good());
+                } else {
+                        (void)check();
+                }
+                file = good;
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -167,6 +301,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_segments, start, end),
                 cmocka_unit_test_setup_teardown(test_cut, start, end),
                 cmocka_unit_test_setup_teardown(test_flipped, start, end),
+                cmocka_unit_test_setup_teardown(test_random, start, end),
         };
 
         return RUN_TESTS(tests);
