@@ -1,9 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Hostile guests: whatever a guest does, the daemon stays, serves, and says what happened."""
-import kvmtest
+import os
+import random
+
 import vmreqtest
-from kvmtest import RESULTS, Guest, needs_kvm
+from kvmtest import RESULTS, Guest, address_of, needs_kvm
+
+ROUNDS = 40
 
 # guest, what ends it
 ENDS = (
@@ -84,6 +88,51 @@ class Hostile(vmreqtest.TestCase):
         guest.c.result(call)
       self.assertEqual(guest.call("vm.state"), "RUNNING")
 
+  def test_everything_at_once(self):
+    """Changes of state in the middle of steps, dumps, writes over everything, interrupts and typing; each call has
+    its one answer, of a kind that it may have, and the machine begins anew behind it."""
+    seed = int(os.environ.get("VMREQ_SEED") or random.randrange(1 << 32))
+    print(f"VMREQ_SEED={seed}", flush=True)
+    dice = random.Random(seed)
+    states = ("vm.suspend", "vm.resume", "vm.reset", "vm.power_off", "vm.power_on")
+    calls = (
+      lambda: ("cpu.step", [dice.randrange(1, 50)], {"cpu": dice.randrange(2)}),
+      lambda: ("cpu.regs", [], {"cpu": "all", "poke": True, "parallel": True, "on_error": "continue"}),
+      lambda: ("cpu.set_regs", [{dice.choice(("rip", "rsp", "rflags", "rax")): dice.getrandbits(64)}],
+               {"cpu": dice.randrange(2)}),
+      lambda: ("mem.write", [address_of(dice.randrange(8 << 20)), dice.randbytes(dice.randrange(1, 4096))], {}),
+      lambda: ("mem.write", [address_of(dice.choice((0, 0x1000, 0x2000, 0x8000))), dice.randbytes(512)], {}),
+      lambda: ("mem.read", [address_of(dice.randrange(9 << 20)), dice.randrange(1 << 20)], {}),
+      lambda: ("mem.dump", [], {"stream": True}),
+      lambda: ("cpu.interrupt", [dice.randrange(256)], {"cpu": dice.randrange(2)}),
+      lambda: ("cpu.nmi", [], {"cpu": dice.randrange(2)}),
+      lambda: ("cpu.halt", [bool(dice.getrandbits(1))], {"cpu": dice.randrange(2)}),
+      lambda: ("console.write", [dice.randbytes(20)], {}),
+      lambda: ("io.detach", ["serial"], {}),
+      lambda: ("io.attach", ["serial"], {}),
+    )
+    for irqchip, name in (("off", "talk.elf"), ("kernel", "timer.elf"), ("off", "storm.elf")):
+      with self.subTest(irqchip=irqchip, guest=name), Guest(name, cpus=2, irqchip=irqchip) as guest, \
+           guest.client() as changer:
+        for _ in range(ROUNDS):
+          changes = [changer.request_to(dice.choice(states)) for _ in range(4)]
+          waiting = []
+          for _ in range(8):
+            symbol, args, options = dice.choice(calls)()
+            waiting.append(guest.c.request_to(symbol, args, **options))
+          for client, msgids in ((changer, changes), (guest.c, waiting)):
+            for msgid in msgids:
+              try:
+                client.result(msgid)
+              except vmreqtest.RpcError as error:
+                self.assertIn(error.name, ("VM_STATE", "TIMEOUT", "INVALID_ARGUMENT", "UNSUPPORTED", "FAILED"), error)
+          guest.c.notifications.clear()
+        if guest.call("vm.state") not in ("OFF", "CREATED"):
+          guest.call("vm.power_off")
+        guest.call("io.attach", "serial")
+        guest.call("vm.power_on")
+        guest.until(lambda: guest.u64(RESULTS), "at work")
+
   def test_a_vector_that_nobody_handles(self):
     with Guest("spin.elf") as guest:
       guest.until(lambda: guest.regs(poke=True)["rip"] == 0x101093, "spinning")
@@ -105,7 +154,7 @@ class Hostile(vmreqtest.TestCase):
     with Guest("count.elf", cpus=2) as guest:
       guest.until_moves(RESULTS)
       # INT3 is one byte: wherever in its loop the vCPU stands, and however much of this it sees.
-      guest.call("mem.write", kvmtest.address_of(0x101000), b"\xcc" * 32)
+      guest.call("mem.write", address_of(0x101000), b"\xcc" * 32)
       guest.until_state("FAILED")
       guest.call("vm.power_off")
       guest.call("vm.power_on")

@@ -123,6 +123,9 @@ class Memory(vmreqtest.TestCase):
       guest.call("mem.write", address_of(0x100001), data)
       self.assertEqual(guest.call("mem.read", address_of(0x100001), len(data)), data)
       self.assertEqual(guest.call("mem.read", address_of(size), 0), b"")
+      guest.call("mem.write", address_of(size), b"")
+      guest.call("mem.write", address_of(size - 3), b"end")
+      self.assertEqual(guest.call("mem.read", address_of(size - 4), 4), b"\0end")
       for address, length in ((size - 1, 2), (size, 1), (2**64 - 1, 1), (2**64 - 8, 16)):
         self.assertError(guest.error("mem.read", address_of(address), length), "INVALID_ARGUMENT",
                          "mem.ranges")
