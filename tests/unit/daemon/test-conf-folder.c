@@ -17,7 +17,7 @@ static char text[1024];
 
 static void touch(const char *folder, const char *name)
 {
-        char path[128];
+        char path[512];
         FILE *file;
 
         (void)snprintf(path, sizeof(path), "%s/%s", folder, name);

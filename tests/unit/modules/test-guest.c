@@ -5,7 +5,7 @@
 
 static void test_no_guest(void **state)
 {
-        static const struct vmreq_value args[2];
+        static const struct vmreq_value args[VMREQ_ARGS_MAX];
         char why[256] = "";
 
         (void)state;
