@@ -38,6 +38,7 @@ static bool refuse_frame(struct rpc_peer *peer, const struct rpc_account *over)
 
         if (!frame->has_type || frame->type > PROTO_NOTIFY ||
             (frame->type == PROTO_REQUEST && !frame->has_msgid)) {
+                rpc_peer_note_rejected(peer, "a large frame that is no message");
                 rpc_peer_end(peer);
                 return false;
         }
@@ -67,7 +68,9 @@ size_t rpc_input_pass_over(struct rpc_peer *peer, const uint8_t *data, size_t le
                 rpc_peer_begin_frame(peer);
                 return used;
         }
-        rpc_peer_end(peer); /* malformed, after all; it has had its answer */
+        rpc_peer_note_rejected(peer,
+                               "malformed frame, behind a part that was refused for its size");
+        rpc_peer_end(peer); /* it has had its answer */
         return len;
 }
 

@@ -4,10 +4,30 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/macros.h"
 #include "proto/message.h"
 #include "rpc/peer.h"
 #include "rpc/reply.h"
+
+/* Records of this in one second. */
+#define NOTED_PER_SECOND 10
+
+void rpc_peer_note_rejected(const struct rpc_peer *peer, const char *what)
+{
+        const struct log_meta meta = {
+                .level = LOG_L_NOTICE,
+                LOG_FIELDS(LOG_NUMBER("VMREQ_CALLER_UID", peer->identity.uid),
+                           LOG_NUMBER("VMREQ_CALLER_PID", peer->identity.pid))};
+        uint64_t missed;
+
+        if (log_limit_pass(&peer->server->rejected_log, NOTED_PER_SECOND, clock_now_ns(), &missed))
+                log_write(&meta,
+                          "connection of uid %u, pid %d closed: %s (%llu more were not logged)",
+                          (unsigned)peer->identity.uid, (int)peer->identity.pid, what,
+                          (unsigned long long)missed);
+}
 
 static int scan_code(enum proto_frame_result result)
 {
@@ -33,6 +53,7 @@ void rpc_peer_reject_stranger(struct rpc_peer *peer, const uint8_t *data, size_t
         /* In the middle of a conversation that would be noise between frames. */
         if (peer->out.len == 0 && peer->n_unanswered == 0)
                 proto_put_raw(&peer->out, answer, strlen(answer));
+        rpc_peer_note_rejected(peer, "what it sent is no frame: its first byte begins no array");
         rpc_peer_end(peer);
 }
 
@@ -65,6 +86,7 @@ void rpc_peer_reject_frame(struct rpc_peer *peer, enum proto_frame_result result
             peer->frame.msgid <= UINT32_MAX)
                 rpc_reply_error(peer, (uint32_t)peer->frame.msgid, scan_code(result), PROTO_RAN_NO,
                                 "%s; the connection is closed", text);
+        rpc_peer_note_rejected(peer, text);
         rpc_peer_end(peer);
 }
 

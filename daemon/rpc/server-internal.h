@@ -102,7 +102,7 @@ struct rpc_server {
         uint8_t *scratch;         /* RPC_TURN_BYTES_MAX, shared by all peers whose input is whole */
         /* Of vmreq.ps: RPC_PS_MAX and one. */
         struct rpc_record *ps_records;
-        struct log_limit refused_log,
+        struct log_limit refused_log, rejected_log,
                 fault_log; /* at most so many lines a second: clients can cause them */
         struct log_limit denied_log[64]; /* by uid; others share one only by chance */
         uint64_t n_faults;               /* of ours, each with its number in the log */

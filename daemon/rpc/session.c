@@ -13,6 +13,7 @@
 #include "base/macros.h"
 #include "rpc/call.h"
 #include "rpc/peer.h"
+#include "rpc/peer-reject.h"
 #include "rpc/reply.h"
 
 /* Nodes kept from frame to frame; more is given back. */
@@ -23,6 +24,7 @@ static bool reject(struct rpc_peer *peer, const struct proto_frame *frame, const
         if (frame->has_msgid && frame->type == PROTO_REQUEST)
                 rpc_reply_error(peer, (uint32_t)frame->msgid, PROTO_INVALID_REQUEST, PROTO_RAN_NO,
                                 "%s; the connection is closed", what);
+        rpc_peer_note_rejected(peer, what);
         return false;
 }
 

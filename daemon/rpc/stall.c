@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "rpc/peer.h"
+#include "rpc/peer-reject.h"
 #include "rpc/reply.h"
 
 static void on_timer(uv_timer_t *timer)
@@ -73,6 +74,7 @@ static void end_stalled(struct rpc_peer *peer)
                                 "%llu ms; the connection is closed",
                                 (unsigned long long)limits->frame_stall_bytes,
                                 (unsigned long long)limits->frame_stall_ms);
+        rpc_peer_note_rejected(peer, "a frame that it began was not completed in time");
         peer->stall_ns = 0; /* once */
         rpc_peer_end(peer);
 }

@@ -237,6 +237,25 @@ class Stalled(vmreqtest.SharedDaemon):
     client.close()
 
 
+class Told(vmreqtest.SharedDaemon):
+  """Who is closed for what he sent finds it in an answer, if it had a msgid; and always in the log."""
+
+  def test_in_the_log(self):
+    for data, words in ((b"\x94\x00\xc1", "malformed frame"),
+                        (b"\x93\x02\xa1x\xc1", "malformed frame"),
+                        (b"\x95\x00\xc0\xa1x\x90\x00", "wrong number of elements"),
+                        (b"\x94\x05\xc0\xa1x\x90", "the first element is not 0"),
+                        (b"\x94\x00\xc0\xa1x\x90", "the msgid is not an integer"),
+                        (b"\xdd\xff\xff\xff\xff", "promises more than could fit"),
+                        (b"\x91" * 40, "nested deeper"),
+                        (b"\x82\x01\x02", "begins no array")):
+      with vmreqtest.Client(self.daemon.path) as client:
+        client.send(data)
+        answer = client.raw_until_eof()
+      self.assertTrue(answer == b"" or answer.startswith(b"vmreqd: this socket speaks"), answer)
+      self.daemon.until_logged(f"uid {os.getuid()}, pid {os.getpid()} closed: ", words)
+
+
 class NoRoom(vmreqtest.SharedDaemon):
   """A frame for which its uid has no bytes left is refused like a call, and its connection goes on."""
 
