@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What is said to who sends no frame, or one that cannot be taken (steps 2 to 4 of a call's walk);
+ * loop thread.  An answer needs a msgid to be addressed to; anything else between frames would be
+ * noise to a client, so the one readable line for strangers comes only where nothing else has.  The
+ * log has all of it.  What is written here is flushed before the connection is closed: rpc_peer_end.
+ */
 #include "rpc/peer-reject.h"
 
 #include <stdio.h>
