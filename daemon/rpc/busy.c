@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "rpc/call.h"
+#include "rpc/key.h"
 #include "rpc/peer.h"
 
 void rpc_busy_account(struct rpc_error *error, enum rpc_resource resource,
@@ -19,6 +20,36 @@ void rpc_busy_account(struct rpc_error *error, enum rpc_resource resource,
         rpc_error_add_word(error, "of", over->what);
         rpc_error_add_number(error, "usage", (int64_t)over->used[resource]);
         rpc_error_add_number(error, "max", (int64_t)over->max[resource]);
+}
+
+/* When it may be worth while to come again. */
+static void add_retry(struct rpc_error *error, uint64_t due_ns)
+{
+        uint64_t now_ns = clock_now_ns();
+
+        if (due_ns > now_ns)
+                rpc_error_add_number(error, "retry_after_ms",
+                                     (int64_t)((due_ns - now_ns) / CLOCK_NS_PER_MS + 1));
+}
+
+void rpc_busy_kept(struct rpc_error *error, const struct rpc_call *call,
+                   const struct rpc_account *over)
+{
+        struct rpc_server *server = call->server;
+        const struct rpc_account *uid = call->account->parent;
+        const struct rpc_call *orphan = TAILQ_FIRST(&server->orphans), *keyed;
+        uint64_t since, due = UINT64_MAX;
+
+        rpc_busy_account(error, RPC_KEPT, over);
+        /* Looking through all that is kept would be work that a refused client can cause: of the
+         * oldest it is known, and that is mostly his own. */
+        keyed = rpc_key_oldest(&server->keys, &since);
+        if (keyed && keyed->account == uid)
+                due = since;
+        if (orphan && orphan->account == uid)
+                due = MIN(due, orphan->orphaned_ns);
+        if (due != UINT64_MAX)
+                add_retry(error, clock_add(due, server->config.limits.kept_ms * CLOCK_NS_PER_MS));
 }
 
 /* What an EMT is running, for a refusal: the name of the symbol, or NULL. */
@@ -82,5 +113,7 @@ void rpc_busy_engine(struct rpc_error *error, struct rpc_call *call)
         if (running) {
                 rpc_error_add_word(error, "running", running->symbol->def->name);
                 rpc_error_add_number(error, "running_ms", (int64_t)ms);
+                if (depth >= stats.lane_capacity && running->deadline_ns)
+                        add_retry(error, running->deadline_ns); /* it ends then, or is asked to */
         }
 }

@@ -33,14 +33,14 @@ bool rpc_call_charge(struct rpc_call *call, struct rpc_error *error)
         enum rpc_resource full;
 
         call->bytes = bytes_of(call);
-        if (!rpc_account_charge_call(call->account, call->bytes, &full, &over))
-                goto busy;
-        full = RPC_KEPT;
+        if (!rpc_account_charge_call(call->account, call->bytes, &full, &over)) {
+                rpc_busy_account(error, full, over);
+                return false;
+        }
         if (!call->is_shared || rpc_account_charge(call->account, RPC_KEPT, 1, &over))
                 return true;
         rpc_account_release_call(call->account, 1, call->bytes);
-busy:
-        rpc_busy_account(error, full, over);
+        rpc_busy_kept(error, call, over);
         return false;
 }
 

@@ -129,6 +129,8 @@ class Cases(vmreqtest.TestCase):
     error = self.client.error("vmreq.call", "debug.add", [1, 2], {"key": "c"})
     self.check(error, "BUSY", "no", "2 of 2")
     self.data(error, limit="kept", usage=2, max=2)
+    if error.data is not None:
+      self.assertIn(error.data["retry_after_ms"], range(1, 600_001))
     error = self.client.error("vmreq.submit", "debug.add", [1, 2], {"detach": True})
     self.check(error, "BUSY", "no", "2 of 2")
 

@@ -154,6 +154,41 @@ static int start_two(void **state)
         return start_with(&options);
 }
 
+/* What is known of when there will be room again. */
+static void test_when_to_retry(void **state)
+{
+        const struct proto_value *data, *ms;
+
+        (void)state;
+        client_send(&c, "[0, 1, 'vmreq.hello', [{'errors': 'map'}]]");
+        assert_non_null(client_receive(&c));
+        client_send(&c, "[0, 2, 'vmreq.call', ['t.gate', [], {'cpu': 0, 'timeout_ms': 100000}]]");
+        gate_wait();
+        for (int64_t i = 3; i <= 6; i++)
+                client_send(&c, "[0, %d, 'vmreq.call', ['t.mark', [1], {'cpu': 0}]]", i);
+        client_send(&c, "[0, 7, 'vmreq.call', ['t.mark', [1], {'cpu': 0}]]");
+        data = proto_value_map_get(&client_receive(&c)->items[2], "data");
+        assert_non_null(data);
+        ms = proto_value_map_get(data, "retry_after_ms");
+        assert_non_null(ms);
+        assert_true(ms->u > 0 && ms->u <= 100001);
+        gate_open();
+        for (int i = 2; i <= 6; i++)
+                assert_non_null(client_receive(&c));
+        /* Of one without a time limit nothing is known. */
+        client_send(&c, "[0, 2, 'vmreq.call', ['t.gate', [], {'cpu': 0, 'timeout_ms': 0}]]");
+        gate_wait();
+        for (int64_t i = 3; i <= 6; i++)
+                client_send(&c, "[0, %d, 'vmreq.call', ['t.mark', [1], {'cpu': 0}]]", i);
+        client_send(&c, "[0, 7, 'vmreq.call', ['t.mark', [1], {'cpu': 0}]]");
+        data = proto_value_map_get(&client_receive(&c)->items[2], "data");
+        assert_non_null(proto_value_map_get(data, "running_ms"));
+        assert_null(proto_value_map_get(data, "retry_after_ms"));
+        gate_open();
+        for (int i = 2; i <= 6; i++)
+                assert_non_null(client_receive(&c));
+}
+
 static void test_broadcast(void **state)
 {
         (void)state;
@@ -220,6 +255,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_calls_per_connection, start_small, end),
                 cmocka_unit_test_setup_teardown(test_what_the_error_holds, start_small, end),
                 cmocka_unit_test_setup_teardown(test_engine_busy, start_tight, end),
+                cmocka_unit_test_setup_teardown(test_when_to_retry, start_tight, end),
                 cmocka_unit_test_setup_teardown(test_slab_busy, start_tight, end),
                 cmocka_unit_test_setup_teardown(test_broadcast, start_two, end),
                 cmocka_unit_test_setup_teardown(test_results_on_their_way, start_little, end),
