@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Refusals for want of room (steps 8 and 9 of a call's walk): which bound, how far it is used, what
+ * an EMT runs meanwhile, and when it may be worth while to come again.  Loop thread.  A refusal is
+ * something that a client can have as often as it likes, so nothing here looks through lists.
+ */
 #include "rpc/busy.h"
 
 #include "base/clock.h"
