@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The short way for short frames: scanned and decoded in one pass.  It takes what nearly every call
- * is, and leaves everything else, all errors included, to frame.c and value.c, which say the same
- * of what it takes.
+ * The short way for short frames: decoded without a scan before, into room that was there before.
+ * The scan is what bounds the memory for the nodes; here there is a bound without it.  It takes
+ * what nearly every call is, and leaves everything else, all errors included, to frame.c and
+ * value.c, which say the same of what it takes.
  */
 
 #include <stddef.h>
@@ -14,7 +15,7 @@
 
 /* Frames of more values are left, and so is nesting beyond this. */
 #define PROTO_SMALL_VALUES 64
-#define PROTO_SMALL_DEPTH  8
+#define PROTO_SMALL_DEPTH  9
 
 /*
  * The frame that begins at `data`, of which `len` bytes (perhaps of later frames too) are there.

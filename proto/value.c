@@ -45,7 +45,7 @@ struct run {
 struct unpack_user {
         struct run run;                    /* of the innermost container */
         struct run outer[PROTO_DEPTH_MAX]; /* of those around it, valid below `depth` */
-        unsigned depth;
+        unsigned depth, depth_max;
         struct proto_value *free, *free_end; /* nodes that belong to no run yet */
 };
 
@@ -87,7 +87,7 @@ static inline int take_container(struct unpack_user *user, enum proto_type type,
         struct proto_value *node;
 
         /* Stands in for trust in the caller's `values`, and in its scan. */
-        if (n > (size_t)(user->free_end - user->free) || user->depth >= PROTO_DEPTH_MAX)
+        if (n > (size_t)(user->free_end - user->free) || user->depth >= user->depth_max)
                 return -1;
         if (n == 0) {
                 take_leaf(user, type)->items = NULL;
@@ -296,32 +296,54 @@ static bool arena_reserve(struct proto_arena *arena, size_t values)
         return true;
 }
 
+/* Into the arena's first `values` nodes.  1: *ret_end is behind the value; 0: it is incomplete;
+ * else there is no such value, or not with so few nodes or at this depth. */
+static int decode(struct proto_arena *arena, const uint8_t *data, size_t len, size_t values,
+                  unsigned depth_max, size_t *ret_end)
+{
+        struct unpack_context context;
+        int r;
+
+        /* Not an initialiser: that would clear the stack, which costs as much as a small frame. */
+        context.user.run = (struct run){.next = arena->nodes, .end = arena->nodes + 1};
+        context.user.depth = 0;
+        context.user.depth_max = depth_max;
+        context.user.free = arena->nodes + 1;
+        context.user.free_end = arena->nodes + values;
+        unpack_init(&context);
+        *ret_end = 0;
+        r = unpack_execute(&context, (const char *)data, len, ret_end);
+        arena->used = (size_t)(context.user.free - arena->nodes);
+        return r;
+}
+
 enum proto_value_result proto_value_decode(struct proto_arena *arena, const uint8_t *data,
                                            size_t len, size_t values,
                                            const struct proto_value **ret_root)
 {
-        struct unpack_context context;
-        size_t end = 0;
-        int r;
+        size_t end;
 
         /* Each value takes at least a byte: no count, however wrong, reserves more than that. */
         if (values == 0 || values > len || len > PROTO_FRAME_BYTES_MAX)
                 return PROTO_VALUE_E_MALFORMED;
         if (!arena_reserve(arena, values))
                 return PROTO_VALUE_E_MEMORY;
-
-        /* Not an initialiser: that would clear the stack, which costs as much as a small frame. */
-        context.user.run = (struct run){.next = arena->nodes, .end = arena->nodes + 1};
-        context.user.depth = 0;
-        context.user.free = arena->nodes + 1;
-        context.user.free_end = arena->nodes + values;
-        unpack_init(&context);
-        r = unpack_execute(&context, (const char *)data, len, &end);
-        arena->used = (size_t)(context.user.free - arena->nodes);
-        if (r != 1 || end != len)
+        if (decode(arena, data, len, values, PROTO_DEPTH_MAX, &end) != 1 || end != len)
                 return PROTO_VALUE_E_MALFORMED;
         *ret_root = &arena->nodes[0];
         return PROTO_VALUE_OK;
+}
+
+size_t proto_value_try(struct proto_arena *arena, const uint8_t *data, size_t len, size_t values,
+                       unsigned depth_max, const struct proto_value **ret_root)
+{
+        size_t end;
+
+        if (values == 0 || values > arena->cap || len > PROTO_FRAME_BYTES_MAX ||
+            depth_max > PROTO_DEPTH_MAX || decode(arena, data, len, values, depth_max, &end) != 1)
+                return 0;
+        *ret_root = &arena->nodes[0];
+        return end;
 }
 
 /* ---- questions ------------------------------------------------------------------------------- */

@@ -67,6 +67,14 @@ enum proto_value_result proto_value_decode(struct proto_arena *arena, const uint
                                            size_t len, size_t values,
                                            const struct proto_value **ret_root);
 
+/*
+ * The same for bytes that nothing has looked at, in room that is there: the arena's first `values`
+ * nodes, nesting to `depth_max` (at most PROTO_DEPTH_MAX).  Returns the length of the value at
+ * data[0]; 0 if it is incomplete, malformed, or needs more than that.  Allocates nothing.
+ */
+size_t proto_value_try(struct proto_arena *arena, const uint8_t *data, size_t len, size_t values,
+                       unsigned depth_max, const struct proto_value **ret_root);
+
 /* True if `value` is a str or bin of exactly these bytes (interop: names come as either). */
 bool proto_value_is_text(const struct proto_value *value, const char *text);
 

@@ -502,18 +502,41 @@ static void test_bit_flips(void **state)
         proto_arena_deinit(&arena);
 }
 
+/* Bytes that were not scanned, in the room that there is. */
+static void test_try(void **state)
+{
+        static const uint8_t data[] = "\x92\x01\x91\x02\x03"; /* one behind it */
+        struct proto_arena arena = PROTO_ARENA_NULL;
+        const struct proto_value *root = NULL;
+
+        (void)state;
+        assert_int_equal(proto_value_try(&arena, data, 5, 4, 2, &root), 0); /* no room at all */
+        assert_int_equal(proto_value_decode(&arena, (const uint8_t *)"\x90", 1, 1, &root),
+                         PROTO_VALUE_OK);
+        root = NULL;
+        for (size_t len = 0; len < 4; len++)
+                assert_int_equal(proto_value_try(&arena, data, len, 4, 2, &root), 0);
+        assert_int_equal(proto_value_try(&arena, data, 5, 3, 2, &root), 0);
+        assert_int_equal(proto_value_try(&arena, data, 5, 4, 1, &root), 0);
+        assert_int_equal(proto_value_try(&arena, data, 5, arena.cap + 1, 2, &root), 0);
+        assert_int_equal(proto_value_try(&arena, data, 5, 4, PROTO_DEPTH_MAX + 1, &root), 0);
+        assert_int_equal(proto_value_try(&arena, (const uint8_t *)"\xc1", 1, 4, 2, &root), 0);
+        assert_null(root);
+        assert_int_equal(proto_value_try(&arena, data, 5, 4, 2, &root), 4);
+        assert_int_equal(root->count, 2);
+        assert_true(root->items[1].items[0].u == 2);
+        assert_int_equal(arena.used, 4);
+        proto_arena_deinit(&arena);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_formats),
-                cmocka_unit_test(test_borrows),
-                cmocka_unit_test(test_wrong_counts),
-                cmocka_unit_test(test_unscanned),
-                cmocka_unit_test(test_arena),
-                cmocka_unit_test(test_no_memory),
-                cmocka_unit_test(test_questions),
-                cmocka_unit_test(test_type_names),
-                cmocka_unit_test(test_encode_undoes_decode),
+                cmocka_unit_test(test_try),        cmocka_unit_test(test_formats),
+                cmocka_unit_test(test_borrows),    cmocka_unit_test(test_wrong_counts),
+                cmocka_unit_test(test_unscanned),  cmocka_unit_test(test_arena),
+                cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_questions),
+                cmocka_unit_test(test_type_names), cmocka_unit_test(test_encode_undoes_decode),
                 cmocka_unit_test(test_bit_flips),
         };
 
