@@ -90,17 +90,42 @@ static void let_pass(struct session *session, uint8_t how_long)
         session_turn(session->server);
 }
 
-/* A request of up to 255 KiB, or its beginning. */
-static void send_large(struct session *session, struct session_client *client, uint8_t kib,
-                       uint8_t part)
+/* Up to 255 KiB of one value, or of many; the last of them may be none. */
+static size_t put_body(uint8_t *to, size_t n, uint8_t form)
 {
-        static uint8_t frame[256 << 10] = {0x94, 0x00, 0x07, 0xa9, 'f', 'u',  'z', 'z',
-                                           '.',  'e',  'c',  'h',  'o', 0x91, 0xc6};
-        size_t n = (size_t)kib << 10;
-        struct fuzz_input piece = {frame, (19 + n) * (part + 1u) / 256};
+        size_t count = form < 2 ? n : n / 5;
 
+        to[0] = form < 2 ? 0xc6 : 0xdd; /* bin, array */
         for (unsigned i = 0; i < 4; i++)
-                frame[15 + i] = (uint8_t)(n >> (24 - 8 * i));
+                to[1 + i] = (uint8_t)(count >> (24 - 8 * i));
+        memset(to + 5, 0, n);
+        for (size_t i = 0; form >= 2 && i < count; i++)
+                to[5 + 5 * i] = 0xce;
+        if (form == 3 && n > 0)
+                to[5 + n - 5] = 0xc1;
+        return 5 + (form < 2 ? n : 5 * count);
+}
+
+/* A large message, or its beginning: a request, a notification, or none at all. */
+static void send_large(struct session *session, struct session_client *client, uint8_t form)
+{
+        static const char *const heads[] = {
+                "\x94\x00\x07\xa9"
+                "fuzz.echo\x91",
+                "\x93\x02\xa9"
+                "fuzz.echo\x91",
+                "\x94\x09\x07\xa9"
+                "fuzz.echo\x91",
+        };
+        static const size_t lengths[] = {14, 13, 14};
+        static uint8_t frame[257 << 10];
+        size_t n = (size_t)fuzz_byte(&session->input) << 10, len = lengths[form / 4 % 3];
+        unsigned part = fuzz_byte(&session->input) + 1u;
+        struct fuzz_input piece;
+
+        memcpy(frame, heads[form / 4 % 3], len);
+        len += put_body(frame + len, n, form % 4);
+        piece = (struct fuzz_input){frame, len * part / 256};
         send_to(session, client, &piece);
         session_turn(session->server);
 }
@@ -108,20 +133,20 @@ static void send_large(struct session *session, struct session_client *client, u
 /* What is rarer. */
 static void step_beside(struct session *session, struct session_client *client)
 {
-        uint8_t which = fuzz_byte(&session->input), n = fuzz_byte(&session->input);
+        uint8_t which = fuzz_byte(&session->input);
 
         switch (which % 4) {
         case 0:
-                session_console(session->server, (size_t)n * 64);
+                session_console(session->server, (size_t)fuzz_byte(&session->input) * 64);
                 break;
         case 1:
-                session_states(session->server, n);
+                session_states(session->server, fuzz_byte(&session->input));
                 break;
         case 2:
-                send_large(session, client, n, fuzz_byte(&session->input));
+                send_large(session, client, which / 4);
                 break;
         default:
-                session_client_read(client, (size_t)n * 64);
+                session_client_read(client, (size_t)fuzz_byte(&session->input) * 64);
                 break;
         }
 }

@@ -156,6 +156,16 @@ static bool note_frame(struct session_client *client, const uint8_t *data)
         return ok;
 }
 
+/* A frame that will be no message, whatever follows: where there is no room for it, the server need
+ * not wait for its end. */
+static bool is_hopeless(const struct session_client *client, size_t n)
+{
+        const struct proto_frame *frame = &client->frame;
+
+        return n > 64 && (!frame->has_type || frame->type > PROTO_NOTIFY ||
+                          (frame->type == PROTO_REQUEST && !frame->has_msgid));
+}
+
 /* Reads what was sent since, as the server will. */
 static void note_sent(struct session_client *client)
 {
@@ -165,8 +175,10 @@ static void note_sent(struct session_client *client)
                 enum proto_frame_result result =
                         proto_frame_scan(&client->frame, client->sent + at, client->sent_len - at);
 
-                if (result == PROTO_FRAME_MORE)
+                if (result == PROTO_FRAME_MORE) {
+                        client->is_broken = is_hopeless(client, client->sent_len - at);
                         break;
+                }
                 client->is_stranger = result == PROTO_FRAME_E_NOT_ARRAY;
                 if (result != PROTO_FRAME_DONE || !note_frame(client, client->sent + at)) {
                         broken(client);
