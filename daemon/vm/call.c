@@ -2,7 +2,7 @@
 /*
  * The conveniences: variadic words, and the fold of submission, fate and result into one number, as
  * upstream has it. They add nothing to the engine: each is a vmreq_submit, a vmreq_wait and a look
- * at the row.
+ * at the row, or the same in one (submit_and_wait).
  */
 #include "vm/vm-internal.h"
 
@@ -15,11 +15,26 @@ static int read_words(uint64_t *words, uint32_t argc, va_list args)
         return 0;
 }
 
+/* The spec of a call whose words are in `words`. */
+static struct vmreq_spec call_spec(uint32_t cpu, uint32_t flags, vmreq_fn fn, uint32_t argc,
+                                   const uint64_t *words)
+{
+        struct vmreq_spec spec = VMREQ_SPEC_INIT;
+
+        spec.cpu = cpu;
+        spec.flags = flags;
+        spec.kind = flags & VMREQ_VOID ? VMREQ_FN_VOID : VMREQ_FN_STATUS;
+        spec.fn = fn;
+        spec.args = words;
+        spec.argc = argc;
+        return spec;
+}
+
 int vmreq_callv(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, uint64_t wait_ns,
                 uint32_t flags, vmreq_fn fn, uint32_t argc, va_list args)
 {
         uint64_t words[VMREQ_ARGS_MAX];
-        struct vmreq_spec spec = VMREQ_SPEC_INIT;
+        struct vmreq_spec spec;
         vmreq_handle handle;
         int r;
 
@@ -30,12 +45,7 @@ int vmreq_callv(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, uint64_t wa
         r = read_words(words, argc, args);
         if (r)
                 return r;
-        spec.cpu = cpu;
-        spec.flags = flags;
-        spec.kind = flags & VMREQ_VOID ? VMREQ_FN_VOID : VMREQ_FN_STATUS;
-        spec.fn = fn;
-        spec.args = words;
-        spec.argc = argc;
+        spec = call_spec(cpu, flags, fn, argc, words);
         r = vmreq_submit(vm, &spec, &handle);
         if (r || (flags & VMREQ_NO_WAIT))
                 return r;
@@ -102,12 +112,29 @@ static int fold(vmreq_handle handle, bool broadcast)
         }
 }
 
+static int call_single(vmreq_vm vm, uint32_t cpu, uint32_t flags, vmreq_fn fn, uint32_t argc,
+                       va_list args)
+{
+        uint64_t words[VMREQ_ARGS_MAX];
+        struct vmreq_spec spec;
+        int r = read_words(words, argc, args);
+
+        if (r)
+                return r;
+        spec = call_spec(cpu, flags, fn, argc, words);
+        return submit_and_wait(vm, &spec);
+}
+
 static int call_wait(vmreq_vm vm, uint32_t cpu, uint32_t flags, vmreq_fn fn, uint32_t argc,
                      va_list args)
 {
         vmreq_handle handle;
-        int r = vmreq_callv(vm, cpu, &handle, VMREQ_FOREVER, flags, fn, argc, args);
+        int r;
 
+        /* An EMT, of whatever VM, may have to serve meanwhile. */
+        if (!emt_self && !submit_is_broadcast(cpu))
+                return call_single(vm, cpu, flags, fn, argc, args);
+        r = vmreq_callv(vm, cpu, &handle, VMREQ_FOREVER, flags, fn, argc, args);
         if (r == 0)
                 r = fold(handle, submit_is_broadcast(cpu));
         if (handle.generation)

@@ -141,6 +141,15 @@ void emt_nudge_runner(struct vm *vm, const struct req *req)
 
 /* ---- halting ---- */
 
+/* Has something been pushed, as far as the next entries say?  Leaves the pushers' lines alone. */
+static bool sees_push(const struct emt *emt)
+{
+        const struct vm *vm = emt->vm;
+
+        return lane_filled(&emt->lanes[LANE_NORMAL]) || lane_filled(&emt->lanes[LANE_PRIORITY]) ||
+               lane_filled(&vm->any[LANE_NORMAL]) || lane_filled(&vm->any[LANE_PRIORITY]);
+}
+
 /* Spins for the EMT's own estimate of what pays.  True: there is something to do. */
 static bool spin(struct emt *emt, bool (*ready)(void *ctx), void *ctx)
 {
@@ -150,13 +159,17 @@ static bool spin(struct emt *emt, bool (*ready)(void *ctx), void *ctx)
                 return false;
         end = clock_now_ns() + emt->spin_ns;
         do {
-                for (unsigned i = 0; i < 32; i++) {
-                        if (emt_has_work(emt) || (ready && ready(ctx))) {
-                                count(&emt->spins_paid);
-                                emt->spin_ns = MIN(emt->spin_ns * 2, emt->vm->spin_ns_max);
-                                return true;
-                        }
+                /* The whole truth now and then: a push under way hides those behind it. */
+                bool found = emt_has_work(emt) || (ready && ready(ctx));
+
+                for (unsigned i = 0; i < 32 && !found; i++) {
                         cpu_relax();
+                        found = sees_push(emt) || (ready && ready(ctx));
+                }
+                if (found) {
+                        count(&emt->spins_paid);
+                        emt->spin_ns = MIN(emt->spin_ns * 2, emt->vm->spin_ns_max);
+                        return true;
                 }
         } while (clock_now_ns() < end);
         emt->spin_ns = MAX(emt->spin_ns / 2, (uint64_t)SPIN_NS_MIN);

@@ -100,7 +100,8 @@ static void lane_stats(struct vm *vm, struct lane *lane, struct vmreq_lane_stats
         lane_look(lane, look_one, &look);
         stats->depth = lane_depth(lane);
         stats->dead = stats->depth - MIN(stats->depth, look.live);
-        stats->high_water = (uint32_t)peek(&lane->high_water);
+        /* What has not been passed yet has not been noted. */
+        stats->high_water = MAX((uint32_t)peek(&lane->high_water), stats->depth);
         stats->refused = peek(&lane->refused);
         stats->skipped = peek(&lane->skipped);
         stats->cancelled = peek(&lane->ended[0]);

@@ -63,11 +63,6 @@ static uint64_t cycle_of(const struct lane *lane, uint64_t ticket)
         return ticket >> lane->size_log2;
 }
 
-static _Atomic uint64_t *entry_of(const struct lane *lane, uint64_t ticket)
-{
-        return &lane->entries[ticket & ((1ull << lane->size_log2) - 1)];
-}
-
 int lane_init(struct lane *lane, uint32_t capacity, uint32_t id)
 {
         lane->id = (uint64_t)id << LANE_TICKET_BITS;
@@ -83,7 +78,6 @@ int lane_init(struct lane *lane, uint32_t capacity, uint32_t id)
         atomic_init(&lane->tail, 1ull << lane->size_log2);
         atomic_init(&lane->head_seen, 1ull << lane->size_log2);
         atomic_init(&lane->head, 1ull << lane->size_log2);
-        atomic_init(&lane->tail_seen, 1ull << lane->size_log2);
         atomic_init(&lane->high_water, 0);
         atomic_init(&lane->poisoned, 0);
         atomic_init(&lane->skipped, 0);
@@ -148,29 +142,6 @@ bool lane_full(struct lane *lane)
         return is_full(lane, &word, false);
 }
 
-/*
- * Notes how many stand here, now that the tail has come to `tail`.  Relaxed: statistics.  head_seen
- * is no more than head, so what does not look like a new maximum is none, and the takers' line is
- * left alone.  `head` is read after the ticket was drawn: never too much is noted, and not too
- * little unless takes come between the two.
- */
-static void note_depth(struct lane *lane, uint64_t tail)
-{
-        uint64_t most = atomic_load_explicit(&lane->high_water, memory_order_relaxed);
-        uint64_t head = atomic_load_explicit(&lane->head_seen, memory_order_relaxed), depth;
-
-        if (tail - head <= most)
-                return;
-        head = atomic_load_explicit(&lane->head, memory_order_relaxed);
-        atomic_store_explicit(&lane->head_seen, head, memory_order_relaxed);
-        depth = head < tail ? tail - head : 1; /* it is taken already, but stood here */
-        while (depth > most)
-                if (atomic_compare_exchange_weak_explicit(&lane->high_water, &most, depth,
-                                                          memory_order_relaxed,
-                                                          memory_order_relaxed))
-                        return;
-}
-
 /* Takes room: one ticket drawn, or one place set aside.  False: full. */
 static bool tail_take(struct lane *lane, bool reserve, uint64_t *ret_ticket)
 {
@@ -186,8 +157,6 @@ static bool tail_take(struct lane *lane, bool reserve, uint64_t *ret_ticket)
                                                           memory_order_seq_cst,
                                                           memory_order_relaxed)) {
                         *ret_ticket = word & LANE_TICKET_MASK;
-                        if (!reserve)
-                                note_depth(lane, *ret_ticket + 1);
                         return true;
                 }
         }
@@ -214,7 +183,7 @@ bool lane_draw(struct lane *lane, _Atomic uint64_t *place)
 bool lane_fill(struct lane *lane, uint32_t index, uint64_t place)
 {
         uint64_t ticket = place & LANE_TICKET_MASK, cycle = cycle_of(lane, ticket);
-        _Atomic uint64_t *entry = entry_of(lane, ticket);
+        _Atomic uint64_t *entry = lane_entry(lane, ticket);
         VM_STEP(fill_load);
         uint64_t old = atomic_load_explicit(entry, memory_order_relaxed);
 
@@ -256,7 +225,6 @@ void lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *pla
                 VM_STEP(tail_add);
                 ticket = atomic_fetch_add_explicit(&lane->tail, 1, memory_order_seq_cst) &
                          LANE_TICKET_MASK;
-                note_depth(lane, ticket + 1);
                 note_place(lane, ticket, place);
         } while (!lane_fill(lane, index, ticket));
         lane_unreserve(lane);
@@ -275,22 +243,85 @@ static bool hole_wait(_Atomic uint64_t *entry, uint64_t cycle, uint32_t spins)
         return false;
 }
 
-/* Is `head` the tail?  Looks at the tail only if what was known of it says so. */
-static bool is_empty(struct lane *lane, uint64_t head)
+/*
+ * How many stand here, if there were never so many when `head`, which is written, was passed; else
+ * 0.  More than N stand here if ticket head + N is written: so the pushers' line is read only for a
+ * new maximum.
+ */
+static uint64_t new_depth(const struct lane *lane, uint64_t head)
 {
-        uint64_t tail;
+        /* Relaxed: statistics. */
+        uint64_t ticket = head + atomic_load_explicit(&lane->high_water, memory_order_relaxed);
+        uint64_t value = atomic_load_explicit(lane_entry(lane, ticket), memory_order_relaxed);
 
-        /* Relaxed: the tail was there, and only grows; so there is a ticket at `head`. */
-        VM_STEP(take_seen);
-        if (head < atomic_load_explicit(&lane->tail_seen, memory_order_relaxed))
+        if (!lane_is_written(lane, value, ticket))
+                return 0;
+        return (atomic_load_explicit(&lane->tail, memory_order_relaxed) & LANE_TICKET_MASK) - head;
+}
+
+static void note_depth(struct lane *lane, uint64_t depth)
+{
+        /* Relaxed: statistics. */
+        uint64_t most = atomic_load_explicit(&lane->high_water, memory_order_relaxed);
+
+        while (depth > most)
+                if (atomic_compare_exchange_weak_explicit(&lane->high_water, &most, depth,
+                                                          memory_order_relaxed,
+                                                          memory_order_relaxed))
+                        return;
+}
+
+/* Passes the ticket at `head`, which is written.  False: somebody else has. */
+static bool pass(struct lane *lane, uint64_t head)
+{
+        /* Looked at before the swap, which proves that head stood so far. */
+        uint64_t depth = new_depth(lane, head);
+
+        /* Takers of one lane pass each other what they know, so that `head` read before is never
+         * older than what this thread has seen.  seq_cst: the taker looks next whether somebody
+         * waits for room; pairs with has_room. */
+        VM_STEP(take_swap);
+        if (!atomic_compare_exchange_strong_explicit(&lane->head, &head, head + 1,
+                                                     memory_order_seq_cst, memory_order_relaxed))
                 return false;
+        if (depth)
+                note_depth(lane, depth);
+        return true;
+}
+
+/*
+ * A ticket that is not written, whose entry says `value`: the tail, or a hole.  Waits for its
+ * pusher, longer each time in a row, then poisons it.
+ */
+enum hole {
+        HOLE_EMPTY, /* it is the tail */
+        HOLE_MOVED, /* look again */
+        HOLE_POISONED,
+};
+
+static enum hole hole_at(struct lane *lane, uint64_t head, uint64_t value, uint32_t *spins)
+{
+        _Atomic uint64_t *entry = lane_entry(lane, head);
+        uint64_t cycle = cycle_of(lane, head);
+
+        /* seq_cst: who is about to sleep has announced that, and looks here; as in lane_pending. */
         VM_STEP(take_tail);
-        tail = atomic_load_explicit(&lane->tail, memory_order_seq_cst) & LANE_TICKET_MASK;
-        if (head == tail)
-                return true;
-        VM_STEP(take_note);
-        atomic_store_explicit(&lane->tail_seen, tail, memory_order_relaxed);
-        return false;
+        if (head == (atomic_load_explicit(&lane->tail, memory_order_seq_cst) & LANE_TICKET_MASK))
+                return HOLE_EMPTY;
+        if (hole_wait(entry, cycle, *spins))
+                return HOLE_MOVED;
+        VM_STEP(hole_head);
+        if (atomic_load_explicit(&lane->head, memory_order_relaxed) != head)
+                return HOLE_MOVED;
+        if (*spins < HOLE_SPINS_MAX)
+                *spins *= 2;
+        /* Release order is not needed: POISON carries nothing. */
+        VM_STEP(hole_poison);
+        return atomic_compare_exchange_strong_explicit(entry, &value,
+                                                       cycle << LANE_INDEX_BITS | POISON,
+                                                       memory_order_relaxed, memory_order_relaxed)
+                       ? HOLE_POISONED
+                       : HOLE_MOVED;
 }
 
 bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
@@ -300,40 +331,24 @@ bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place)
         for (;;) {
                 VM_STEP(take_head);
                 uint64_t head = atomic_load_explicit(&lane->head, memory_order_acquire);
-                _Atomic uint64_t *entry = entry_of(lane, head);
-                uint64_t cycle = cycle_of(lane, head), value;
-
-                if (is_empty(lane, head))
-                        return false;
-                /* Acquire: pairs with the release in entry_fill, so the packet's fields are there.
+                /* Acquire: pairs with the release in lane_fill, so the packet's fields are there.
                  */
                 VM_STEP(take_entry);
-                value = atomic_load_explicit(entry, memory_order_acquire);
-                if (value >> LANE_INDEX_BITS != cycle) {
-                        /* A hole, or head has moved on and the entry is a lap ahead; then the swap
-                         * below or the next look settles it. */
-                        if (value >> LANE_INDEX_BITS > cycle || hole_wait(entry, cycle, spins))
+                uint64_t value = atomic_load_explicit(lane_entry(lane, head), memory_order_acquire);
+
+                /* head has moved on, and the entry is a lap ahead */
+                if (value >> LANE_INDEX_BITS > cycle_of(lane, head))
+                        continue;
+                if (!lane_is_written(lane, value, head)) {
+                        enum hole hole = hole_at(lane, head, value, &spins);
+
+                        if (hole == HOLE_EMPTY)
+                                return false;
+                        if (hole == HOLE_MOVED)
                                 continue;
-                        VM_STEP(hole_head);
-                        if (atomic_load_explicit(&lane->head, memory_order_relaxed) != head)
-                                continue;
-                        if (spins < HOLE_SPINS_MAX)
-                                spins *= 2;
-                        /* Release order is not needed: POISON carries nothing. */
-                        VM_STEP(hole_poison);
-                        if (!atomic_compare_exchange_strong_explicit(
-                                    entry, &value, cycle << LANE_INDEX_BITS | POISON,
-                                    memory_order_relaxed, memory_order_relaxed))
-                                continue;
-                        value = cycle << LANE_INDEX_BITS | POISON;
+                        value = POISON;
                 }
-                /* Takers of one lane pass each other what they know, so that `head` read above is
-                 * never older than what this thread has seen.  seq_cst: the taker looks next
-                 * whether somebody waits for room; pairs with has_room. */
-                VM_STEP(take_swap);
-                if (!atomic_compare_exchange_strong_explicit(&lane->head, &head, head + 1,
-                                                             memory_order_seq_cst,
-                                                             memory_order_relaxed))
+                if (!pass(lane, head))
                         continue;
                 if ((value & LANE_INDEX_MASK) == POISON) {
                         atomic_fetch_add_explicit(&lane->poisoned, 1, memory_order_relaxed);
@@ -353,7 +368,7 @@ void lane_look(struct lane *lane, void (*fn)(void *ctx, uint32_t index, uint64_t
         uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_relaxed) & LANE_TICKET_MASK;
 
         for (; head < tail; head++) {
-                uint64_t value = atomic_load_explicit(entry_of(lane, head), memory_order_acquire);
+                uint64_t value = atomic_load_explicit(lane_entry(lane, head), memory_order_acquire);
 
                 if (value >> LANE_INDEX_BITS == cycle_of(lane, head) &&
                     (value & LANE_INDEX_MASK) != POISON)

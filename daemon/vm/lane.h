@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/macros.h"
+#include "vm/cpu.h"
 #include "vm/step.h"
 
 /* Places set aside for broadcasts' children, at most, at one time in one lane. */
@@ -27,16 +28,15 @@ struct lane {
          * together */
         _Alignas(CACHE_PAIR) _Atomic uint64_t tail;
         _Atomic uint64_t
-                head_seen; /* some earlier value of head: spares pushers the takers' line */
-        _Atomic uint64_t high_water; /* statistics, like the two below */
-        _Atomic uint64_t refused;
+                head_seen;         /* some earlier value of head: spares pushers the takers' line */
+        _Atomic uint64_t refused;  /* statistics, like what is below */
         _Atomic uint64_t ended[3]; /* cancelled, expired, killed while they stood here */
 
         /* takers: ticket to take next */
         _Alignas(CACHE_PAIR) _Atomic uint64_t head;
         _Atomic uint64_t
-                tail_seen; /* some earlier value of tail: spares takers the pushers' line */
-        _Atomic uint64_t poisoned, skipped; /* statistics */
+                high_water; /* statistics, like the two below: the most that stood here at a take */
+        _Atomic uint64_t poisoned, skipped;
 };
 
 /*
@@ -80,19 +80,45 @@ void lane_push_reserved(struct lane *lane, uint32_t index, _Atomic uint64_t *pla
  */
 bool lane_take(struct lane *lane, uint32_t *ret_index, uint64_t *ret_place);
 
+/* What an entry says: has ticket `ticket` been filled, or poisoned? */
+static inline bool lane_is_written(const struct lane *lane, uint64_t value, uint64_t ticket)
+{
+        return value >> LANE_INDEX_BITS == ticket >> lane->size_log2;
+}
+
+static inline _Atomic uint64_t *lane_entry(const struct lane *lane, uint64_t ticket)
+{
+        return &lane->entries[ticket & ((1ull << lane->size_log2) - 1)];
+}
+
+/*
+ * Does a look at the next entry say that there is something to take?  For who looks often: it
+ * leaves the pushers' line alone.  It does not see a push that is under way, nor what stands behind
+ * such a one; so nobody sleeps because of it.
+ */
+static inline bool lane_filled(const struct lane *lane)
+{
+        /* Relaxed: lane_take looks again. */
+        uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
+
+        return lane_is_written(
+                lane, atomic_load_explicit(lane_entry(lane, head), memory_order_relaxed), head);
+}
+
 /*
  * Is there something to take?  Never false when a completed push has not been taken; true for a
  * push that is still under way, until lane_take has looked at it once.
  */
-static inline bool lane_pending(struct lane *lane)
+static inline bool lane_pending(const struct lane *lane)
 {
-        /* Relaxed: head and tail_seen only grow.  An old head errs on the side of something; tail
-         * was at least tail_seen, so what lies between is there. */
+        /* Relaxed: head only grows, so an old one errs on the side of something. */
         VM_STEP(pending_head);
         uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
 
-        VM_STEP(pending_seen);
-        if (head < atomic_load_explicit(&lane->tail_seen, memory_order_relaxed))
+        /* Relaxed: what was written for this ticket stands until head has passed it. */
+        VM_STEP(pending_entry);
+        if (lane_is_written(
+                    lane, atomic_load_explicit(lane_entry(lane, head), memory_order_relaxed), head))
                 return true;
         /* seq_cst: pairs with the swap in tail_take (a sleeper stores its sleep word, then looks
          * here; a pusher moves tail, then looks at the sleep word). */
@@ -100,16 +126,21 @@ static inline bool lane_pending(struct lane *lane)
         return head != (atomic_load_explicit(&lane->tail, memory_order_seq_cst) & LANE_TICKET_MASK);
 }
 
+/* Somebody is about to push here: the line of `tail` may come. */
+static inline void lane_will_push(const struct lane *lane)
+{
+        cpu_will_write((const void *)&lane->tail);
+}
+
 /* Will the packet behind the one that was taken at `place` be the next?  False: not known. */
 static inline bool lane_next(struct lane *lane, uint64_t place, uint32_t *ret_index)
 {
         uint64_t ticket = (place & LANE_TICKET_MASK) + 1;
         /* Relaxed: a hint, for who wants to have it in the cache by then. */
-        uint64_t value = atomic_load_explicit(
-                &lane->entries[ticket & ((1ull << lane->size_log2) - 1)], memory_order_relaxed);
+        uint64_t value = atomic_load_explicit(lane_entry(lane, ticket), memory_order_relaxed);
 
         *ret_index = (uint32_t)(value & LANE_INDEX_MASK) - 1;
-        return value >> LANE_INDEX_BITS == ticket >> lane->size_log2 && (value & LANE_INDEX_MASK);
+        return lane_is_written(lane, value, ticket) && (value & LANE_INDEX_MASK);
 }
 
 /* The ticket in a place: its position in the order of takes from its lane, from 1 on. */

@@ -16,8 +16,8 @@
 
 #include "base/macros.h"
 
-/* Places in an EMT's ring; a power of two.  Where every interleaving is walked through (step.h) there
- * is one, as in the model, so that a ring is full now and then. */
+/* Places in an EMT's ring; a power of two.  Where every interleaving is walked through (step.h)
+ * there is one, as in the model, so that a ring is full now and then. */
 #ifdef VMREQ_STEPS
 #define POOL_RING 1u
 #else

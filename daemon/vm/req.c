@@ -11,8 +11,9 @@
  * packet leaves the duties to that thread, together with its reference: hooks of one request never
  * run at once.
  *
- * A request without hooks that nobody holds owes nothing to anybody when it has run: then the swap
- * that would make it COMPLETED makes it FREE at once.
+ * A request without hooks or deadline that nobody sleeps for owes nothing to anybody when it has
+ * run: then the runner's reference goes with the swap that makes it COMPLETED; and if that was the
+ * last one, the swap makes it FREE at once.
  */
 #include "vm/vm-internal.h"
 
@@ -38,6 +39,7 @@ struct req *req_take(struct vm *vm, uint32_t cpu)
                       &index))
                 return NULL;
         req = req_at(vm, index);
+        req_will_write(req);
         /* Relaxed: pool_get acquired what the last owner did. */
         word = atomic_load_explicit(&req->word, memory_order_relaxed);
         CHECK(REQ_STATE(word) == VMREQ_REQ_FREE && REQ_REFS(word) == 0);
@@ -247,10 +249,10 @@ bool req_end_queued(struct vm *vm, struct req *req, uint64_t word, uint32_t stat
         return true;
 }
 
-/* May a packet whose word says so be FREE as soon as it has run? */
+/* Is nobody to be told that a packet whose word says so has run? */
 static bool owes_nothing(const struct req *req, uint64_t word)
 {
-        return REQ_REFS(word) == 1 && !(word & (REQ_F_CHILD | REQ_F_NOTIFYING)) &&
+        return !(word & (REQ_F_CHILD | REQ_F_NOTIFYING | REQ_F_WAITED | REQ_F_EMT_WAITS)) &&
                !(req->has & REQ_HAS_HOOKS) && !req_deadline(req);
 }
 
@@ -262,14 +264,17 @@ bool req_end_running(struct vm *vm, struct req *req)
 
         do {
                 over = owes_nothing(req, word);
-                next = over ? req_next_life(word) : req_with_state(word, VMREQ_REQ_COMPLETED);
+                next = req_with_state(word, VMREQ_REQ_COMPLETED);
+                if (over)
+                        next = REQ_REFS(word) == 1 ? req_next_life(word) : next - REQ_REF_ONE;
                 VM_STEP(end_running_swap);
         } while (!req_swap(req, &word, next));
-        if (over)
+        if (over && REQ_REFS(word) == 1)
                 req_give_back(vm, req);
-        else if (!(next & REQ_F_NOTIFYING))
+        else if (!over && !(next & REQ_F_NOTIFYING))
                 req_finish(vm, req, next);
-        /* Else duties and reference have passed to the thread in the overdue hook. */
+        /* Else others hold it, or duties and reference have passed to the thread in the overdue
+         * hook. */
         return over;
 }
 

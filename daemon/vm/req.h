@@ -35,6 +35,7 @@
 #include <stdint.h>
 
 #include "base/macros.h"
+#include "vm/cpu.h"
 #include "vm/vmreq.h"
 
 struct vm;
@@ -162,6 +163,13 @@ static inline bool req_state_is_final(uint32_t state)
 static inline bool req_state_is_allocated(uint32_t state)
 {
         return state == VMREQ_REQ_ALLOCATED || state == REQ_QUEUEING;
+}
+
+/* This thread is about to write to both lines: they may come at once. */
+static inline void req_will_write(const struct req *req)
+{
+        cpu_will_write(req);
+        cpu_will_write(&req->start_ns);
 }
 
 /* The word of the packet's next life, FREE. */

@@ -37,10 +37,8 @@ static void fetch_ahead(struct vm *vm, struct lane *lane, uint64_t place)
 {
         uint32_t index;
 
-        if (!lane_next(lane, place, &index))
-                return;
-        cpu_will_write(req_at(vm, index));
-        cpu_will_write(req_at(vm, index)->args);
+        if (lane_next(lane, place, &index))
+                req_will_write(req_at(vm, index));
 }
 
 /* Takes the oldest live request of a lane and claims it: QUEUED → RUNNING, with a reference of the
@@ -53,6 +51,8 @@ static struct req *take(struct emt *emt, struct lane *lane, uint64_t *ret_word)
 
         while (lane_take(lane, &index, &place)) {
                 struct req *req = req_at(vm, index);
+
+                req_will_write(req);
                 VM_STEP(take_word);
                 uint64_t word = req_load(req), next;
 

@@ -247,21 +247,24 @@ static bool disown(struct vm *vm, struct req *req, uint64_t word)
         return true;
 }
 
-/* A packet that was not accepted, and nobody else's: FREE as it came from the slab, or QUEUEING. */
-static void drop_fresh(struct vm *vm, struct req *req)
+/* A packet that was not accepted, and nobody else's: FREE as it came from the slab, or QUEUEING;
+ * `more` as in submit_fresh. */
+static void drop_fresh(struct vm *vm, struct req *req, uint64_t more)
 {
         if (REQ_STATE(req_load(req)) == VMREQ_REQ_FREE) {
                 req_give_back(vm, req);
                 return;
         }
         /* A stranger may have guessed its handle, and hold a reference. */
-        end_queueing(req, VMREQ_REQ_ALLOCATED, 1);
+        end_queueing(req, VMREQ_REQ_ALLOCATED, more == REQ_REF_ONE ? 0 : 1);
         (void)disown(vm, req, req_load(req));
         req_unref(vm, req);
 }
 
-/* The short way, for what is neither a broadcast nor inline: no reference but the handle's. */
-static int submit_fresh(struct vm *vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
+/* The short way, for what is neither a broadcast nor inline.  `more`: flags and references that it
+ * begins with: a handle's, the caller's own (REQ_REF_ONE), or none. */
+static int submit_fresh(struct vm *vm, const struct vmreq_spec *spec, uint64_t more,
+                        vmreq_handle *ret_handle)
 {
         struct lane *lane = submit_lane(vm, spec->cpu, spec->flags);
         vmreq_handle handle;
@@ -269,6 +272,7 @@ static int submit_fresh(struct vm *vm, const struct vmreq_spec *spec, vmreq_hand
         uint64_t word;
         int r;
 
+        lane_will_push(lane);
         /* Looked at first, so that who is refused takes no packet from others. */
         if (lane_full(lane))
                 return VMREQ_E_BUSY;
@@ -277,13 +281,12 @@ static int submit_fresh(struct vm *vm, const struct vmreq_spec *spec, vmreq_hand
                 return VMREQ_E_BUSY;
         submit_fill(vm, req, spec);
         word = req_with_state(atomic_load_explicit(&req->word, memory_order_relaxed),
-                              VMREQ_REQ_QUEUED);
-        if (!(spec->flags & VMREQ_NO_WAIT))
-                word |= REQ_F_OWNED | REQ_REF_ONE;
+                              VMREQ_REQ_QUEUED) +
+               more;
         handle = req_handle(vm, req, word);
         r = push_due(vm, req, word);
         if (r)
-                drop_fresh(vm, req);
+                drop_fresh(vm, req, more);
         else if (ret_handle)
                 *ret_handle = handle;
         return r;
@@ -443,18 +446,27 @@ static int submit_slowly(struct vm *vm, const struct vmreq_spec *spec, vmreq_han
         return submit_end(vm, req, r, ret_handle);
 }
 
-static int submit(struct vm *vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
+/* Could it be submitted at all? */
+static int submit_check(const struct vm *vm, const struct vmreq_spec *spec)
 {
         int r = spec_check(vm, spec);
 
+        /* Relaxed: as in alloc. */
+        if (r == 0 && atomic_load_explicit(&vm->closed, memory_order_relaxed))
+                return VMREQ_E_CLOSED;
+        return r;
+}
+
+static int submit(struct vm *vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle)
+{
+        uint64_t more = spec->flags & VMREQ_NO_WAIT ? 0 : REQ_F_OWNED | REQ_REF_ONE;
+        int r = submit_check(vm, spec);
+
         if (r)
                 return r;
-        /* Relaxed: as in alloc. */
-        if (atomic_load_explicit(&vm->closed, memory_order_relaxed))
-                return VMREQ_E_CLOSED;
         if (submit_is_broadcast(spec->cpu) || inline_emt(vm, spec->cpu))
                 return submit_slowly(vm, spec, ret_handle);
-        r = submit_fresh(vm, spec, ret_handle);
+        r = submit_fresh(vm, spec, more, ret_handle);
         if (r == VMREQ_E_BUSY && (spec->flags & VMREQ_WAIT_ROOM))
                 r = submit_slowly(vm, spec, ret_handle);
         return r;
@@ -473,6 +485,45 @@ int vmreq_submit(vmreq_vm id, const struct vmreq_spec *spec, vmreq_handle *ret_h
         if (!vm)
                 return VMREQ_E_HANDLE;
         r = count(vm, submit(vm, spec, ret_handle));
+        vm_unpin(vm);
+        return r;
+}
+
+/* Waits for a packet of one's own, and lets it go. */
+static int wait_and_drop(struct vm *vm, struct req *req)
+{
+        int r = wait_foreign(vm, req, UINT64_MAX);
+
+        if (r == 0)
+                switch (REQ_STATE(req_load(req))) {
+                case VMREQ_REQ_CANCELLED:
+                        r = VMREQ_E_CANCELLED;
+                        break;
+                case VMREQ_REQ_KILLED:
+                        r = VMREQ_E_KILLED;
+                        break;
+                default:
+                        r = req->status;
+                        break;
+                }
+        req_unref(vm, req);
+        return r;
+}
+
+int submit_and_wait(vmreq_vm id, const struct vmreq_spec *spec)
+{
+        struct vm *vm = vm_pin(id.id);
+        vmreq_handle handle;
+        int r;
+
+        if (!vm)
+                return VMREQ_E_HANDLE;
+        r = submit_check(vm, spec);
+        if (r == 0)
+                r = submit_fresh(vm, spec, REQ_REF_ONE, &handle);
+        (void)count(vm, r);
+        if (r == 0)
+                r = wait_and_drop(vm, req_at(vm, handle.index));
         vm_unpin(vm);
         return r;
 }

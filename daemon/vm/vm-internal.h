@@ -251,6 +251,9 @@ bool nest_enter(struct emt *emt);
 void nest_leave(struct emt *emt);
 /* The same for a wait; false: it may not wait here. */
 bool wait_enter(struct emt *emt);
+/* The wait of a thread that is no EMT of this VM, for a packet that it holds: 0, TIMEOUT or STATE.
+ */
+int wait_foreign(struct vm *vm, struct req *req, uint64_t until_ns);
 
 /* ---- submit.c ---- */
 
@@ -260,6 +263,9 @@ void submit_wake(struct vm *vm, uint32_t cpu, uint32_t flags);
 /* Fills a packet of one's own from a spec that was checked. */
 void submit_fill(struct vm *vm, struct req *req, const struct vmreq_spec *spec);
 bool submit_is_broadcast(uint32_t cpu);
+/* vmreq_submit, a wait for it, and its status, of a single request without deadline or hooks, by a
+ * thread that is no EMT: what it costs is a reference fewer, and a pin for all. */
+int submit_and_wait(vmreq_vm id, const struct vmreq_spec *spec);
 
 /* ---- broadcast.c ---- */
 

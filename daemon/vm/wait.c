@@ -67,7 +67,7 @@ static void wait_spin(struct vm *vm, struct req *req, uint64_t until_ns)
         } while (clock_now_ns() < end);
 }
 
-static int wait_foreign(struct vm *vm, struct req *req, uint64_t until_ns)
+int wait_foreign(struct vm *vm, struct req *req, uint64_t until_ns)
 {
         uint64_t word;
 

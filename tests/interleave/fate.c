@@ -11,7 +11,7 @@
 
 static struct scene_request first, second, filler;
 static enum vmreq_verdict verdict;
-static int waited, queued, freed[2];
+static int waited, queued, freed[2], called;
 
 static void begin(uint32_t lane_capacity, uint32_t slab)
 {
@@ -19,7 +19,7 @@ static void begin(uint32_t lane_capacity, uint32_t slab)
         memset(&second, 0, sizeof(second));
         memset(&filler, 0, sizeof(filler));
         verdict = VMREQ_VERDICT_UNKNOWN;
-        waited = queued = freed[0] = freed[1] = 0;
+        waited = queued = freed[0] = freed[1] = called = 0;
         scene_begin(1, lane_capacity, slab, NULL);
 }
 
@@ -145,6 +145,17 @@ static void queue_it(void)
         STEP_CHECK(queued == 0 || queued == VMREQ_E_TIMEOUT);
         queued = 0;
         verdict = vmreq_cancel(first.handle);
+}
+
+static int32_t count_call(void)
+{
+        called++;
+        return 7;
+}
+
+static void call_it(void)
+{
+        queued = vmreq_call_wait(scene_vm, 0, (vmreq_fn)count_call, 0);
 }
 
 /* Queues it, if the VM is not closed yet. */
@@ -304,6 +315,16 @@ static void check_closed(void)
         scene_end();
 }
 
+/* The callee's status if it has run, and that once; an error if not. */
+static void check_called(void)
+{
+        if (called)
+                STEP_CHECK(called == 1 && queued == 7);
+        else
+                STEP_CHECK(queued == VMREQ_E_CLOSED || queued == VMREQ_E_KILLED);
+        scene_end();
+}
+
 /* Nobody holds a handle; what was not taken is killed now. */
 static void check_nobody_s(void)
 {
@@ -365,6 +386,11 @@ const struct step_scene fate_scenes[] = {
          .setup = setup_allocated,
          .threads = {queue_in_time, wait_for_it, close_it},
          .check = check_closed_wait},
+        {.name = "fate-call-close",
+         .preemptions = 2,
+         .setup = setup_empty,
+         .threads = {call_it, close_it, emt_twice},
+         .check = check_called},
         {.name = "fate-submit-close",
          .preemptions = 2,
          .setup = setup_empty,

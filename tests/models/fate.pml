@@ -14,7 +14,8 @@
  *
  * One packet, LIVES generations of it: its owner allocates it, queues it, frees it, and does so again as soon as it
  * is recycled; with FRESH it submits it, in one.  With HOLE a taker makes its place void once, before it is filled.  With
- * HOOKLESS it has no hooks.  EMT, service, closer, cancellers and waiters act on it at any moment, with any handle that ever was
+ * HOOKLESS it has no hooks.  With CALL, and FRESH, its owner
+ * has no handle to free but a reference, and waits for it.  EMT, service, closer, cancellers and waiters act on it at any moment, with any handle that ever was
  * or will be valid.  With FULL a push may be refused.  The deadline may pass at any moment; that of all lives is the same
  * number, so that an old look at it cannot be told from a new one by its value.
  *
@@ -50,6 +51,10 @@
  * Good:   -DFRESH -DHOOKLESS -DCANCEL
  * Good:   -DFRESH -DHOOKLESS -DWAIT
  * Good:   -DLIVES=1 -DFRESH -DHOOKLESS -DTWICE -DCLOSE
+ * Good:   -DFRESH -DHOOKLESS -DCALL -DCANCEL
+ * Good:   -DFRESH -DHOOKLESS -DCALL -DTWICE -DFULL
+ * Good:   -DFRESH -DCALL -DCLOSE -DFULL
+ * Good:   -DLIVES=1 -DFRESH -DHOOKLESS -DCALL -DHOLE -DCLOSE
  * Broken: -DCANCEL -DBROKEN_CANCEL: own life
  * Broken: -DCANCEL -DBROKEN_GENERATION: place
  * Broken: -DCANCEL -DBROKEN_CLAIM: run
@@ -65,6 +70,7 @@
  * Broken: -DTWICE -DBROKEN_TWICE: references
  * Broken: -DBROKEN_PUT_FIRST: fresh
  * Broken: -DLIVES=1 -DFRESH -DHOOKLESS -DWAIT -DBROKEN_OWED: references
+ * Broken: -DLIVES=1 -DFRESH -DHOOKLESS -DCALL -DBROKEN_UNTOLD: nobody waits
  */
 #ifndef LIVES
 #define LIVES 2
@@ -238,7 +244,11 @@ s_queueing_swap:
                 if
                 :: to == QUEUED -> accepted[n] = 1 /* unless it is taken back */
                 :: to == ALLOCATED && !dropping -> goto own_unref
+#ifdef CALL
+                :: to == ALLOCATED && dropping -> w = word; goto s_disown_swap
+#else
                 :: to == ALLOCATED && dropping -> word = word + REF; w = word; goto s_disown_swap
+#endif
                 fi
         }
 #ifdef BROKEN_DUE
@@ -250,7 +260,11 @@ s_queueing_swap:
         goto fill;
 s_queue_store:
         atomic {
+#ifdef CALL
+                word = WITH(word, QUEUED) + REF;
+#else
                 word = (WITH(word, QUEUED) | F_OWNED) + REF;
+#endif
                 accepted[n] = 1
         }
 fill:
@@ -315,6 +329,9 @@ refuse_cleared:
         }
 
 pushed:
+#ifdef CALL
+        goto s_wait_load; /* with the reference it was born with */
+#endif
 #ifdef FRESH
         goto own_free; /* there is no reference of the call's own */
 #endif
@@ -659,8 +676,13 @@ s_end_running_swap:
 #else
 #define UNHELD(w) (REFS(w) == 1)
 #endif
+#ifdef BROKEN_UNTOLD /* although somebody sleeps */
+#define UNTOLD(w) (!HAS_DEADLINE && !(w & F_NOTIFYING))
+#else
+#define UNTOLD(w) (!HAS_DEADLINE && !(w & (F_NOTIFYING | F_WAITED)))
+#endif
 #ifdef HOOKLESS
-                :: word == w && UNHELD(w) && !HAS_DEADLINE && !(w & F_NOTIFYING) ->
+                :: word == w && UNTOLD(w) && UNHELD(w) ->
                         assert(fate[n] == 0); /* claim: one completion */
                         fate[n] = COMPLETED;
                         completions[n]++;
@@ -670,7 +692,15 @@ s_end_running_swap:
                         word = NEXT_LIFE(w);
                         unrefs = 1;
                         goto s_unref_put
-                :: word == w && !UNHELD(w) -> word = WITH(w, COMPLETED); w = word
+                :: word == w && UNTOLD(w) && !UNHELD(w) ->
+                        assert(fate[n] == 0); /* claim: one completion */
+                        fate[n] = COMPLETED;
+                        completions[n]++;
+                        releases[n]++;
+                        word = WITH(w, COMPLETED) - REF;
+                        w = 0; n = 0;
+                        goto end_take
+                :: word == w && !UNTOLD(w) -> word = WITH(w, COMPLETED); w = word
 #else
                 :: word == w -> word = WITH(w, COMPLETED); w = word
 #endif
@@ -782,6 +812,7 @@ wait_end:
         goto end_through;
 #endif
         unrefs = 1;
+        failed = (kind == OWNER); /* that is, done */
         goto s_unref_load;
 
 end_through:

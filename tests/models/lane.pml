@@ -19,8 +19,8 @@
  *
  * Bounds: ITEMS0 + (PUSHERS - 1) x ITEMS pushes, POISONS holes given up on while their pusher still lives (a stopped one's hole is
  * always given up on; without that bound tickets would grow for ever).  A weak swap's spurious failure is the same as
- * another turn of its loop and is left out; so is note_depth, whose store to head_seen is one like s_room_store.  With ASK
- * a pusher asks lane_full first.
+ * another turn of its loop and is left out; so is the high-water mark, which nothing hangs on.  With ASK a pusher asks
+ * lane_full first.
  *
  * Good:   -DITEMS0=1 -DITEMS=2 -DPOISONS=0 -DNO_PENDING
  * Good:   -DPUSHERS=3 -DITEMS=1 -DTAKERS=1 -DPOISONS=1 -DNO_PENDING
@@ -34,7 +34,7 @@
  * Good:   -DASK -DITEMS=1 -DTAKERS=1 -DPOISONS=1 -DSIZE=1 -DCAPACITY=1 -DNO_PENDING
  * Broken: -DITEMS0=1 -DTAKERS=1 -DBROKEN_LAP: empty
  * Broken: -DITEMS=1 -DTAKERS=1 -DBROKEN_EMPTY: empty
- * Broken: -DITEMS=1 -DTAKERS=1 -DNO_PENDING -DBROKEN_SEEN: empty
+ * Broken: -DITEMS=1 -DTAKERS=1 -DBROKEN_HIDDEN: empty
  * Broken: -DITEMS=1 -DTAKERS=1 -DBROKEN_FILL: empty
  * Broken: -DITEMS=1 -DTAKERS=1 -DSTOP -DBROKEN_WAIT: blocked at s_hole_look
  * Broken: -DITEMS=1 -DTAKERS=1 -DSIZE=1 -DCAPACITY=1 -DBROKEN_ROOM: bounds
@@ -81,7 +81,7 @@
 #define BIT(item) (1 << (item))
 
 /* the lane; tail's two halves are one word, always changed and compared together */
-byte tail = SIZE, reserved, head = SIZE, head_seen = SIZE, tail_seen = SIZE;
+byte tail = SIZE, reserved, head = SIZE, head_seen = SIZE;
 byte entry[SIZE];
 byte place[PUSHERS * ITEMS];
 
@@ -306,7 +306,7 @@ finished:
 
 proctype taker()
 {
-        byte h, value, t;
+        byte h, value;
         bit quit;
 #ifdef BROKEN_PASS_BY
         byte behind;
@@ -319,11 +319,16 @@ next:
         /* lane_pending, as an EMT asks */
 s_pending_head:
         h = head;
-s_pending_seen:
+s_pending_entry:
         atomic {
                 if
-                :: h < tail_seen -> goto s_take_head
+                :: ENTRY_CYCLE(entry[SLOT(h)]) == CYCLE(h) -> goto s_take_head
+#ifdef BROKEN_HIDDEN
+                :: else -> assert(completed == 0); /* claim: empty */
+                           goto s_pending_tail /* what is not written passes for nothing */
+#else
                 :: else
+#endif
                 fi
         }
 s_pending_tail:
@@ -346,36 +351,6 @@ s_take_head:
                 h = head;
                 value = 0
         }
-s_take_seen:
-        atomic {
-                if
-                :: h < tail_seen -> goto s_take_entry
-#ifdef BROKEN_SEEN
-                :: else -> assert(completed == 0); /* claim: empty */
-                           goto s_take_tail /* an old tail passes for the tail */
-#else
-                :: else
-#endif
-                fi
-        }
-s_take_tail:
-        atomic {
-                if
-                :: h == tail ->
-                        assert(completed == 0); /* claim: empty */
-                        h = 0;
-                        if
-                        :: quit -> goto finished
-                        :: else -> goto next
-                        fi
-                :: else -> t = tail
-                fi
-        }
-s_take_note:
-        atomic {
-                tail_seen = t;
-                t = 0
-        }
 s_take_entry:
         atomic {
                 value = entry[SLOT(h)];
@@ -389,6 +364,19 @@ s_take_entry:
         assert(completed == 0); /* claim: empty */
         goto next;
 #endif
+s_take_tail:
+        atomic {
+                if
+                :: h == tail ->
+                        assert(completed == 0); /* claim: empty */
+                        h = 0; value = 0;
+                        if
+                        :: quit -> goto finished
+                        :: else -> goto next
+                        fi
+                :: else
+                fi
+        }
 #ifdef BROKEN_PASS_BY
         /* the hole is left standing, and what stands behind it taken */
         atomic {

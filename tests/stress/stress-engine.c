@@ -77,7 +77,7 @@ static struct {
                 _Atomic uint32_t index;
                 _Atomic uint64_t generation;
         } seen[64];
-        _Atomic uint64_t accepted, ran, ended[_VMREQ_FATE_N], busy, deadlocks;
+        _Atomic uint64_t accepted, calls, ran, ended[_VMREQ_FATE_N], busy, deadlocks;
         struct item items[ITEMS];
 } world;
 
@@ -434,10 +434,31 @@ static int32_t visit(void *ctx, uint32_t cpu)
 
 /* ---- threads ---- */
 
+static int32_t count_call(uint64_t runs)
+{
+        atomic_fetch_add((_Atomic uint32_t *)(uintptr_t)runs, 1);
+        return 7;
+}
+
+/* A call that comes back with its result: it has run once, or not at all, and uses this frame no
+ * more.  Nobody else knows its handle. */
+static bool call(void)
+{
+        _Atomic uint32_t runs = 0;
+        uint32_t cpu = chance(30) ? VMREQ_CPU_ANY : roll(world.cpus);
+        int r = vmreq_call_wait(world.vm, cpu, (vmreq_fn)count_call, 1, VMREQ_W(&runs));
+
+        CHECK(atomic_load(&runs) == (r == 7));
+        CHECK(r == 7 || r == VMREQ_E_BUSY || r == VMREQ_E_CLOSED || r == VMREQ_E_HANDLE ||
+              r == VMREQ_E_KILLED);
+        atomic_fetch_add(&world.calls, r == 7);
+        return r != VMREQ_E_CLOSED && r != VMREQ_E_HANDLE;
+}
+
 static void *producer(void *arg)
 {
         random_seed((uintptr_t)arg);
-        while (!atomic_load(&world.stop) && produce(VMREQ_CPU_NONE))
+        while (!atomic_load(&world.stop) && (chance(5) ? call() : produce(VMREQ_CPU_NONE)))
                 ;
         return NULL;
 }
@@ -656,8 +677,9 @@ int main(int argc, char **argv)
         do
                 run_round(round++);
         while (clock_now_ns() < end);
-        printf("%u rounds: %llu accepted, %llu callees ran, %llu busy, %llu deadlocks;", round,
-               (unsigned long long)atomic_load(&world.accepted),
+        printf("%u rounds: %llu accepted, %llu calls, %llu callees ran, %llu busy, %llu deadlocks;",
+               round, (unsigned long long)atomic_load(&world.accepted),
+               (unsigned long long)atomic_load(&world.calls),
                (unsigned long long)atomic_load(&world.ran),
                (unsigned long long)atomic_load(&world.busy),
                (unsigned long long)atomic_load(&world.deadlocks));
