@@ -12,6 +12,9 @@
  *
  * Prints medians and spread; never fails on speed.  Arguments: the rows to run (default: all).
  *
+ * "bench-engine backlog N" prints one point of the curve of row 4: N, and the median, least and
+ * most nanoseconds per request of the rounds.
+ *
  * "bench-engine count BACKLOG TOTAL" measures nothing itself: it serves TOTAL requests, BACKLOG of
  * them queued at a time, and no thread spins, so that an instruction counter outside sees the same
  * work in each run.
@@ -526,6 +529,20 @@ static void row_4(void)
         }
 }
 
+/* One point of a curve: the median of a fresh slab's rounds. */
+static int print_backlog(uint32_t backlog)
+{
+        double ns[ROUNDS];
+
+        if (!backlog || backlog > 1000000)
+                die("backlog N: 1 to 1,000,000");
+        for (int i = 0; i < ROUNDS; i++)
+                ns[i] = backlog_many(backlog, 1000000, false);
+        qsort(ns, ROUNDS, sizeof(double), compare);
+        printf("%u %.1f %.1f %.1f\n", backlog, ns[ROUNDS / 2], ns[0], ns[ROUNDS - 1]);
+        return 0;
+}
+
 /* ---- for an instruction counter ---- */
 
 static int count(uint32_t backlog, uint32_t total)
@@ -555,6 +572,8 @@ int main(int argc, char **argv)
                 die("needs two processors");
         if (argc == 4 && !strcmp(argv[1], "count"))
                 return count((uint32_t)atol(argv[2]), (uint32_t)atol(argv[3]));
+        if (argc == 3 && !strcmp(argv[1], "backlog"))
+                return print_backlog((uint32_t)atol(argv[2]));
         for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
                 bool wanted = argc < 2;
 

@@ -6,10 +6,11 @@
  *
  *   bench-socket PROTOCOL PATH CLIENTS DEPTH SECONDS [PID]
  *
- * PROTOCOL: vmreq (debug.add), flood (the same, whatever is answered), ping (vmreq.ping), redis
- * (PING), nvim (nvim_strwidth), qmp (query-status), echo (8 bytes there and back).  Prints one JSON
- * object: calls, rate, latencies in microseconds, and with PID the CPU time of that process per
- * call.
+ * PROTOCOL: vmreq (debug.add), flood (the same, whatever is answered), many:N (N symbols of the
+ * modules many0, many1, ..., one after the other), ping (vmreq.ping), redis (PING), nvim
+ * (nvim_strwidth), qmp (query-status), echo (8 bytes there and back).  Prints one JSON object:
+ * calls, rate, latencies in microseconds and how often each came, and with PID the CPU time of that
+ * process per call.
  *
  *   bench-socket serve PATH
  *
@@ -32,6 +33,8 @@
 #define DEPTH_MAX   120 /* slots are msgids of one byte */
 #define CLIENTS_MAX 20000
 #define IN_BYTES    65536
+#define MANY_EACH   4096 /* symbols of one of the modules many0, many1, ... */
+#define MANY_MAX    12288
 
 struct connection {
         int fd;
@@ -99,6 +102,19 @@ static ssize_t parse_rpc(const uint8_t *data, size_t n, int *ret_slot, const cha
 static size_t put_vmreq(uint8_t *to, unsigned slot)
 {
         return put_call(to, slot, "debug.add", "\x92\x28\x02", 3);
+}
+
+static unsigned n_many; /* "many:N" */
+
+static size_t put_many(uint8_t *to, unsigned slot)
+{
+        static unsigned next;
+        char method[16];
+
+        (void)snprintf(method, sizeof(method), "many%u.f%04u", next / MANY_EACH % 10,
+                       next % MANY_EACH);
+        next = (next + 1) % n_many;
+        return put_call(to, slot, method, "\x90", 1);
 }
 
 static ssize_t parse_vmreq(const uint8_t *data, size_t n, int *ret_slot)
@@ -185,6 +201,7 @@ static ssize_t parse_echo(const uint8_t *data, size_t n, int *ret_slot)
 
 static const struct protocol protocols[] = {
         {"vmreq", put_vmreq, parse_vmreq, NULL, NULL},
+        {"many", put_many, parse_vmreq, NULL, NULL},
         {"ping", put_ping, parse_ping, NULL, NULL},
         {"flood", put_vmreq, parse_any, NULL, NULL},
         {"redis", put_redis, parse_redis, NULL, NULL},
@@ -208,6 +225,11 @@ static void note(uint64_t ns)
         n_latencies++;
 }
 
+static double bucket_us(unsigned i)
+{
+        return (double)((16ull + i % 16) << (i / 16 - 4)) * (1 + 1.0 / 32) / 1000;
+}
+
 static double percentile_us(double part)
 {
         uint64_t rank = (uint64_t)((double)n_latencies * part), seen = 0;
@@ -215,9 +237,23 @@ static double percentile_us(double part)
         for (unsigned i = 0; i < BUCKETS; i++) {
                 seen += buckets[i];
                 if (seen > rank)
-                        return (double)((16ull + i % 16) << (i / 16 - 4)) * (1 + 1.0 / 32) / 1000;
+                        return bucket_us(i);
         }
         return 0;
+}
+
+static void print_latencies(void)
+{
+        const char *comma = "";
+
+        (void)printf("\"latencies\": [");
+        for (unsigned i = 0; i < BUCKETS; i++) {
+                if (!buckets[i])
+                        continue;
+                (void)printf("%s[%.3f, %llu]", comma, bucket_us(i), (unsigned long long)buckets[i]);
+                comma = ", ";
+        }
+        (void)printf("], ");
 }
 
 static double cpu_seconds(long pid)
@@ -450,6 +486,10 @@ int main(int argc, char **argv)
                               "usage: bench-socket PROTOCOL PATH CLIENTS DEPTH SECONDS [PID]\n");
                 return 2;
         }
+        if (strncmp(argv[1], "many:", 5) == 0) {
+                n_many = number(argv[1] + 5, MANY_MAX);
+                argv[1][4] = '\0';
+        }
         for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
                 if (strcmp(argv[1], protocols[i].name) == 0)
                         protocol = &protocols[i];
@@ -483,12 +523,13 @@ int main(int argc, char **argv)
                 run_many(c, clients, began + (uint64_t)(seconds * 1e9));
         ended = now_ns();
         cpu = cpu_seconds(pid) - cpu;
-        (void)printf("{\"protocol\": \"%s\", \"clients\": %u, \"depth\": %u, \"calls\": %llu, "
-                     "\"rate\": %.1f, \"p50\": %.3f, \"p90\": %.3f, \"p99\": %.3f, \"p999\": %.3f, "
-                     "\"cpu_us\": %.4f}\n",
-                     protocol->name, clients, depth, (unsigned long long)answered,
-                     (double)answered / ((double)(ended - began) / 1e9), percentile_us(0.5),
-                     percentile_us(0.9), percentile_us(0.99), percentile_us(0.999),
-                     answered ? cpu * 1e6 / (double)answered : 0);
+        (void)printf(
+                "{\"protocol\": \"%s\", \"clients\": %u, \"depth\": %u, \"calls\": %llu, "
+                "\"rate\": %.1f, \"p50\": %.3f, \"p90\": %.3f, \"p99\": %.3f, \"p999\": %.3f, ",
+                protocol->name, clients, depth, (unsigned long long)answered,
+                (double)answered / ((double)(ended - began) / 1e9), percentile_us(0.5),
+                percentile_us(0.9), percentile_us(0.99), percentile_us(0.999));
+        print_latencies();
+        (void)printf("\"cpu_us\": %.4f}\n", answered ? cpu * 1e6 / (double)answered : 0);
         return 0;
 }
