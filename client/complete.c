@@ -341,7 +341,7 @@ static void add_values(struct completion *c, const struct option_row *row)
 static void add_operands(struct completion *c, const struct verb *verb, const char *const *operands,
                          size_t n)
 {
-        if (verb->run == verb_call || verb->run == verb_submit) {
+        if (verb->run == verb_call || verb->run == verb_submit || verb->run == verb_bench) {
                 if (n == 0)
                         add_symbols(c);
                 else

@@ -43,9 +43,9 @@ struct verb_options {
         struct options_cpu cpu;
         bool priority, poke, no_wait, parallel, stream, no_stream, detach, timing;
         const char *on_error, *key;
-        struct options_number limit, uid, count;
+        struct options_number limit, uid, count, clients, depth, seconds, calls;
         const char *symbol, *state, *escape;
-        bool all, openmetrics, markdown, hang_up, stay, no_suspend;
+        bool all, openmetrics, markdown, hang_up, stay, no_suspend, histogram;
 };
 
 enum option_kind {

@@ -114,11 +114,24 @@ static const struct option_row stdio_rows[] = {
         ROW_END,
 };
 
+static const struct option_row bench_rows[] = {
+        {"clients", 0, OPTION_NUMBER, AT(clients), "N", NULL, "connections; default 1"},
+        {"depth", 0, OPTION_NUMBER, AT(depth), "N", NULL, "calls in flight on each; default 1"},
+        {"seconds", 0, OPTION_NUMBER, AT(seconds), "N", NULL, "for so long; default 5"},
+        {"calls", 0, OPTION_NUMBER, AT(calls), "N", NULL, "so many calls, instead"},
+        {"histogram", 0, OPTION_FLAG, AT(histogram), NULL, NULL, "show how often it took how long"},
+        ROW_END,
+};
+
 static const char call_notes[] =
         "Options end at SYMBOL, so that an ARGUMENT may begin with a dash.  Arguments are\n"
         "read by the types that 'vmreqctl describe SYMBOL' shows: 42, 0x2a, text; bytes\n"
         "as hex or @FILE; any, array and map as JSON.  NAME=VALUE gives one by its name.\n"
         "Ctrl-C cancels the call and says what became of it; a second one leaves.\n";
+
+static const char bench_notes[] =
+        "Without SYMBOL: vmreq.ping, which the daemon answers itself.  ARGUMENTS as for 'call'.\n"
+        "Ctrl-C ends it, and shows what was measured until then.\n";
 
 static const char watch_notes[] =
         "Topics: vm.state, emt.stuck, request, console.  Without one: the first three.\n";
@@ -165,6 +178,9 @@ const struct verb verbs[] = {
          0, 0, false, verb_console, console_notes},
         {"dump", " [--no-suspend] FILE", "write the guest's memory and registers to a core file",
          dump_rows, 1, 1, false, verb_dump, dump_notes},
+        {"bench", " [OPTION...] [SYMBOL [ARGUMENT...]]",
+         "call a function again and again, and see how long it takes", bench_rows, 0, -1, true,
+         verb_bench, bench_notes},
         {"ping", "", "see whether the daemon answers", NULL, 0, 0, false, verb_ping, NULL},
         {"load", " MODULE", "load a module", NULL, 1, 1, false, verb_load, NULL},
         {"unload", " MODULE", "unload a module when its calls have ended", NULL, 1, 1, false,

@@ -62,6 +62,7 @@ int verb_watch(struct ctl *ctl, const struct verb_options *options, int argc, ch
 int verb_wait_state(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
 int verb_console(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
 int verb_dump(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
+int verb_bench(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
 int verb_ping(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
 int verb_load(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
 int verb_unload(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);
