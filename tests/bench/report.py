@@ -99,7 +99,8 @@ def main():
            "(the benchmarks' own included)",
            f"- rounds: {run.get('rounds', '?')} of {run.get('seconds', '?')} s; commit {run.get('commit', '?')}, "
            f"{run.get('date', '?')}", ""]
-  lines += table(engine_rows(folder) + load(folder, "peers.json", []))
+  results = engine_rows(folder) + load(folder, "peers.json", [])
+  lines += table(sorted(results, key=lambda r: float(r["row"].split("-")[0] or 4.5)))
   lines += ["", "## Curves"]
   for name, text in PLOTS:
     if os.path.exists(os.path.join(folder, "plots", f"{name}.svg")):
