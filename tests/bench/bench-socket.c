@@ -285,7 +285,8 @@ static const struct protocol *protocol;
 static unsigned depth;
 static uint64_t answered;
 
-static void send_all(int fd, const uint8_t *data, size_t n)
+/* False: there is nobody to send to. */
+static bool try_send_all(int fd, const uint8_t *data, size_t n)
 {
         while (n) {
                 ssize_t sent = send(fd, data, n, MSG_NOSIGNAL);
@@ -297,10 +298,17 @@ static void send_all(int fd, const uint8_t *data, size_t n)
                         continue;
                 }
                 if (sent <= 0)
-                        die("send");
+                        return false;
                 data += sent;
                 n -= (size_t)sent;
         }
+        return true;
+}
+
+static void send_all(int fd, const uint8_t *data, size_t n)
+{
+        if (!try_send_all(fd, data, n))
+                die("send");
 }
 
 static void greet(int fd)
@@ -451,9 +459,7 @@ static int serve(const char *path)
                                 continue;
                         }
                         got = recv(fd, data, sizeof(data), 0);
-                        if (got > 0)
-                                send_all(fd, data, (size_t)got);
-                        else
+                        if (got <= 0 || !try_send_all(fd, data, (size_t)got))
                                 (void)close(fd);
                 }
         }
