@@ -4,7 +4,8 @@
 thousand that connect and say nothing, one that floods.  Each pays alone.
 
 Times on a machine that does other things mean little, so what is asserted is a bound far above what
-is expected; the ratio to the client's own value alone is printed.
+is expected; the ratio to the client's own value alone is printed, of the best of VMREQ_ROUNDS rounds
+each (1), and the load.
 """
 import contextlib
 import os
@@ -18,7 +19,8 @@ BOUND_US = 500_000 * vmreqtest.SLOW
 MEMORY_KIB = 128 << 10
 ATTACKS = (("never-read", 1), ("bytewise", 1), ("silent", 1000), ("pipeline", 1))
 GOOD, BAD = 4001, 4002
-PACE = 400
+PACE = 200
+ROUNDS = int(os.environ.get("VMREQ_ROUNDS", "1"))
 
 
 @unittest.skipUnless(vmreqtest.IS_ROOT, vmreqtest.NEEDS_ROOT)
@@ -58,15 +60,15 @@ class Neighbours(vmreqtest.TestCase):
       self.assertLess(self.daemon.rss_kib(), MEMORY_KIB)
 
   def beside(self, attacks, by):
-    alone = self.measured(GOOD, (), BAD)["latency_us"]
-    report = self.measured(GOOD, attacks, by)
-    beside = report["latency_us"]
+    rounds = [(self.measured(GOOD, (), BAD), self.measured(GOOD, attacks, by)) for _ in range(ROUNDS)]
+    alone, beside = ({p: min(pair[i]["latency_us"][p] for pair in rounds) for p in ("p50", "p99")}
+                     for i in range(2))
     names = ", ".join(f"{pattern} x {links}" for pattern, links in attacks)
     whose = "the same uid" if by == GOOD else "another uid"
     print(f"beside {names} of {whose}: "
           + ", ".join(f"{p} {beside[p]:.0f} us, alone {alone[p]:.0f}, ratio {beside[p] / alone[p]:.1f}"
                       for p in ("p50", "p99"))
-          + f"; {report['answers']} calls", flush=True)
+          + f"; load {os.getloadavg()[0]:.1f}", flush=True)
     self.assertLess(beside["p99"], BOUND_US)
     self.all_is_home()
 
