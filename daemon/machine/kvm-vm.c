@@ -47,6 +47,9 @@ static int check_device(const struct kvm *kvm, uint32_t cpus, struct machine_tex
 {
         int version = ioctl(kvm->dev_fd, KVM_GET_API_VERSION, 0), max;
 
+        if (version < 0)
+                return machine_fail(text, -errno, DEVICE ": it does not answer as KVM does: %s",
+                                    strerror(errno));
         if (version != KVM_API_VERSION)
                 return machine_fail(text, -ENOTSUP,
                                     DEVICE ": version %d of its interface, expected %d", version,
