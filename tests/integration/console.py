@@ -148,7 +148,7 @@ class InPipes(vmreqtest.TestCase):
         self.assertIn("the VM is OFF", done.err)
 
   def test_more_than_fits_waits_for_the_guest(self):
-    text = b"0123456789abcdef" * 1024
+    text = b"0123456789abcdef" * 640  # more than the port and vmreqctl hold
     with Guest("echo.bin") as guest:
       done = vmreqtest.run(vmreqtest.VMREQCTL, "-s", guest.path, "console", data=text + b"q")
       self.assertEqual(done.code, 0, done)
@@ -168,24 +168,6 @@ class InPipes(vmreqtest.TestCase):
         out, _ = process.communicate(timeout=vmreqtest.WAIT)
         self.assertTrue(out.endswith(b"X"), out)
         self.assertEqual(process.returncode, 0)
-
-  def test_what_nobody_read_is_counted(self):
-    with Guest("strings.elf", console="none") as guest, \
-         popen(guest, "console", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-      select.select([process.stdout], [], [], vmreqtest.WAIT)  # it begins to write, and then nobody reads on
-      before = guest.u64(RESULTS)
-      guest.until(lambda: guest.u64(RESULTS) > before + 26, "more than all buffers hold")
-      poller = select.poll()
-      poller.register(process.stdout, select.POLLIN)
-      poller.register(process.stderr, select.POLLIN)
-      said = b""
-      while b"bytes were lost" not in said:
-        for fd, _ in poller.poll(vmreqtest.WAIT * 1000):
-          data = os.read(fd, 65536)
-          self.assertTrue(data)
-          said += data if fd == process.stderr.fileno() else b""
-      process.terminate()
-      process.communicate(timeout=vmreqtest.WAIT)
 
   def test_a_reader_that_has_enough(self):
     with Guest("strings.elf", console="none") as guest, \

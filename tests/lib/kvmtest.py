@@ -79,9 +79,9 @@ class Guest(vmreqtest.Daemon):
   def stats(self, cpu=0):
     return self.call("cpu.stats", cpu=cpu)
 
-  def until(self, predicate, what):
+  def until(self, predicate, what, seconds=vmreqtest.WAIT):
     """Asks until it holds; every round is calls that were answered."""
-    until = vmreqtest.deadline()
+    until = vmreqtest.deadline(seconds)
     while True:
       value = predicate()
       if value:
