@@ -3,7 +3,11 @@
 """Subscriptions on the real daemon: the present state, ready, changes; nobody who did not ask gets
 any; whoever does not read loses events, is told how many, and costs the others nothing."""
 import os
+import re
+import shutil
 import socket
+import subprocess
+import tempfile
 import unittest
 
 import vmreqtest
@@ -149,6 +153,35 @@ class Costs(TestCase):
         self.assertTrue(vmreqtest.left(until), "it does not come to rest")
       self.wait_without_a_sleep(1.0)
       self.assertEqual(self.switches(daemon), before)
+
+  @unittest.skipIf("thread" in vmreqtest.SANITIZE, "ThreadSanitizer's runtime has a thread that never rests")
+  @unittest.skipUnless(shutil.which("strace"), "no strace")
+  def test_an_idle_daemon_makes_no_system_calls(self):
+    """After calls, and with connections: at some time three seconds pass without one."""
+    with Daemon(cpus=2, config="[vm]\nemt_stuck_ms = 50\n[limits]\ntimeout_ms = 50\n") as daemon:
+      client = daemon.client()
+      client.call("debug.add", 1, 2)
+      until = vmreqtest.deadline()
+      while True:
+        calls = self.traced(daemon, 3)
+        if not calls:
+          break
+        self.assertTrue(vmreqtest.left(until), calls[:20])
+      self.assertEqual(client.call("debug.add", 1, 2), 3)
+
+  def traced(self, daemon, seconds):
+    """The system calls that return within so many seconds."""
+    with tempfile.NamedTemporaryFile("r") as out:
+      words = ["strace", "-f", "-o", out.name, "-p", str(daemon.process.pid)]
+      with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as trace:
+        said = trace.stderr.readline()
+        if "attached" not in said:
+          trace.wait(vmreqtest.WAIT)
+          self.skipTest(f"strace may not look: {said.strip()}")
+        self.wait_without_a_sleep(seconds)
+        trace.terminate()
+        trace.communicate(timeout=vmreqtest.WAIT)
+      return [line.rstrip() for line in out if re.search(r"\) += ", line)]
 
   @staticmethod
   def wait_without_a_sleep(seconds):
