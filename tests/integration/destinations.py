@@ -68,11 +68,12 @@ class Destinations(vmreqtest.SharedDaemon):
 
   def test_deadline_at_a_blocked_emt(self):
     blocked = self.client.block(1)
-    rows = self.rows("debug.whoami", cpu="all", timeout_ms=100)
+    limit = 1500  # within it those who are not blocked run, however busy the machine is
+    rows = self.rows("debug.whoami", cpu="all", timeout_ms=limit)
     self.assertEqual(self.fates(rows), [(0, "DONE"), (1, "EXPIRED"), (2, "SKIPPED")])
-    rows = self.rows("debug.whoami", cpu="all-reverse", timeout_ms=100)
+    rows = self.rows("debug.whoami", cpu="all-reverse", timeout_ms=limit)
     self.assertEqual(self.fates(rows), [(2, "DONE"), (1, "EXPIRED"), (0, "SKIPPED")])
-    rows = self.rows("debug.whoami", cpu="all", timeout_ms=100, parallel=True, on_error="continue")
+    rows = self.rows("debug.whoami", cpu="all", timeout_ms=limit, parallel=True, on_error="continue")
     self.assertEqual(dict(self.fates(rows)), {0: "DONE", 1: "EXPIRED", 2: "DONE"})
     self.client.unblock(1, through=0)
     self.client.result(blocked)
