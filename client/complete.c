@@ -352,6 +352,8 @@ static void add_operands(struct completion *c, const struct verb *verb, const ch
                 add_modules(c);
         } else if (verb->run == verb_help && n == 0) {
                 add_verbs(c);
+        } else if (verb->run == verb_dump && n == 0) {
+                c->list->files = true;
         } else if (verb->run == verb_watch) {
                 add_words(c, "vm.state emt.stuck request console");
         } else if (verb->run == verb_wait_state) {
@@ -361,6 +363,13 @@ static void add_operands(struct completion *c, const struct verb *verb, const ch
                    n == 0) {
                 add_requests(c);
         }
+}
+
+static const struct option_row *find_short(const struct option_row *rows, char letter)
+{
+        while (rows && rows->name && rows->letter != letter)
+                rows++;
+        return rows && rows->name ? rows : NULL;
 }
 
 static const struct option_row *find_long(const struct option_row *rows, const char *name,
@@ -392,11 +401,12 @@ static const struct option_row *option_of(const struct option_row *rows, const c
                         *ret_value = word + 2 + len + 1;
                 return row;
         }
-        for (row = options_global; row->name && row->letter != word[1]; row++)
-                ;
+        row = find_short(rows, word[1]);
+        if (!row)
+                row = find_short(options_global, word[1]);
         if (word[2] != '\0')
                 *ret_value = word + 2;
-        return row->name ? row : NULL;
+        return row;
 }
 
 static void note_option(struct completion *c, const struct option_row *row, const char *value)

@@ -130,6 +130,7 @@ class Nasty(vmreqtest.TestCase):
   VERBS = (("call", "a.b"), ("call", "--stream", "a.b", "x"), ("call", "--cpu", "all", "a.b"), ("call", "--timing", "a.b"),
            ("submit", "a.b"), ("wait", "7"), ("cancel", "7"), ("release", "7"), ("symbols",), ("describe", "a.b"),
            ("describe", "--markdown"), ("status",), ("ps",), ("why", "7"), ("stats",), ("stats", "--openmetrics"),
+           ("dump", "/dev/null"),
            ("ping",), ("modules",), ("load", "m"), ("unload", "m"), ("watch", "vm.state", "emt.stuck", "request", "console"),
            ("wait-state", "OFF"), ("complete", "--", "call", "a.b", ""), ("complete", "--", "unload", ""))
   ALLOWED = re.compile(rb"\x1b\[[0-9;]*m|\r\n|\r\x1b\[K|\t")

@@ -73,6 +73,11 @@ static void test_words(void **state)
         expect(&ctl, "--json=p", "--json=pretty");
         expect(&ctl, "--timeout 5 pi", "ping");
         expect(&ctl, "-s ", ":files");
+        expect(&ctl, "dump ", ":files");
+        expect(&ctl, "dump --no", "--no-suspend");
+        expect(&ctl, "dump x ", "");
+        expect(&ctl, "console --es", "--escape=");
+        expect(&ctl, "console -e ^a --st", "--stay");
         expect(&ctl, "call --c", "--cpu=");
         expect(&ctl, "call --on-error ", "stop continue");
         expect(&ctl, "call --cpu ", "any any-queue all all-reverse 0 1");
