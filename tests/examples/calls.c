@@ -60,8 +60,14 @@ static void many_calls(void)
 
         check("cancel", vmreq_client_submit_cancel(client, blocked, &cancel));
         check("wait", vmreq_client_wait(client, cancel, VMREQ_CLIENT_FOREVER, &answer));
-        printf("cancelled: %s\n",
-               vmreq_client_answer_verdict(&answer) == VMREQ_CLIENT_ASKED ? "asked" : "removed");
+        switch (vmreq_client_answer_verdict(&answer)) {
+        case VMREQ_CLIENT_REMOVED: /* from its queue */
+        case VMREQ_CLIENT_ASKED:   /* to end, while it runs */
+                printf("cancelled: yes\n");
+                break;
+        default:
+                printf("cancelled: too late\n");
+        }
         vmreq_client_answer_deinit(&answer);
         check("wait", vmreq_client_wait(client, blocked, VMREQ_CLIENT_FOREVER, &answer));
         printf("and so it ended: %s\n", answer.name);

@@ -79,7 +79,7 @@ class Destinations(vmreqtest.SharedDaemon):
     self.client.result(blocked)
 
   def test_deadline_while_a_child_runs(self):
-    rows = self.rows("debug.spin", [400], cpu="all", timeout_ms=100)
+    rows = self.rows("debug.spin", [2000], cpu="all", timeout_ms=400)
     self.assertEqual(self.fates(rows), [(0, "RUNNING"), (1, "SKIPPED"), (2, "SKIPPED")])
     self.assertEqual(self.client.call_to("debug.whoami", [], cpu=1), 1)
 

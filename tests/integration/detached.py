@@ -131,7 +131,7 @@ class Ends(vmreqtest.SharedDaemon):
     self.assertError(self.client.error("vmreq.wait", queued), "CANCELLED", ran="no")
     self.assertEqual(self.client.cancel(blocked), "asked")
     self.assertError(self.client.error_of(blocked), "CANCELLED", ran="yes")
-    spinning = self.client.request_to("debug.spin", [300], cpu=0)
+    spinning = self.client.request_to("debug.spin", [1000], cpu=0)
     self.client.until_runs(0, "debug.spin")
     self.assertEqual(self.client.cancel(spinning), "running")
     self.client.result(spinning)

@@ -142,7 +142,7 @@ class Cases(vmreqtest.TestCase):
     self.data(error, scope="request", state="queued")
     client.unblock(0, through=1)
     client.result(blocked)
-    error = client.error("vmreq.call", "debug.spin", [400], {"cpu": 0, "timeout_ms": 100})
+    error = client.error("vmreq.call", "debug.spin", [1500], {"cpu": 0, "timeout_ms": 100})
     self.check(error, "TIMEOUT", "yes", "100 ms", "runs")
     self.data(error, scope="request", state="running")
     number = client.call("vmreq.submit", "debug.block", [], {"timeout_ms": 0})
