@@ -98,7 +98,8 @@ def main():
            f"- load before: {run.get('load_before', '?')}; at the end: {run.get('load_after', '?')} "
            "(the benchmarks' own included)",
            f"- rounds: {run.get('rounds', '?')} of {run.get('seconds', '?')} s; commit {run.get('commit', '?')}, "
-           f"{run.get('date', '?')}", ""]
+           f"{run.get('date', '?')}"]
+  lines += ([f"- {run['note']}"] if "note" in run else []) + [""]
   results = engine_rows(folder) + load(folder, "peers.json", [])
   lines += table(sorted(results, key=lambda r: float(r["row"].split("-")[0] or 4.5)))
   lines += ["", "## Curves"]
