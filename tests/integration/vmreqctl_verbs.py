@@ -210,6 +210,18 @@ class Verbs(vmreqtest.SharedDaemon):
     errors = {s.labels["error"]: s.value for s in families["vmreqd_calls_failed"].samples}
     self.assertGreaterEqual(errors["NOT_FOUND"], 1)
 
+  # -- load
+
+  def test_bench(self):
+    """Over several connections each call is made, answered and counted; errors by their name."""
+    found = self.json("bench", "--clients", "5", "--depth", "7", "--calls", "333", "debug.add", "1", "2")
+    self.assertEqual((found["clients"], found["depth"], found["calls"], found["failed"]), (5, 7, 333, {}))
+    self.assertEqual(sum(octave["calls"] for octave in found["histogram"]), 333)
+    times = [found["latency_us"][key] for key in ("least", "p50", "p90", "p99", "p999", "most")]
+    self.assertEqual(times, sorted(times))
+    self.assertIn("vmreq.ping: 1 connection", self.good("bench", "--calls", "3"))
+    self.bad(REFUSED, "bench", "debug.none", says=("NOT_FOUND",))
+
   # -- events
 
   def test_watch_and_wait_state(self):
