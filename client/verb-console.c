@@ -330,19 +330,19 @@ static int subscribe(struct ctl *ctl)
 
 static int begin_raw(struct console *console, const char *key)
 {
-        int r;
+        int r = raw_begin(STDIN_FILENO); /* before anybody is told to type */
 
+        if (r < 0) {
+                fprintf(stderr, "vmreqctl: console: the terminal: %s\n", strerror(-r));
+                return CTL_FAILED;
+        }
         fprintf(stderr, "vmreqctl: the console of ");
         render_clean(stderr, console->ctl->socket, strlen(console->ctl->socket), true);
         if (console->escape == NO_KEY)
                 fprintf(stderr, "; no key leaves\n");
         else
                 fprintf(stderr, "; %s leaves\n", key);
-        r = raw_begin(STDIN_FILENO);
-        if (r == 0)
-                return CTL_DONE;
-        fprintf(stderr, "vmreqctl: console: the terminal: %s\n", strerror(-r));
-        return CTL_FAILED;
+        return CTL_DONE;
 }
 
 static int check(const struct ctl *ctl, const char *key, int *ret_escape)
