@@ -17,9 +17,9 @@ struct step {
 /* Named steps of the engine: tests/models, daemon/vm/step.h.  A pusher whose packet is QUEUED and
  * whose place is empty; one that has pushed; a broadcast's child that is QUEUED; a taker that has
  * taken and not claimed; the service that knows a due time. */
-static struct step fill = {"fill_load", NULL}, filled = {"queue_closed", NULL},
-                   fill_reserved = {"tail_add", NULL}, taken = {"take_word", NULL},
-                   look_up = {"expire_word", NULL};
+static struct step fill = {.name = "fill_load"}, filled = {.name = "queue_closed"},
+                   fill_reserved = {.name = "tail_add"}, taken = {.name = "take_word"},
+                   look_up = {.name = "expire_word"};
 
 /* Functions that are steps to others. */
 static struct {
