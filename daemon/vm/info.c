@@ -100,8 +100,10 @@ static void lane_stats(struct vm *vm, struct lane *lane, struct vmreq_lane_stats
         lane_look(lane, look_one, &look);
         stats->depth = lane_depth(lane);
         stats->dead = stats->depth - MIN(stats->depth, look.live);
-        /* What has not been passed yet has not been noted. */
-        stats->high_water = MAX((uint32_t)peek(&lane->high_water), stats->depth);
+        /* What has not been passed yet has not been noted, and a taker may see fewer than this look
+         * did: noted here, so that the next look does not say less. */
+        lane_note_depth(lane, stats->depth);
+        stats->high_water = (uint32_t)peek(&lane->high_water);
         stats->refused = peek(&lane->refused);
         stats->skipped = peek(&lane->skipped);
         stats->cancelled = peek(&lane->ended[0]);

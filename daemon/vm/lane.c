@@ -259,7 +259,7 @@ static uint64_t new_depth(const struct lane *lane, uint64_t head)
         return (atomic_load_explicit(&lane->tail, memory_order_relaxed) & LANE_TICKET_MASK) - head;
 }
 
-static void note_depth(struct lane *lane, uint64_t depth)
+void lane_note_depth(struct lane *lane, uint64_t depth)
 {
         /* Relaxed: statistics. */
         uint64_t most = atomic_load_explicit(&lane->high_water, memory_order_relaxed);
@@ -285,7 +285,7 @@ static bool pass(struct lane *lane, uint64_t head)
                                                      memory_order_seq_cst, memory_order_relaxed))
                 return false;
         if (depth)
-                note_depth(lane, depth);
+                lane_note_depth(lane, depth);
         return true;
 }
 

@@ -35,7 +35,7 @@ struct lane {
         /* takers: ticket to take next */
         _Alignas(CACHE_PAIR) _Atomic uint64_t head;
         _Atomic uint64_t
-                high_water; /* statistics, like the two below: the most that stood here at a take */
+                high_water; /* statistics, like the two below: the most that were seen here */
         _Atomic uint64_t poisoned, skipped;
 };
 
@@ -166,3 +166,5 @@ uint64_t lane_tickets(struct lane *lane);
 
 /* Places taken up now: live, dead and under way, without the reserved ones. */
 uint32_t lane_depth(struct lane *lane);
+/* `depth` places were taken up at some time: high_water is at least that. */
+void lane_note_depth(struct lane *lane, uint64_t depth);
