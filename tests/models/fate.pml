@@ -4,7 +4,8 @@
  *
  * C: daemon/vm/req.c
  * C: daemon/vm/deadline.c
- * C: daemon/vm/submit.c end_queueing take_back make_queued push submit_single disown vmreq_cancel
+ * C: daemon/vm/submit.c end_queueing take_back make_queued push submit_single disown
+ * C: daemon/vm/cancel.c
  * C: daemon/vm/serve.c
  * C: daemon/vm/wait.c
  * C: daemon/vm/vm.c
