@@ -13,30 +13,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client/args.h"
 #include "client/await.h"
 #include "client/ctl.h"
-#include "client/fields.h"
-#include "client/latency.h"
 #include "client/names.h"
 #include "client/render.h"
 #include "client/report.h"
+#include "client/tally.h"
 #include "client/verbs.h"
 
-#define CLIENTS_MAX  1000
-#define DEPTH_MAX    1000 /* the library's own bound is 1024 */
-#define SECONDS      5
-#define SECONDS_MAX  86400
-#define CALLS_MAX    UINT64_C(1000000000000)
-#define TIMEOUT_MS   30000
-#define FAILURES_MAX 16 /* names of errors; further ones count as the last */
-#define NAME_BYTES   32
-#define NS_PER_S     UINT64_C(1000000000)
-#define BAR          40
-#define ROUNDS_MAX   4
-#define PING         "vmreq.ping"
+#define CLIENTS_MAX 1000
+#define DEPTH_MAX   1000 /* the library's own bound is 1024 */
+#define SECONDS     5
+#define SECONDS_MAX 86400
+#define CALLS_MAX   UINT64_C(1000000000000)
+#define TIMEOUT_MS  30000
+#define NS_PER_S    UINT64_C(1000000000)
+#define ROUNDS_MAX  4
+#define PING        "vmreq.ping"
 
 struct flight {
         uint32_t msgid;
@@ -50,17 +45,11 @@ struct connection {
         bool again; /* answers were taken, and their places are not filled yet */
 };
 
-struct failure {
-        char name[NAME_BYTES];
-        uint64_t n;
-};
-
 struct bench {
         struct ctl *ctl;
         const char *symbol; /* NULL: vmreq.ping */
         struct proto_builder args;
         struct vmreq_client_options library;
-        uint32_t n_clients, depth;
         uint64_t calls_max, until_ns;
 
         struct connection *connections;
@@ -68,13 +57,10 @@ struct bench {
         struct pollfd *pollfds; /* the connections', then the signals' */
         struct await await;
 
-        uint64_t began_ns, ended_ns;
-        uint64_t n_sent, n_done, n_failed;
+        uint64_t began_ns, n_sent;
         bool over, interrupted;
         uint32_t first_code; /* of the first failure */
-        struct failure failures[FAILURES_MAX];
-        size_t n_failures;
-        struct latency latency;
+        struct tally tally;
 };
 
 /* ---- calls ----------------------------------------------------------------------------------- */
@@ -99,22 +85,6 @@ static int lost(const struct connection *connection, int result)
         return CTL_LOST;
 }
 
-static void note_failure(struct bench *bench, const struct vmreq_client_answer *answer)
-{
-        const char *name = answer->name[0] ? answer->name : "UNKNOWN";
-        size_t i = 0;
-
-        if (bench->n_failed++ == 0)
-                bench->first_code = answer->code;
-        while (i < bench->n_failures && strncmp(bench->failures[i].name, name, NAME_BYTES - 1) != 0)
-                i++;
-        if (i == FAILURES_MAX)
-                i--;
-        else if (i == bench->n_failures)
-                (void)snprintf(bench->failures[bench->n_failures++].name, NAME_BYTES, "%s", name);
-        bench->failures[i].n++;
-}
-
 static void note_answer(struct bench *bench, struct connection *connection,
                         const struct vmreq_client_answer *answer, uint64_t now)
 {
@@ -123,12 +93,15 @@ static void note_answer(struct bench *bench, struct connection *connection,
 
                 if (flight->msgid != answer->msgid)
                         continue;
-                bench->n_done++;
-                bench->ended_ns = now;
-                if (answer->failed)
-                        note_failure(bench, answer);
-                else
-                        latency_note(&bench->latency, now - flight->sent_ns);
+                bench->tally.took_ns = now - bench->began_ns;
+                if (!answer->failed) {
+                        tally_note_result(&bench->tally, now - flight->sent_ns);
+                } else {
+                        if (bench->tally.n_failed == 0)
+                                bench->first_code = answer->code;
+                        tally_note_failure(&bench->tally,
+                                           answer->name[0] ? answer->name : "UNKNOWN");
+                }
                 *flight = connection->flights[--connection->n_flights];
                 return;
         }
@@ -163,7 +136,7 @@ static int send_calls(struct bench *bench, struct connection *connection)
 
         if (now >= bench->until_ns || bench->n_sent >= bench->calls_max)
                 bench->over = true;
-        while (!bench->over && connection->n_flights < bench->depth) {
+        while (!bench->over && connection->n_flights < bench->tally.depth) {
                 struct flight *flight = &connection->flights[connection->n_flights];
 
                 r = submit(bench, connection->client, &flight->msgid);
@@ -200,7 +173,7 @@ static int serve(struct bench *bench, struct connection *connection)
 
 static bool is_done(const struct bench *bench)
 {
-        return bench->interrupted || (bench->over && bench->n_done == bench->n_sent);
+        return bench->interrupted || (bench->over && bench->tally.n_done == bench->n_sent);
 }
 
 /* In ms, until the time is over; then until nobody is waited for any more. */
@@ -220,7 +193,7 @@ static int one_turn(struct bench *bench)
         bool was_over = bench->over, again = false;
         int r = CTL_DONE;
 
-        for (uint32_t i = 0; i < bench->n_clients; i++) {
+        for (uint32_t i = 0; i < bench->tally.n_clients; i++) {
                 const struct connection *connection = &bench->connections[i];
 
                 again |= connection->again;
@@ -228,12 +201,12 @@ static int one_turn(struct bench *bench)
                         (struct pollfd){.fd = vmreq_client_fd(connection->client),
                                         .events = vmreq_client_events(connection->client)};
         }
-        bench->pollfds[bench->n_clients] =
+        bench->pollfds[bench->tally.n_clients] =
                 (struct pollfd){.fd = bench->await.signals, .events = POLLIN};
-        if (poll(bench->pollfds, bench->n_clients + 1, again ? 0 : patience(bench)) < 0)
+        if (poll(bench->pollfds, bench->tally.n_clients + 1, again ? 0 : patience(bench)) < 0)
                 return CTL_DONE; /* by a signal: once more */
-        bench->interrupted = bench->pollfds[bench->n_clients].revents != 0;
-        for (uint32_t i = 0; i < bench->n_clients && r == CTL_DONE; i++) {
+        bench->interrupted = bench->pollfds[bench->tally.n_clients].revents != 0;
+        for (uint32_t i = 0; i < bench->tally.n_clients && r == CTL_DONE; i++) {
                 if (!bench->pollfds[i].revents && !bench->connections[i].again)
                         continue;
                 r = serve(bench, &bench->connections[i]);
@@ -244,7 +217,7 @@ static int one_turn(struct bench *bench)
                 ctl_set_patience(bench->ctl, TIMEOUT_MS);
         if (r == CTL_DONE && was_over && !is_done(bench) && ctl_left(bench->ctl) == 0) {
                 fprintf(stderr, "vmreqctl: bench: %" PRIu64 " calls were not answered\n",
-                        bench->n_sent - bench->n_done);
+                        bench->n_sent - bench->tally.n_done);
                 r = CTL_TIMEOUT;
         }
         return r;
@@ -254,10 +227,10 @@ static int run(struct bench *bench)
 {
         int r = CTL_DONE;
 
-        bench->began_ns = bench->ended_ns = ctl_now();
+        bench->began_ns = ctl_now();
         bench->until_ns =
                 bench->until_ns == UINT64_MAX ? UINT64_MAX : bench->began_ns + bench->until_ns;
-        for (uint32_t i = 0; i < bench->n_clients && r == CTL_DONE; i++)
+        for (uint32_t i = 0; i < bench->tally.n_clients && r == CTL_DONE; i++)
                 r = serve(bench, &bench->connections[i]);
         while (r == CTL_DONE && !is_done(bench))
                 r = one_turn(bench);
@@ -274,9 +247,9 @@ static int connect_all(struct bench *bench)
         config.name = "vmreqctl bench";
         config.version = VMREQ_VERSION;
         bench->connections[0].client = bench->ctl->client;
-        for (uint32_t i = 0; i < bench->n_clients; i++)
-                bench->connections[i].flights = &bench->flights[(size_t)i * bench->depth];
-        for (uint32_t i = 1; i < bench->n_clients; i++) {
+        for (uint32_t i = 0; i < bench->tally.n_clients; i++)
+                bench->connections[i].flights = &bench->flights[(size_t)i * bench->tally.depth];
+        for (uint32_t i = 1; i < bench->tally.n_clients; i++) {
                 int r = vmreq_client_connect(bench->ctl->socket, &config,
                                              &bench->connections[i].client, text, sizeof(text));
 
@@ -288,9 +261,10 @@ static int connect_all(struct bench *bench)
 
 static int prepare(struct bench *bench)
 {
-        bench->connections = calloc(bench->n_clients, sizeof(*bench->connections));
-        bench->flights = calloc((size_t)bench->n_clients * bench->depth, sizeof(*bench->flights));
-        bench->pollfds = calloc((size_t)bench->n_clients + 1, sizeof(*bench->pollfds));
+        bench->connections = calloc(bench->tally.n_clients, sizeof(*bench->connections));
+        bench->flights = calloc((size_t)bench->tally.n_clients * bench->tally.depth,
+                                sizeof(*bench->flights));
+        bench->pollfds = calloc((size_t)bench->tally.n_clients + 1, sizeof(*bench->pollfds));
         if (!bench->connections || !bench->flights || !bench->pollfds)
                 return ctl_no_memory();
         return connect_all(bench);
@@ -300,7 +274,7 @@ static void clean_up(struct bench *bench)
 {
         struct connection *first = bench->connections;
 
-        for (uint32_t i = 1; bench->connections && i < bench->n_clients; i++)
+        for (uint32_t i = 1; bench->connections && i < bench->tally.n_clients; i++)
                 (void)vmreq_client_free(bench->connections[i].client);
         /* The first one is also the shell's: what it has in flight is nobody's any more. */
         for (uint32_t i = 0; first && i < first->n_flights; i++)
@@ -347,169 +321,6 @@ static int try_one(struct bench *bench)
         return r;
 }
 
-/* ---- what is said ---------------------------------------------------------------------------- */
-
-static double seconds_of(const struct bench *bench)
-{
-        return (double)(bench->ended_ns - bench->began_ns) / (double)NS_PER_S;
-}
-
-static double rate_of(const struct bench *bench)
-{
-        double seconds = seconds_of(bench);
-
-        return seconds > 0 ? (double)bench->n_done / seconds : 0;
-}
-
-static const struct {
-        const char *key, *text;
-        double part;
-} parts[] = {
-        {"p50", "50 %", 0.5},
-        {"p90", "90 %", 0.9},
-        {"p99", "99 %", 0.99},
-        {"p999", "99.9 %", 0.999},
-};
-#define N_PARTS (sizeof(parts) / sizeof(parts[0]))
-
-static void print_time(uint64_t ns)
-{
-        if (ns < 1000000)
-                printf("%.1f us", (double)ns / 1e3);
-        else if (ns < NS_PER_S)
-                printf("%.2f ms", (double)ns / 1e6);
-        else
-                printf("%.2f s", (double)ns / 1e9);
-}
-
-static void print_histogram(const struct latency *latency)
-{
-        uint64_t most = 0;
-
-        for (unsigned i = 0; i < LATENCY_OCTAVES; i++)
-                most = latency_octave(latency, i) > most ? latency_octave(latency, i) : most;
-        for (unsigned i = 0; i < LATENCY_OCTAVES; i++) {
-                uint64_t n = latency_octave(latency, i);
-                uint64_t bar = most ? n * BAR / most : 0;
-
-                if (n == 0)
-                        continue;
-                printf("%14.1f us  %12" PRIu64 "%s", (double)(UINT64_C(1) << i) / 1e3, n,
-                       bar ? "  " : "");
-                for (uint64_t k = 0; k < bar; k++)
-                        fputc('#', stdout);
-                fputc('\n', stdout);
-        }
-}
-
-static void print_text(const struct bench *bench, bool histogram)
-{
-        const struct latency *latency = &bench->latency;
-
-        printf("%s: %u connection%s, %u call%s in flight on each\n",
-               bench->symbol ? bench->symbol : PING, (unsigned)bench->n_clients,
-               bench->n_clients == 1 ? "" : "s", (unsigned)bench->depth,
-               bench->depth == 1 ? "" : "s");
-        printf("%" PRIu64 " calls in %.2f s, %.0f per second\n", bench->n_done, seconds_of(bench),
-               rate_of(bench));
-        for (size_t i = 0; i < bench->n_failures; i++) {
-                printf("%" PRIu64 " failed: ", bench->failures[i].n);
-                render_clean(stdout, bench->failures[i].name, strlen(bench->failures[i].name),
-                             true);
-                fputc('\n', stdout);
-        }
-        if (latency->n == 0)
-                return;
-        (void)fputs("least ", stdout);
-        print_time(latency->least_ns);
-        (void)fputs(", mean ", stdout);
-        print_time(latency_mean(latency));
-        for (size_t i = 0; i < N_PARTS; i++) {
-                printf(", %s ", parts[i].text);
-                print_time(latency_part(latency, parts[i].part));
-        }
-        (void)fputs(", most ", stdout);
-        print_time(latency->most_ns);
-        fputc('\n', stdout);
-        if (histogram)
-                print_histogram(latency);
-}
-
-static void put_us(struct proto_builder *out, const char *key, uint64_t ns)
-{
-        proto_put_text(out, key);
-        proto_put_float(out, (double)ns / 1e3);
-}
-
-static void put_histogram(struct proto_builder *out, const struct latency *latency)
-{
-        uint32_t n = 0;
-
-        for (unsigned i = 0; i < LATENCY_OCTAVES; i++)
-                n += latency_octave(latency, i) > 0;
-        proto_put_text(out, "histogram");
-        proto_put_array(out, n);
-        for (unsigned i = 0; i < LATENCY_OCTAVES; i++) {
-                if (latency_octave(latency, i) == 0)
-                        continue;
-                proto_put_map(out, 2);
-                put_us(out, "from_us", i ? UINT64_C(1) << i : 0);
-                proto_put_text(out, "calls");
-                proto_put_uint(out, latency_octave(latency, i));
-        }
-}
-
-static void put_all(struct proto_builder *out, const struct bench *bench)
-{
-        const struct latency *latency = &bench->latency;
-
-        proto_put_map(out, 9);
-        proto_put_text(out, "symbol");
-        proto_put_text(out, bench->symbol ? bench->symbol : PING);
-        proto_put_text(out, "clients");
-        proto_put_uint(out, bench->n_clients);
-        proto_put_text(out, "depth");
-        proto_put_uint(out, bench->depth);
-        proto_put_text(out, "seconds");
-        proto_put_float(out, seconds_of(bench));
-        proto_put_text(out, "calls");
-        proto_put_uint(out, bench->n_done);
-        proto_put_text(out, "rate");
-        proto_put_float(out, rate_of(bench));
-        proto_put_text(out, "failed");
-        proto_put_map(out, (uint32_t)bench->n_failures);
-        for (size_t i = 0; i < bench->n_failures; i++) {
-                proto_put_text(out, bench->failures[i].name);
-                proto_put_uint(out, bench->failures[i].n);
-        }
-        proto_put_text(out, "latency_us");
-        proto_put_map(out, (uint32_t)N_PARTS + 3);
-        put_us(out, "least", latency->n ? latency->least_ns : 0);
-        put_us(out, "mean", latency_mean(latency));
-        for (size_t i = 0; i < N_PARTS; i++)
-                put_us(out, parts[i].key, latency_part(latency, parts[i].part));
-        put_us(out, "most", latency->most_ns);
-        put_histogram(out, latency);
-}
-
-static int print_json(const struct bench *bench)
-{
-        struct ctl_value value = CTL_VALUE_NULL;
-        struct proto_builder out;
-        int r;
-
-        proto_builder_init(&out, 1 << 16);
-        put_all(&out, bench);
-        value.answer.value = out.data;
-        value.answer.value_len = out.len;
-        r = out.error == PROTO_BUILDER_OK && ctl_decode(&value) ? ctl_print(bench->ctl, value.root)
-                                                                : ctl_no_memory();
-        value.answer.value = NULL;
-        ctl_value_deinit(&value);
-        proto_builder_deinit(&out);
-        return r;
-}
-
 /* ---- the verb -------------------------------------------------------------------------------- */
 
 /* A number of the command line, 1..max.  False: reported. */
@@ -537,8 +348,8 @@ static bool read_options(struct bench *bench, const struct verb_options *options
                 fprintf(stderr, "vmreqctl: bench: over ssh there is one connection\n");
                 return false;
         }
-        bench->n_clients = (uint32_t)clients;
-        bench->depth = (uint32_t)depth;
+        bench->tally.n_clients = (uint32_t)clients;
+        bench->tally.depth = (uint32_t)depth;
         /* Calls that were counted off are made, however long that takes. */
         bench->until_ns =
                 options->calls.set && !options->seconds.set ? UINT64_MAX : seconds * NS_PER_S;
@@ -554,10 +365,10 @@ static int measure(struct bench *bench, bool histogram)
                 r = run(bench);
         await_end(&bench->await);
         if (r == CTL_DONE && bench->ctl->options.json != OPTIONS_TEXT)
-                r = print_json(bench);
+                r = tally_print_json(bench->ctl, &bench->tally);
         else if (r == CTL_DONE)
-                print_text(bench, histogram);
-        if (r == CTL_DONE && bench->n_failed)
+                tally_print(&bench->tally, histogram);
+        if (r == CTL_DONE && bench->tally.n_failed)
                 r = report_exit_of_code(bench->first_code);
         clean_up(bench);
         return r;
@@ -568,7 +379,8 @@ int verb_bench(struct ctl *ctl, const struct verb_options *options, int argc, ch
         struct bench bench = {.ctl = ctl,
                               .symbol = argc > 0 ? argv[0] : NULL,
                               .library = VMREQ_CLIENT_OPTIONS_INIT,
-                              .latency = LATENCY_NULL};
+                              .tally.name = argc > 0 ? argv[0] : PING,
+                              .tally.latency = LATENCY_NULL};
         int r;
 
         if (!read_options(&bench, options))
