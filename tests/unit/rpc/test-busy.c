@@ -1,19 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Every bound that a call can meet is refused at once, and names itself, the usage and the limit.
  */
-#include "unit/rpc/harness.h"
+#include "unit/rpc/one.h"
 
 #include <sched.h>
-
-static struct harness h;
-static struct client c;
-
-static int start_with(const struct harness_options *options)
-{
-        harness_start(&h, options);
-        client_connect(&c, &h);
-        return 0;
-}
 
 static int start_small(void **state)
 {
@@ -36,16 +26,6 @@ static int start_tight(void **state)
         options.slab = 16;
         options.lane = 4;
         return start_with(&options);
-}
-
-static int end(void **state)
-{
-        (void)state;
-        gates_open();
-        client_close(&c);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
-        return 0;
 }
 
 static void test_calls_per_connection(void **state)

@@ -1,32 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Results, kept and too large. */
-#include "unit/rpc/harness.h"
+#include "unit/rpc/one.h"
 
 #include "rpc/call.h"
 #include "rpc/peer.h"
-
-static struct harness h;
-static struct client c;
-
-static int start(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
-        harness_start(&h, &options);
-        client_connect(&c, &h);
-        return 0;
-}
-
-static int end(void **state)
-{
-        (void)state;
-        gates_open();
-        client_close(&c);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
-        return 0;
-}
 
 static void test_submit_wait_release(void **state)
 {

@@ -1,34 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The broker's own methods, but for describe and status: what they take, and who may use them. */
-#include "unit/rpc/harness.h"
+#include "unit/rpc/one.h"
 
 #include "base/check.h"
 #include "rpc/peer.h"
 #include "rpc/session.h"
-
-static struct harness h;
-static struct client c;
-
-static int start(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
-        harness_start(&h, &options);
-        client_connect(&c, &h);
-        harness_until_peers(&h, 1);
-        return 0;
-}
-
-static int end(void **state)
-{
-        (void)state;
-        gates_open();
-        client_close(&c);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
-        return 0;
-}
+#include "unit/rpc/look.h"
 
 static void test_ping(void **state)
 {
@@ -37,15 +14,6 @@ static void test_ping(void **state)
         client_expect(&c, "[1,1,nil,'pong']");
         client_send(&c, "[0, 2, 'vmreq.ping', ['whatever', 5]]");
         client_expect(&c, "[1,2,nil,'pong']");
-}
-
-static const struct proto_value *get(const struct proto_value *map, const char *key)
-{
-        const struct proto_value *value = proto_value_map_get(map, key);
-
-        if (!value)
-                fail_msg("no %s", key);
-        return value;
 }
 
 static void test_hello(void **state)
@@ -65,23 +33,23 @@ static void test_hello(void **state)
                 "[0, 1, 'vmreq.hello', [{'client': 'test', 'version': '1', 'completed': false, 'stream': false,"
                 " 'of a newer client': [1]}]]");
         hello = &client_receive(&c)->items[3];
-        assert_true(proto_value_is_text(get(hello, "server"), "vmreqd"));
-        assert_true(proto_value_is_text(get(hello, "version"), "0.test"));
-        assert_true(proto_value_is_text(get(hello, "vm"), "test"));
-        assert_int_equal(get(hello, "protocol")->u, 1);
-        assert_true(get(hello, "capabilities")->count > 0);
+        assert_true(look_is(hello, "server", "vmreqd"));
+        assert_true(look_is(hello, "version", "0.test"));
+        assert_true(look_is(hello, "vm", "test"));
+        assert_int_equal(look(hello, "protocol")->u, 1);
+        assert_true(look(hello, "capabilities")->count > 0);
         for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
-                assert_true(get(get(hello, "limits"), limits[i])->u > 0);
-        you = get(hello, "you");
-        assert_int_equal(get(you, "uid")->u, geteuid());
-        assert_int_equal(get(you, "gid")->u, getegid());
-        assert_int_equal(get(you, "pid")->u, getpid());
-        assert_int_equal(get(you, "rights")->count, 5);
+                assert_true(look(look(hello, "limits"), limits[i])->u > 0);
+        you = look(hello, "you");
+        assert_int_equal(look(you, "uid")->u, geteuid());
+        assert_int_equal(look(you, "gid")->u, getegid());
+        assert_int_equal(look(you, "pid")->u, getpid());
+        assert_int_equal(look(you, "rights")->count, 5);
         harness_become(&h, HARNESS_STRANGER);
         client_send(&c, "[0, 2, 'vmreq.hello', []]");
-        you = get(&client_receive(&c)->items[3], "you");
-        assert_int_equal(get(you, "rights")->count, 1);
-        assert_true(proto_value_is_text(&get(you, "rights")->items[0], "connected"));
+        you = look(&client_receive(&c)->items[3], "you");
+        assert_int_equal(look(you, "rights")->count, 1);
+        assert_true(proto_value_is_text(&look(you, "rights")->items[0], "connected"));
 }
 
 static void test_hello_refused(void **state)

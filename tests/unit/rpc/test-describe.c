@@ -1,30 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The symbol table as clients see it: lists, one symbol in full, and Neovim's form. */
-#include "unit/rpc/harness.h"
+#include "unit/rpc/one.h"
 
 #include "rpc/peer.h"
-
-static struct harness h;
-static struct client c;
-
-static int start(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
-        harness_start(&h, &options);
-        client_connect(&c, &h);
-        return 0;
-}
-
-static int end(void **state)
-{
-        (void)state;
-        client_close(&c);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
-        return 0;
-}
 
 static void test_list(void **state)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Limits against the host's, and their change under connections that are there. */
-#include "unit/rpc/harness.h"
+#include "unit/rpc/one.h"
 
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -47,30 +47,6 @@ static void test_descriptors(void **state)
 }
 
 /* ---- changes ---- */
-
-static struct harness h;
-static struct client c;
-
-static int start(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
-        harness_start(&h, &options);
-        client_connect(&c, &h);
-        client_sync(&c);
-        return 0;
-}
-
-static int end(void **state)
-{
-        (void)state;
-        gates_open();
-        client_close(&c);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
-        return 0;
-}
 
 static void change_job(struct rpc_server *server, void *ctx)
 {

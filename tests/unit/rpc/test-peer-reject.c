@@ -1,34 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Input that ends its connection: one answer where it can be addressed, one readable line where it
  * cannot, and nobody else is touched. */
-#include "unit/rpc/harness.h"
+#include "unit/rpc/two.h"
 
 #include <sys/socket.h>
-
-static struct harness h;
-static struct client c, d;
-
-static int start(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
-        harness_start(&h, &options);
-        client_connect(&c, &h);
-        client_connect(&d, &h);
-        harness_until_peers(&h, 2);
-        return 0;
-}
-
-static int end(void **state)
-{
-        (void)state;
-        client_close(&c);
-        client_close(&d);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
-        return 0;
-}
 
 static void read_to_end(struct client *client, char *text, size_t size)
 {

@@ -3,7 +3,7 @@
  * One connection: its bytes in, however they are cut; its bytes out, read or not; its end, in all
  * the ways a client can go.  Whatever goes wrong with one client must stay its own affair.
  */
-#include "unit/rpc/harness.h"
+#include "unit/rpc/two.h"
 
 #include <pthread.h>
 #include <sys/socket.h>
@@ -14,37 +14,6 @@
 #include "rpc/peer.h"
 
 #define MIB (1u << 20)
-
-static struct harness h;
-static struct client c, d;
-
-static int start_with(const struct harness_options *options)
-{
-        harness_start(&h, options);
-        client_connect(&c, &h);
-        client_connect(&d, &h);
-        harness_until_peers(&h, 2);
-        return 0;
-}
-
-static int start(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
-        return start_with(&options);
-}
-
-static int end(void **state)
-{
-        (void)state;
-        gates_open();
-        client_close(&c);
-        client_close(&d);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
-        return 0;
-}
 
 /* ---- input ---- */
 

@@ -3,11 +3,10 @@
 #include "rpc/peer.h"
 
 #include "unit/rpc/look.h"
+#include "unit/rpc/two.h"
 
 #define CPUS 3
 
-static struct harness h;
-static struct client c, d;
 static uint64_t gates[CPUS], queued[6];
 
 static uint64_t submit(const char *symbol, const char *args, const char *options)
@@ -21,16 +20,13 @@ static uint64_t submit(const char *symbol, const char *args, const char *options
 }
 
 /* EMTs 2, 1, 0 run gates, begun in this order; six requests are queued. */
-static int start(void **state)
+static int start_full(void **state)
 {
         struct harness_options options = HARNESS_OPTIONS_INIT;
 
         (void)state;
         options.cpus = CPUS;
-        harness_start(&h, &options);
-        client_connect(&c, &h);
-        client_connect(&d, &h);
-        client_sync(&d);
+        (void)start_with(&options);
         for (int i = 0; i < CPUS; i++) {
                 char text[64];
 
@@ -44,17 +40,6 @@ static int start(void **state)
         queued[3] = submit("t.cpu", "[]", "{'cpu': 0}");
         queued[4] = submit("t.add", "[1, 2]", "{'cpu': 'all'}");
         queued[5] = submit("t.add", "[1, 2]", "{'cpu': 1}");
-        return 0;
-}
-
-static int end(void **state)
-{
-        (void)state;
-        gates_open();
-        client_close(&c);
-        client_close(&d);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
         return 0;
 }
 
@@ -235,7 +220,7 @@ static void test_what_it_costs(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start_full, end)
         const struct CMUnitTest tests[] = {
                 TEST(test_order),     TEST(test_pages),         TEST(test_filters),
                 TEST(test_no_wishes), TEST(test_what_it_costs), TEST(test_every_account_full),

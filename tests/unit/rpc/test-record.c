@@ -3,32 +3,7 @@
 #include "rpc/record.h"
 
 #include "unit/rpc/look.h"
-
-static struct harness h;
-static struct client c, d;
-
-static int start(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
-        harness_start(&h, &options);
-        client_connect(&c, &h);
-        client_connect(&d, &h);
-        client_sync(&d);
-        return 0;
-}
-
-static int end(void **state)
-{
-        (void)state;
-        gates_open();
-        client_close(&c);
-        client_close(&d);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
-        return 0;
-}
+#include "unit/rpc/two.h"
 
 /* The only request in flight. */
 static const struct proto_value *only(void)

@@ -1,33 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Rows of broadcasts, sent as they become final; and what a client that does not read gets. */
-#include "unit/rpc/harness.h"
+#include "unit/rpc/one.h"
 
 #include "rpc/peer.h"
 #include "rpc/rows.h"
 
-static struct harness h;
-static struct client c;
-
-static int start(void **state)
+static int start_three(void **state)
 {
         struct harness_options options = HARNESS_OPTIONS_INIT;
 
         (void)state;
         options.cpus = 3;
         options.generators = true;
-        harness_start(&h, &options);
-        client_connect(&c, &h);
-        return 0;
-}
-
-static int end(void **state)
-{
-        (void)state;
-        gates_open();
-        client_close(&c);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
-        return 0;
+        return start_with(&options);
 }
 
 /* The next frame is a row of that call. */
@@ -265,7 +250,7 @@ static void test_together_too_large(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start_three, end)
         const struct CMUnitTest tests[] = {
                 TEST(test_as_they_come),
                 TEST(test_default_of_the_connection),

@@ -1,38 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Frames that were begun: those that get on, and those that do not. */
-#include "unit/rpc/harness.h"
+#include "unit/rpc/two.h"
 
 #include "base/clock.h"
 #include "rpc/peer.h"
 #include "rpc/stall.h"
 
 #define MIB (1u << 20)
-
-static struct harness h;
-static struct client c, d;
-
-static int start(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
-        harness_start(&h, &options);
-        client_connect(&c, &h);
-        client_connect(&d, &h);
-        harness_until_peers(&h, 2);
-        return 0;
-}
-
-static int end(void **state)
-{
-        (void)state;
-        gates_open();
-        client_close(&c);
-        client_close(&d);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
-        return 0;
-}
 
 /* Looks at the first connection as the clock would, so much later; returns when to look again. */
 struct look {

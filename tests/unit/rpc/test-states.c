@@ -6,29 +6,7 @@
 
 #include "rpc/peer.h"
 #include "unit/rpc/look.h"
-
-static struct harness h;
-static struct client c;
-
-static int start(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
-        harness_start(&h, &options);
-        client_connect(&c, &h);
-        harness_until_peers(&h, 1);
-        return 0;
-}
-
-static int end(void **state)
-{
-        (void)state;
-        client_close(&c);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
-        return 0;
-}
+#include "unit/rpc/one.h"
 
 static void subscribe(void)
 {

@@ -4,7 +4,7 @@
  * queued, and while they wait in nobody's lane.  That each state is released, and every charge at
  * home, is checked at the end of each test.
  */
-#include "unit/rpc/harness.h"
+#include "unit/rpc/one.h"
 
 #include <sys/socket.h>
 
@@ -13,35 +13,16 @@
 #include "rpc/peer.h"
 #include "rpc/stream.h"
 
-static struct harness h;
-static struct client c;
-
-static int start_with(const struct harness_options *options)
+static int start_generating(struct harness_options options)
 {
-        struct harness_options with = *options;
-
-        with.generators = true;
-        harness_start(&h, &with);
-        client_connect(&c, &h);
-        return 0;
-}
-
-static int start(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
+        options.generators = true;
         return start_with(&options);
 }
 
-static int end(void **state)
+static int start_usual(void **state)
 {
         (void)state;
-        gates_open();
-        client_close(&c);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
-        return 0;
+        return start_generating((struct harness_options)HARNESS_OPTIONS_INIT);
 }
 
 static bool some_wait_for_room(struct rpc_server *server, void *ctx)
@@ -217,7 +198,7 @@ static void test_small_frames(void **state)
 
         (void)state;
         options.limits.frame_bytes = 4096;
-        (void)start_with(&options);
+        (void)start_generating(options);
         client_send(&c, "[0, 1, 'vmreq.call', ['g.pour', [2, 4000], {'stream': true}]]");
         assert_int_equal(client_receive(&c)->items[2].items[2].count, 4000);
         assert_int_equal(client_receive(&c)->items[2].items[2].count, 4000);
@@ -238,7 +219,7 @@ static void test_over_the_share(void **state)
         options.limits.frame_bytes = 1u << 20;
         options.limits.bytes_per_connection = 64u << 10;
         options.limits.bytes_per_uid = 600u << 10;
-        (void)start_with(&options);
+        (void)start_generating(options);
         client_send(&c, "[0, 1, 'g.pour', [10, 90000]]");
         client_expect_error(&c, 1, "BUSY", "yes", "the result was dropped");
         harness_until_idle(&h, 1);
@@ -548,7 +529,7 @@ static void test_waits_for_its_lane(void **state)
 
         (void)state;
         options.lane = 4;
-        (void)start_with(&options);
+        (void)start_generating(options);
         client_send(&c, "[0, 1, 'vmreq.call', ['g.gated', [2], {'cpu': 0}]]");
         gate_wait();
         client_send(&c, "[0, 2, 'vmreq.call', ['t.gate', [], {'cpu': 0}]]");
@@ -604,7 +585,7 @@ static int start_for_the_end(void **state)
 
         (void)state;
         options.limits.drain_ms = 50;
-        return start_with(&options);
+        return start_generating(options);
 }
 
 static int end_drained(void **state)
@@ -670,7 +651,7 @@ static void test_drain_lets_it_end(void **state)
 
 int main(void)
 {
-#define TEST(name)      cmocka_unit_test_setup_teardown(name, start, end)
+#define TEST(name)      cmocka_unit_test_setup_teardown(name, start_usual, end)
 #define TEST_BARE(name) cmocka_unit_test_setup_teardown(name, NULL, end)
         const struct CMUnitTest tests[] = {
                 TEST(test_collected),
@@ -703,7 +684,7 @@ int main(void)
                                                 end_drained),
                 cmocka_unit_test_setup_teardown(test_killed_while_it_runs, start_for_the_end,
                                                 end_after_one_run),
-                cmocka_unit_test_setup_teardown(test_drain_lets_it_end, start, end_drained),
+                cmocka_unit_test_setup_teardown(test_drain_lets_it_end, start_usual, end_drained),
         };
 
         return HARNESS_RUN("stream", tests);

@@ -6,38 +6,23 @@
 #include "base/clock.h"
 #include "rpc/peer.h"
 #include "unit/rpc/look.h"
-
-static struct harness h;
-static struct client c, d;
+#include "unit/rpc/two.h"
 
 static void tune(struct rpc_config *config)
 {
         config->emt_stuck_ms = 60;
 }
 
-static int start(void **state)
+static int start_subscribed(void **state)
 {
         struct harness_options options = HARNESS_OPTIONS_INIT;
 
         (void)state;
         options.tune = tune;
-        harness_start(&h, &options);
-        client_connect(&c, &h);
-        client_connect(&d, &h);
+        (void)start_with(&options);
         client_send(&d, "[0, 1, 'vmreq.subscribe', ['emt.stuck']]");
         client_expect(&d, "[1,1,nil,nil]");
         client_expect(&d, "[2,'vmreq.event',['emt.stuck',{'ready':true}]]");
-        return 0;
-}
-
-static int end(void **state)
-{
-        (void)state;
-        gates_open();
-        client_close(&c);
-        client_close(&d);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
         return 0;
 }
 
@@ -172,7 +157,7 @@ static void test_idle(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start_subscribed, end)
         const struct CMUnitTest tests[] = {
                 TEST(test_stuck_and_back), TEST(test_present),   TEST(test_answered_before),
                 TEST(test_broadcast),      TEST(test_own_limit), TEST(test_idle),

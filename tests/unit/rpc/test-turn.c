@@ -1,42 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Turns of the loop: who is alone gets all, who is not leaves time for the others. */
-#include "unit/rpc/harness.h"
+#include "unit/rpc/two.h"
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "rpc/peer.h"
 #include "rpc/turn.h"
 
-static struct harness h;
-static struct client c, d;
-
-static int start(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
-        harness_start(&h, &options);
-        client_connect(&c, &h);
-        client_sync(&c);
-        client_connect(&d, &h);
-        client_sync(&d);
-        return 0;
-}
-
-static int end(void **state)
-{
-        (void)state;
-        client_close(&c);
-        client_close(&d);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
-        return 0;
-}
-
 /* ---- the rules, by a clock of their own: nothing of this is ever about real time ---- */
 
 struct rules {
-        struct rpc_peer *first, *second;
+        void (*check)(struct rules *rules, struct rpc_peer *peer, struct rpc_peer *other);
         bool good;
 };
 
@@ -55,13 +29,29 @@ static void forget(struct rpc_server *server)
         server->turn = (struct rpc_turn){.number = number};
 }
 
-static void alone_job(struct rpc_server *server, void *ctx)
+static void rules_job(struct rpc_server *server, void *ctx)
 {
-        struct rules *rules = ctx;
         struct rpc_peer *peer = TAILQ_FIRST(&server->peers);
+        struct rules *rules = ctx;
 
-        rules->good = true;
         forget(server);
+        rules->check(rules, peer, TAILQ_NEXT(peer, link));
+}
+
+/* `check`: on the loop's thread, with the two connections, of one uid. */
+static void assert_rules(void (*check)(struct rules *, struct rpc_peer *, struct rpc_peer *))
+{
+        struct rules rules = {.check = check, .good = true};
+
+        harness_on_loop(&h, rules_job, &rules);
+        assert_true(rules.good);
+}
+
+static void alone(struct rules *rules, struct rpc_peer *peer, struct rpc_peer *other)
+{
+        struct rpc_server *server = peer->server;
+
+        (void)other;
         EXPECT(rules, rpc_turn_begin(peer) == 0); /* no clock is looked at */
         EXPECT(rules, rpc_turn_begin(peer) == 0);
         EXPECT(rules, !rpc_turn_is_used_up(server, 1000, 0));
@@ -71,21 +61,15 @@ static void alone_job(struct rpc_server *server, void *ctx)
 
 static void test_alone(void **state)
 {
-        struct rules rules;
-
         (void)state;
-        harness_on_loop(&h, alone_job, &rules);
-        assert_true(rules.good);
+        assert_rules(alone);
 }
 
-static void connections_job(struct rpc_server *server, void *ctx)
+static void one_uid(struct rules *rules, struct rpc_peer *peer, struct rpc_peer *other)
 {
-        struct rules *rules = ctx;
-        struct rpc_peer *peer = TAILQ_FIRST(&server->peers), *other = TAILQ_NEXT(peer, link);
+        struct rpc_server *server = peer->server;
         uint64_t began, long_ago = clock_now_ns() - CLOCK_NS_PER_S;
 
-        rules->good = true;
-        forget(server);
         (void)rpc_turn_begin(peer);
         began = rpc_turn_begin(other);
         EXPECT(rules, began != 0);
@@ -102,25 +86,19 @@ static void connections_job(struct rpc_server *server, void *ctx)
 
 static void test_connections_of_one_uid(void **state)
 {
-        struct rules rules;
-
         (void)state;
-        harness_on_loop(&h, connections_job, &rules);
-        assert_true(rules.good);
+        assert_rules(one_uid);
 }
 
-static void uids_job(struct rpc_server *server, void *ctx)
+static void two_uids(struct rules *rules, struct rpc_peer *peer, struct rpc_peer *other)
 {
-        struct rules *rules = ctx;
-        struct rpc_peer *peer = TAILQ_FIRST(&server->peers), *other = TAILQ_NEXT(peer, link);
+        struct rpc_server *server = peer->server;
         struct rpc_account *account = other->account.parent, another = {.what = "uid"};
         uid_t uid = other->identity.uid;
         uint64_t long_ago = clock_now_ns() - CLOCK_NS_PER_S;
 
-        rules->good = true;
         other->identity.uid = uid + 1;
         other->account.parent = &another;
-        forget(server);
         (void)rpc_turn_begin(peer);
         (void)rpc_turn_begin(other);
         EXPECT(rules, !rpc_turn_must_wait(other));
@@ -137,21 +115,15 @@ static void uids_job(struct rpc_server *server, void *ctx)
 
 static void test_uids(void **state)
 {
-        struct rules rules;
-
         (void)state;
-        harness_on_loop(&h, uids_job, &rules);
-        assert_true(rules.good);
+        assert_rules(two_uids);
 }
 
-static void light_job(struct rpc_server *server, void *ctx)
+static void light_and_heavy(struct rules *rules, struct rpc_peer *heavy, struct rpc_peer *light)
 {
-        struct rules *rules = ctx;
-        struct rpc_peer *heavy = TAILQ_FIRST(&server->peers), *light = TAILQ_NEXT(heavy, link);
+        struct rpc_server *server = heavy->server;
         uint64_t now = clock_now_ns(), ago = now - CLOCK_NS_PER_S, recently = now - 30000;
 
-        rules->good = true;
-        forget(server);
         (void)rpc_turn_begin(light);
         EXPECT(rules, rpc_turn_begin(heavy) != 0);
         /* They all send much: no rest. */
@@ -184,24 +156,18 @@ static void light_job(struct rpc_server *server, void *ctx)
 /* Beside somebody who awaits each answer. */
 static void test_light(void **state)
 {
-        struct rules rules;
-
         (void)state;
-        harness_on_loop(&h, light_job, &rules);
-        assert_true(rules.good);
+        assert_rules(light_and_heavy);
 }
 
-static void light_uids_job(struct rpc_server *server, void *ctx)
+static void light_of_another(struct rules *rules, struct rpc_peer *peer, struct rpc_peer *other)
 {
-        struct rules *rules = ctx;
-        struct rpc_peer *peer = TAILQ_FIRST(&server->peers), *other = TAILQ_NEXT(peer, link);
+        struct rpc_server *server = peer->server;
         struct rpc_account *account = other->account.parent, another = {.what = "uid"};
         uid_t uid = other->identity.uid;
 
-        rules->good = true;
         other->identity.uid = uid + 1;
         other->account.parent = &another;
-        forget(server);
         (void)rpc_turn_begin(peer);
         (void)rpc_turn_begin(other);
         server->turn.light_until_ms = UINT64_MAX;
@@ -219,11 +185,8 @@ static void light_uids_job(struct rpc_server *server, void *ctx)
 
 static void test_light_of_another_uid(void **state)
 {
-        struct rules rules;
-
         (void)state;
-        harness_on_loop(&h, light_uids_job, &rules);
-        assert_true(rules.good);
+        assert_rules(light_of_another);
 }
 
 /* ---- whoever has to wait is served all the same, in order ---- */

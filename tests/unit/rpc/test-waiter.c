@@ -1,25 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Waits for submitted calls: each answered once, by the end of the call, of its own time, or not at
  * all if its client goes. */
-#include "unit/rpc/harness.h"
-
-static struct harness h;
-static struct client c;
-
-static int start_with(const struct harness_options *options)
-{
-        harness_start(&h, options);
-        client_connect(&c, &h);
-        return 0;
-}
-
-static int start(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
-        return start_with(&options);
-}
+#include "unit/rpc/one.h"
 
 static int start_small(void **state)
 {
@@ -31,16 +13,6 @@ static int start_small(void **state)
         options.limits.calls_per_uid = 6;
         options.limits.calls = 100;
         return start_with(&options);
-}
-
-static int end(void **state)
-{
-        (void)state;
-        gates_open();
-        client_close(&c);
-        harness_until_idle(&h, 0);
-        harness_end(&h);
-        return 0;
 }
 
 static uint64_t submit(const char *symbol, const char *options)
