@@ -25,6 +25,7 @@
 #include "proto/frame.h"
 #include "proto/message.h"
 #include "proto/value.h"
+#include "unit/client/tree.h"
 
 struct server;
 
@@ -172,6 +173,30 @@ static inline bool server_error(struct proto_builder *out, const char *name, con
         proto_put_text(out, ran);
         proto_put_nil(out);
         return true;
+}
+
+/* nil, then the value that this JSON is. */
+static inline bool server_json(struct proto_builder *out, const char *json)
+{
+        struct tree tree;
+
+        tree_from_json(&tree, json);
+        proto_put_nil(out);
+        proto_put_value(out, tree.root);
+        tree_deinit(&tree);
+        return true;
+}
+
+/* An event, to be put before or after an answer. */
+static inline void server_event(struct proto_builder *out, const char *topic, const char *json)
+{
+        struct tree tree;
+
+        tree_from_json(&tree, json);
+        proto_put_notify(out, "vmreq.event", 2);
+        proto_put_text(out, topic);
+        proto_put_value(out, tree.root);
+        tree_deinit(&tree);
 }
 
 /* ---- running a verb -------------------------------------------------------------------------- */

@@ -2,35 +2,23 @@
 /* Candidates for the last word, with a daemon and without. */
 
 #include "client/complete.h"
-#include "client/render.h"
 #include "unit/client/server.h"
-#include "unit/client/tree.h"
-
-static bool answer(struct proto_builder *out, const char *json)
-{
-        struct tree tree;
-
-        tree_from_json(&tree, json);
-        proto_put_nil(out);
-        proto_put_value(out, tree.root);
-        tree_deinit(&tree);
-        return true;
-}
 
 static bool handler(struct server *server, const struct proto_message *message,
                     struct proto_builder *out)
 {
         (void)server;
         if (server_is(message, "vmreq.symbols"))
-                return answer(out, "[\"debug.add\", \"debug.echo\", \"x\\u001b.y\", \"$(id).z\"]");
+                return server_json(out,
+                                   "[\"debug.add\", \"debug.echo\", \"x\\u001b.y\", \"$(id).z\"]");
         if (server_is(message, "vmreq.describe"))
-                return answer(out, "{\"params\": [{\"name\": \"a\", \"type\": \"bool\"},"
-                                   " {\"name\": \"data\", \"type\": \"bytes\"}]}");
+                return server_json(out, "{\"params\": [{\"name\": \"a\", \"type\": \"bool\"},"
+                                        " {\"name\": \"data\", \"type\": \"bytes\"}]}");
         if (server_is(message, "vmreq.modules"))
-                return answer(out, "[{\"name\": \"debug\"}]");
+                return server_json(out, "[{\"name\": \"debug\"}]");
         if (server_is(message, "vmreq.ps"))
-                return answer(out, "{\"requests\": [{\"id\": 17}, {\"id\": 18}]}");
-        return answer(out, "{\"emts\": [1, 2]}");
+                return server_json(out, "{\"requests\": [{\"id\": 17}, {\"id\": 18}]}");
+        return server_json(out, "{\"emts\": [1, 2]}");
 }
 
 /* The words are split at blanks; a blank at the end begins an empty one. */

@@ -2,38 +2,19 @@
 /* Calls again and again: what goes out, what is counted, what is refused.  How fast is not asked.
  */
 
-#include "client/render.h"
-#include "unit/client/server.h"
-#include "unit/client/tree.h"
+#include "unit/client/verb.h"
 
 static unsigned n_calls, fail_each;
-static char asked[1024];
-
-static bool answer(struct proto_builder *out, const char *json)
-{
-        struct tree tree;
-
-        tree_from_json(&tree, json);
-        proto_put_nil(out);
-        proto_put_value(out, tree.root);
-        tree_deinit(&tree);
-        return true;
-}
 
 static bool handler(struct server *server, const struct proto_message *message,
                     struct proto_builder *out)
 {
-        FILE *file;
-
         (void)server;
         if (server_is(message, "vmreq.describe"))
-                return answer(out, "{\"name\": \"a.b\", \"params\": [{\"name\": \"x\", "
-                                   "\"type\": \"u32\"}], \"result\": \"u32\", \"flags\": []}");
+                return server_json(out, "{\"name\": \"a.b\", \"params\": [{\"name\": \"x\", "
+                                        "\"type\": \"u32\"}], \"result\": \"u32\", \"flags\": []}");
         n_calls++;
-        file = fmemopen(asked, sizeof(asked), "w");
-        fprintf(file, "%.*s ", (int)message->method_len, message->method);
-        render_inline(file, message->params);
-        fclose(file);
+        note(message);
         if (fail_each && n_calls % fail_each == 0)
                 return server_error(out, n_calls % 2 ? "FAILED" : "BUSY", "it is", "no");
         return server_result(out, "\x2a", 1);

@@ -1,20 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* 'call': what goes to the server, and what comes of every kind of answer. */
 
-#include "client/render.h"
-#include "unit/client/server.h"
-
-/* What the server was asked, as text; written by its thread, read after it has stopped. */
-static char asked[1024];
-
-static void note(const struct proto_message *message)
-{
-        FILE *out = fmemopen(asked, sizeof(asked), "w");
-
-        fprintf(out, "%.*s ", (int)message->method_len, message->method);
-        render_inline(out, message->params);
-        fclose(out);
-}
+#include "unit/client/verb.h"
 
 /* Two i64 parameters; the destination of "x.all" is every vCPU. */
 static bool put_describe(const struct proto_value *symbol, struct proto_builder *out)

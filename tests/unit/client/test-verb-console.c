@@ -2,7 +2,6 @@
 /* The console with standard input from a pipe; at a terminal: tests/integration/console.py. */
 
 #include "unit/client/server.h"
-#include "unit/client/tree.h"
 
 static char typed[256]; /* what console.write was given */
 static unsigned n_writes;
@@ -15,29 +14,19 @@ static struct {
         unsigned takes;      /* of what is typed, at a time; 0: all */
 } plan;
 
-static void put_event(struct proto_builder *out, const char *topic, const char *json)
-{
-        struct tree tree;
-
-        tree_from_json(&tree, json);
-        proto_put_notify(out, "vmreq.event", 2);
-        proto_put_text(out, topic);
-        proto_put_value(out, tree.root);
-        tree_deinit(&tree);
-}
-
 static bool subscribe(struct server *server, const struct proto_value *topic,
                       struct proto_builder *out)
 {
         if (plan.refused && proto_value_is_text(topic, plan.refused))
                 return server_error(out, "NOT_FOUND", "no such topic", "no");
         if (proto_value_is_text(topic, "vm.state")) {
-                put_event(&server->after, "vm.state", "{\"state\": \"OFF\"}"); /* it is: no news */
-                put_event(&server->after, "vm.state", "{\"ready\": true}");
+                server_event(&server->after, "vm.state",
+                             "{\"state\": \"OFF\"}"); /* it is: no news */
+                server_event(&server->after, "vm.state", "{\"ready\": true}");
         } else {
-                put_event(&server->after, "console", "{\"data\": {\"$bytes\": \"1b5b324a\"}}");
-                put_event(&server->after, "console", "{\"ready\": true}");
-                put_event(&server->after, "console", "{\"lost\": 7}");
+                server_event(&server->after, "console", "{\"data\": {\"$bytes\": \"1b5b324a\"}}");
+                server_event(&server->after, "console", "{\"ready\": true}");
+                server_event(&server->after, "console", "{\"lost\": 7}");
         }
         return server_result(out, "\xc0", 1);
 }
@@ -56,10 +45,10 @@ static bool console_write(struct server *server, const struct proto_value *bytes
         n = plan.takes && n > plan.takes ? plan.takes : n;
         strncat(typed, bytes->data, n);
         if (plan.state) {
-                put_event(&server->after, "console", "{\"data\": {\"$bytes\": \"627965\"}}");
+                server_event(&server->after, "console", "{\"data\": {\"$bytes\": \"627965\"}}");
                 snprintf(json, sizeof(json), "{\"state\": \"%s\", \"reason\": \"a\\u001bb\"}",
                          plan.state);
-                put_event(&server->after, "vm.state", json);
+                server_event(&server->after, "vm.state", json);
         }
         proto_put_nil(out);
         proto_put_uint(out, n);

@@ -1,31 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Listings in pages, filters, and what a request waits for. */
 
-#include "client/render.h"
-#include "unit/client/server.h"
-#include "unit/client/tree.h"
-
-static char asked[1024];
-
-static void note(const struct proto_message *message)
-{
-        FILE *out = fmemopen(asked, sizeof(asked), "w");
-
-        fprintf(out, "%.*s ", (int)message->method_len, message->method);
-        render_inline(out, message->params);
-        fclose(out);
-}
-
-static bool answer(struct proto_builder *out, const char *json)
-{
-        struct tree tree;
-
-        tree_from_json(&tree, json);
-        proto_put_nil(out);
-        proto_put_value(out, tree.root);
-        tree_deinit(&tree);
-        return true;
-}
+#include "unit/client/verb.h"
 
 static unsigned n_pages;
 
@@ -37,7 +13,7 @@ static bool handler(struct server *server, const struct proto_message *message,
         (void)server;
         note(message);
         if (server_is(message, "vmreq.why"))
-                return answer(
+                return server_json(
                         out,
                         "{\"id\": 8, \"symbol\": \"a.c\", \"state\": \"queued\", \"age_ms\": 5,"
                         " \"ahead\": 2, \"dead\": 1, \"text\": \"It waits.\","
@@ -45,28 +21,13 @@ static bool handler(struct server *server, const struct proto_message *message,
                         " \"running_ms\": 9}]}");
         n_pages++;
         if (proto_value_map_get(wish, "filter"))
-                return answer(out, "{\"requests\": [], \"more\": 0, \"next\": null}");
+                return server_json(out, "{\"requests\": [], \"more\": 0, \"next\": null}");
         if (proto_value_map_get(wish, "after"))
-                return answer(out, "{\"requests\": [{\"id\": 8}], \"more\": 0, \"next\": null}");
-        return answer(
+                return server_json(out,
+                                   "{\"requests\": [{\"id\": 8}], \"more\": 0, \"next\": null}");
+        return server_json(
                 out,
                 "{\"requests\": [{\"id\": 7, \"symbol\": \"a.b\"}], \"more\": 1, \"next\": \"c\"}");
-}
-
-static void expect(const char *words, int status, const char *question, const char *out,
-                   const char *err)
-{
-        struct server server;
-        struct run run;
-
-        asked[0] = '\0';
-        server_start(&server, handler);
-        run_verb(&run, server.path, NULL, words);
-        server_stop(&server);
-        if (run.status != status || strcmp(asked, question) != 0 || strcmp(run.out, out) != 0 ||
-            !strstr(run.err, err) || (*err == '\0' && run.err[0] != '\0'))
-                fail_msg("%s: %d, asked '%s', out '%s', err '%s'", words, run.status, asked,
-                         run.out, run.err);
 }
 
 static void test_ps(void **state)
@@ -76,16 +37,16 @@ static void test_ps(void **state)
 
         (void)state;
         snprintf(text, sizeof(text), "%s 7  a.b\n1 more; --all shows them\n", head);
-        expect("ps", CTL_DONE, "vmreq.ps [{}]", text, "");
-        expect("ps --limit 1", CTL_DONE, "vmreq.ps [{limit: 1}]", text, "");
+        expect_verb("ps", CTL_DONE, "vmreq.ps [{}]", text, "");
+        expect_verb("ps --limit 1", CTL_DONE, "vmreq.ps [{limit: 1}]", text, "");
         snprintf(text, sizeof(text), "%s 7  a.b\n 8\n", head);
         n_pages = 0;
-        expect("ps --all", CTL_DONE, "vmreq.ps [{limit: 1000, after: c}]", text, "");
+        expect_verb("ps --all", CTL_DONE, "vmreq.ps [{limit: 1000, after: c}]", text, "");
         assert_int_equal(n_pages, 2);
-        expect("ps --symbol a.* --state queued --uid 5 --cpu any", CTL_DONE,
-               "vmreq.ps [{filter: {symbol: a.*, state: queued, uid: 5, cpu: any}}]", "", "");
-        expect("ps --cpu 3 --json", CTL_DONE, "vmreq.ps [{filter: {cpu: 3}}]", "[]\n", "");
-        expect("ps --all --limit 1", CTL_USAGE, "", "", "exclude each other");
+        expect_verb("ps --symbol a.* --state queued --uid 5 --cpu any", CTL_DONE,
+                    "vmreq.ps [{filter: {symbol: a.*, state: queued, uid: 5, cpu: any}}]", "", "");
+        expect_verb("ps --cpu 3 --json", CTL_DONE, "vmreq.ps [{filter: {cpu: 3}}]", "[]\n", "");
+        expect_verb("ps --all --limit 1", CTL_USAGE, "", "", "exclude each other");
 }
 
 /* A server whose list has no end does not keep us. */
@@ -94,7 +55,7 @@ static bool endless(struct server *server, const struct proto_message *message,
 {
         (void)server;
         (void)message;
-        return answer(out, "{\"requests\": [], \"more\": 1, \"next\": \"again\"}");
+        return server_json(out, "{\"requests\": [], \"more\": 1, \"next\": \"again\"}");
 }
 
 static void test_endless(void **state)
@@ -113,12 +74,12 @@ static void test_endless(void **state)
 static void test_why(void **state)
 {
         (void)state;
-        expect("why 8", CTL_DONE, "vmreq.why [8]",
-               "#8 a.c, queued for 5 ms\nIt waits.\n"
-               "1 cancelled or expired ones still hold a place there\n"
-               "  #7 a.b, running for 9 ms\n",
-               "");
-        expect("why me", CTL_USAGE, "", "", "'me' is not a request's number");
+        expect_verb("why 8", CTL_DONE, "vmreq.why [8]",
+                    "#8 a.c, queued for 5 ms\nIt waits.\n"
+                    "1 cancelled or expired ones still hold a place there\n"
+                    "  #7 a.b, running for 9 ms\n",
+                    "");
+        expect_verb("why me", CTL_USAGE, "", "", "'me' is not a request's number");
 }
 
 int main(void)

@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Lines from a file, over one connection. */
 
-#include "client/render.h"
 #include "unit/client/server.h"
-#include "unit/client/tree.h"
-
-static bool answer(struct proto_builder *out, const char *json)
-{
-        struct tree tree;
-
-        tree_from_json(&tree, json);
-        proto_put_nil(out);
-        proto_put_value(out, tree.root);
-        tree_deinit(&tree);
-        return true;
-}
 
 static bool handler(struct server *server, const struct proto_message *message,
                     struct proto_builder *out)
 {
         (void)server;
         if (server_is(message, "vmreq.describe"))
-                return answer(
+                return server_json(
                         out,
                         "{\"name\": \"x.echo\", \"params\": [{\"name\": \"a\", \"type\": \"str\"}]}");
         if (server_is(message, "vmreq.call")) {

@@ -1,38 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Figures for people. */
 
-#include "client/render.h"
-#include "unit/client/server.h"
-#include "unit/client/tree.h"
-
-static char asked[1024];
-
-static void note(const struct proto_message *message)
-{
-        FILE *out = fmemopen(asked, sizeof(asked), "w");
-
-        fprintf(out, "%.*s ", (int)message->method_len, message->method);
-        render_inline(out, message->params);
-        fclose(out);
-}
-
-static bool answer(struct proto_builder *out, const char *json)
-{
-        struct tree tree;
-
-        tree_from_json(&tree, json);
-        proto_put_nil(out);
-        proto_put_value(out, tree.root);
-        tree_deinit(&tree);
-        return true;
-}
+#include "unit/client/verb.h"
 
 static bool handler(struct server *server, const struct proto_message *message,
                     struct proto_builder *out)
 {
         (void)server;
         note(message);
-        return answer(
+        return server_json(
                 out,
                 "{\"uptime_ms\": 61000, \"vm\": {\"state\": \"RUNNING\"},"
                 " \"requests\": {\"submitted\": 3, \"done\": 2, \"odd\\u0007\": \"x\"},"
@@ -44,35 +20,20 @@ static bool handler(struct server *server, const struct proto_message *message,
                 " \"run_us\": {\"bounds_us\": [10], \"counts\": [0, 7]}}]}");
 }
 
-static void expect(const char *words, int status, const char *question, const char *out,
-                   const char *err)
-{
-        struct server server;
-        struct run run;
-
-        asked[0] = '\0';
-        server_start(&server, handler);
-        run_verb(&run, server.path, NULL, words);
-        server_stop(&server);
-        if (run.status != status || strcmp(asked, question) != 0 || strcmp(run.out, out) != 0 ||
-            !strstr(run.err, err) || (*err == '\0' && run.err[0] != '\0'))
-                fail_msg("%s: %d, asked '%s', out '%s', err '%s'", words, run.status, asked,
-                         run.out, run.err);
-}
-
 static void test_text(void **state)
 {
         (void)state;
-        expect("stats", CTL_DONE, "vmreq.stats []",
-               "RUNNING, up 1 min 1 s\n"
-               "requests    submitted 3, done 2\n"
-               "calls       accepted 4\n"
-               "errors      BUSY 1\n"
-               "\n"
-               "CPU  STATE   DONE  DEPTH  MOST  SLEEPS  EXITS  KICKS  QUEUED 50 / 99 %  RAN 50 / 99 %\n"
-               "  0  asleep     2      2     3       5                10 us / 2.0 ms    - / -\n"
-               "any                    1     2\n",
-               "");
+        expect_verb(
+                "stats", CTL_DONE, "vmreq.stats []",
+                "RUNNING, up 1 min 1 s\n"
+                "requests    submitted 3, done 2\n"
+                "calls       accepted 4\n"
+                "errors      BUSY 1\n"
+                "\n"
+                "CPU  STATE   DONE  DEPTH  MOST  SLEEPS  EXITS  KICKS  QUEUED 50 / 99 %  RAN 50 / 99 %\n"
+                "  0  asleep     2      2     3       5                10 us / 2.0 ms    - / -\n"
+                "any                    1     2\n",
+                "");
 }
 
 static void test_openmetrics(void **state)

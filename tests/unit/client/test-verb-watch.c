@@ -1,31 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Events as lines, and waiting for a state. */
 
-#include "client/render.h"
-#include "unit/client/server.h"
-#include "unit/client/tree.h"
-
-static char asked[1024];
-
-static void note(const struct proto_message *message)
-{
-        FILE *out = fmemopen(asked, sizeof(asked), "w");
-
-        fprintf(out, "%.*s ", (int)message->method_len, message->method);
-        render_inline(out, message->params);
-        fclose(out);
-}
-
-static void put_event(struct proto_builder *out, const char *topic, const char *json)
-{
-        struct tree tree;
-
-        tree_from_json(&tree, json);
-        proto_put_notify(out, "vmreq.event", 2);
-        proto_put_text(out, topic);
-        proto_put_value(out, tree.root);
-        tree_deinit(&tree);
-}
+#include "unit/client/verb.h"
 
 static bool handler(struct server *server, const struct proto_message *message,
                     struct proto_builder *out)
@@ -33,26 +9,27 @@ static bool handler(struct server *server, const struct proto_message *message,
         struct proto_builder *events = &server->after;
 
         note(message);
-        put_event(events, "vm.state", "{\"state\": \"CREATED\"}");
-        put_event(events, "vm.state", "{\"ready\": true}");
-        put_event(events, "vm.state",
-                  "{\"state\": \"RUNNING\", \"previous\": \"CREATED\", \"reason\": \"a\\u001bb\"}");
+        server_event(events, "vm.state", "{\"state\": \"CREATED\"}");
+        server_event(events, "vm.state", "{\"ready\": true}");
+        server_event(
+                events, "vm.state",
+                "{\"state\": \"RUNNING\", \"previous\": \"CREATED\", \"reason\": \"a\\u001bb\"}");
         if (proto_value_is_text(&message->params->items[0], "console")) {
                 events->len = 0;
-                put_event(events, "console", "{\"data\": {\"$bytes\": \"68690d0a1b5b324a\"}}");
-                put_event(events, "console", "{\"ready\": true}");
-                put_event(events, "console", "{\"lost\": 7}");
+                server_event(events, "console", "{\"data\": {\"$bytes\": \"68690d0a1b5b324a\"}}");
+                server_event(events, "console", "{\"ready\": true}");
+                server_event(events, "console", "{\"lost\": 7}");
         }
         if (message->params->count > 1) {
-                put_event(events, "emt.stuck", "{\"ready\": true}");
-                put_event(events, "request", "{\"ready\": true}");
-                put_event(events, "emt.stuck",
-                          "{\"cpu\": 1, \"stuck\": true, \"id\": 7, \"symbol\": \"a.b\"}");
-                put_event(events, "request",
-                          "{\"id\": 7, \"symbol\": \"a.b\", \"fate\": \"DONE\", \"status\": -5,"
-                          " \"queued_us\": 1500, \"run_us\": 7, \"caller\": {\"uid\": 5}}");
-                put_event(events, "request", "{\"lost\": 3}");
-                put_event(events, "other", "[1]");
+                server_event(events, "emt.stuck", "{\"ready\": true}");
+                server_event(events, "request", "{\"ready\": true}");
+                server_event(events, "emt.stuck",
+                             "{\"cpu\": 1, \"stuck\": true, \"id\": 7, \"symbol\": \"a.b\"}");
+                server_event(events, "request",
+                             "{\"id\": 7, \"symbol\": \"a.b\", \"fate\": \"DONE\", \"status\": -5,"
+                             " \"queued_us\": 1500, \"run_us\": 7, \"caller\": {\"uid\": 5}}");
+                server_event(events, "request", "{\"lost\": 3}");
+                server_event(events, "other", "[1]");
         }
         return server_result(out, "\xc0", 1);
 }
@@ -127,30 +104,15 @@ static void test_json(void **state)
                                      "\"previous\":\"CREATED\",\"reason\":\"a\\u001Bb\"}}\n");
 }
 
-static void expect(const char *words, int status, const char *question, const char *out,
-                   const char *err)
-{
-        struct server server;
-        struct run run;
-
-        asked[0] = '\0';
-        server_start(&server, handler);
-        run_verb(&run, server.path, NULL, words);
-        server_stop(&server);
-        if (run.status != status || strcmp(asked, question) != 0 || strcmp(run.out, out) != 0 ||
-            !strstr(run.err, err) || (*err == '\0' && run.err[0] != '\0'))
-                fail_msg("%s: %d, asked '%s', out '%s', err '%s'", words, run.status, asked,
-                         run.out, run.err);
-}
-
 static void test_wait_state(void **state)
 {
         (void)state;
-        expect("wait-state created", CTL_DONE, "vmreq.subscribe [vm.state]", "CREATED\n", "");
-        expect("wait-state OFF RUNNING", CTL_DONE, "vmreq.subscribe [vm.state]", "RUNNING\n", "");
-        expect("wait-state --timeout 1ms OFF", CTL_TIMEOUT, "vmreq.subscribe [vm.state]", "",
-               "TIMEOUT");
-        expect("wait-state OF", CTL_USAGE, "", "", "did you mean 'OFF'?");
+        expect_verb("wait-state created", CTL_DONE, "vmreq.subscribe [vm.state]", "CREATED\n", "");
+        expect_verb("wait-state OFF RUNNING", CTL_DONE, "vmreq.subscribe [vm.state]", "RUNNING\n",
+                    "");
+        expect_verb("wait-state --timeout 1ms OFF", CTL_TIMEOUT, "vmreq.subscribe [vm.state]", "",
+                    "TIMEOUT");
+        expect_verb("wait-state OF", CTL_USAGE, "", "", "did you mean 'OFF'?");
 }
 
 int main(void)
