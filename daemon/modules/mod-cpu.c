@@ -135,17 +135,6 @@ static const struct vmreq_symbol symbols[] = {
         },
 };
 
-static int add_all(const struct vmreq_host *table, const struct vmreq_symbol *list, size_t n)
-{
-        for (size_t i = 0; i < n; i++) {
-                int r = table->add_symbol(table, &list[i]);
-
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 static int cpu_init(const struct vmreq_host *table, uint32_t abi,
                     const struct vmreq_setting *settings, size_t n_settings)
 {
@@ -156,8 +145,8 @@ static int cpu_init(const struct vmreq_host *table, uint32_t abi,
         (void)n_settings;
         if (host)
                 return -EBUSY;
-        r = add_all(table, symbols, ARRAY_SIZE(symbols));
-        r = r < 0 ? r : add_all(table, cpu_guest_symbols, cpu_guest_n_symbols);
+        r = modules_add_symbols(table, symbols, ARRAY_SIZE(symbols));
+        r = r < 0 ? r : modules_add_symbols(table, cpu_guest_symbols, cpu_guest_n_symbols);
         if (r < 0)
                 return r;
         host = table;

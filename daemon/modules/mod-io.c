@@ -111,19 +111,17 @@ static const struct vmreq_symbol symbols[] = {
 static int io_init(const struct vmreq_host *table, uint32_t abi,
                    const struct vmreq_setting *settings, size_t n_settings)
 {
+        int r;
+
         (void)abi;
         (void)settings;
         (void)n_settings;
         if (host)
                 return -EBUSY;
-        for (size_t i = 0; i < ARRAY_SIZE(symbols); i++) {
-                int r = table->add_symbol(table, &symbols[i]);
-
-                if (r < 0)
-                        return r;
-        }
-        host = table;
-        return 0;
+        r = modules_add_symbols(table, symbols, ARRAY_SIZE(symbols));
+        if (r == 0)
+                host = table;
+        return r;
 }
 
 static int io_fini(const struct vmreq_host *table)

@@ -2,6 +2,8 @@
 #pragma once
 /* What can be asked of every VM: the built-in modules, in load order, visible at a glance. */
 
+#include <stddef.h>
+
 #include "symbols/vmreq-module.h"
 
 /* The list, NULL-terminated. */
@@ -14,6 +16,11 @@ extern const struct vmreq_module mod_cpu;
 extern const struct vmreq_module mod_mem;
 extern const struct vmreq_module mod_io;
 extern const struct vmreq_module mod_console;
+
+/* For their init: registers n symbols, in order.  0, or what the host said to the first that it
+ * refused; those before it end with the init that fails. */
+int modules_add_symbols(const struct vmreq_host *host, const struct vmreq_symbol *symbols,
+                        size_t n);
 
 struct machine;
 

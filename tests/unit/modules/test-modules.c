@@ -3,6 +3,8 @@
  * itself. */
 #include "unit/symbols/caller.h"
 
+#include <errno.h>
+
 #include "modules/modules.h"
 
 static struct log_record log_lines;
@@ -60,9 +62,34 @@ static void serve_one_vm_at_a_time(void **state)
         }
 }
 
+static unsigned n_added;
+
+/* A host that takes two, and then no more. */
+static int add_two(const struct vmreq_host *host, const struct vmreq_symbol *symbol)
+{
+        (void)host;
+        (void)symbol;
+        return ++n_added <= 2 ? 0 : -EEXIST;
+}
+
+static void ends_at_the_first_refused(void **state)
+{
+        static const struct vmreq_symbol symbols[5];
+        struct vmreq_host host = {.add_symbol = add_two};
+
+        (void)state;
+        n_added = 0;
+        assert_int_equal(modules_add_symbols(&host, symbols, 2), 0);
+        assert_int_equal(n_added, 2);
+        n_added = 0;
+        assert_int_equal(modules_add_symbols(&host, symbols, 5), -EEXIST);
+        assert_int_equal(n_added, 3);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(ends_at_the_first_refused),
                 cmocka_unit_test(load_together),
                 cmocka_unit_test(serve_one_vm_at_a_time),
         };
