@@ -111,14 +111,6 @@ void records_render(FILE *out, const struct proto_value *records)
 
 /* ---- as a line ------------------------------------------------------------------------------- */
 
-static void put_text(FILE *out, const char *before, struct field_text text)
-{
-        if (text.len == 0)
-                return;
-        (void)fputs(before, out);
-        render_clean(out, text.data, text.len, true);
-}
-
 static void put_duration(FILE *out, const char *before, const struct proto_value *record,
                          const char *key)
 {
@@ -139,10 +131,10 @@ void records_render_line(FILE *out, const struct proto_value *record)
 
         if (field_uint(record, "id", &id))
                 (void)fprintf(out, "#%" PRIu64, id);
-        put_text(out, " ", field_text(record, "symbol"));
+        render_behind(out, " ", field_text(record, "symbol"));
         if (field_uint(record, "on", &on))
                 (void)fprintf(out, " on cpu %" PRIu64, on);
-        put_text(out, ", ", state);
+        render_behind(out, ", ", state);
         if (field_get(record, "running_ms"))
                 put_duration(out, " for ", record, "running_ms");
         else

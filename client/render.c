@@ -84,6 +84,14 @@ void render_clean(FILE *out, const char *data, size_t len, bool one_line)
                 i += clean_one(out, (const unsigned char *)data + i, len - i, one_line);
 }
 
+void render_behind(FILE *out, const char *before, struct field_text text)
+{
+        if (text.len == 0)
+                return;
+        (void)fputs(before, out);
+        render_clean(out, text.data, text.len, true);
+}
+
 size_t render_width(const char *data, size_t len)
 {
         size_t width = 0;

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "client/fields.h"
+
 struct proto_value;
 
 /*
@@ -26,6 +28,9 @@ void render_element(FILE *out, const struct proto_value *value);
 
 /* Text, cleaned; with `one_line` newlines and tabs are escaped too. */
 void render_clean(FILE *out, const char *data, size_t len, bool one_line);
+
+/* `before` and the text, cleaned, on one line; nothing if the text is empty. */
+void render_behind(FILE *out, const char *before, struct field_text text);
 
 /* One JSON document and a newline.  0 or -ENOMEM. */
 int render_json(FILE *out, const struct proto_value *value, bool pretty);

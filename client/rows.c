@@ -32,14 +32,6 @@ static bool row_failed(const struct proto_value *row)
                status < 0;
 }
 
-static void put_text(FILE *out, const char *before, struct field_text text)
-{
-        if (text.len == 0)
-                return;
-        (void)fputs(before, out);
-        render_clean(out, text.data, text.len, true);
-}
-
 /* The number, and the name and text that the module gave with it, in the row or in its error. */
 static void put_failure(FILE *out, const struct proto_value *row)
 {
@@ -50,10 +42,10 @@ static void put_failure(FILE *out, const struct proto_value *row)
         (void)fprintf(out, "  failed with status %" PRId64, status);
         if (!error)
                 error = row;
-        put_text(out, " ", field_text(error, "name"));
-        put_text(out, ": ", field_text_of(error));
-        put_text(out, ": ", field_text(error, "message"));
-        put_text(out, ": ", field_text(error, "text"));
+        render_behind(out, " ", field_text(error, "name"));
+        render_behind(out, ": ", field_text_of(error));
+        render_behind(out, ": ", field_text(error, "message"));
+        render_behind(out, ": ", field_text(error, "text"));
 }
 
 static enum terminal_paint paint_of(const struct proto_value *row)

@@ -79,14 +79,6 @@ static void put_table(FILE *out, const struct proto_value *emts)
         grid_deinit(&grid);
 }
 
-static void put_text(FILE *out, const char *before, struct field_text text)
-{
-        if (text.len == 0)
-                return;
-        (void)fputs(before, out);
-        render_clean(out, text.data, text.len, true);
-}
-
 static void put_count(FILE *out, const char *before, const struct proto_value *map, const char *key)
 {
         uint64_t value;
@@ -101,15 +93,15 @@ void status_render(FILE *out, const struct proto_value *status)
         char uptime[32];
         uint64_t ms;
 
-        put_text(out, "", field_text(status, "vm"));
-        put_text(out, ": ", field_text(status, "state"));
+        render_behind(out, "", field_text(status, "vm"));
+        render_behind(out, ": ", field_text(status, "state"));
         if (field_true(status, "draining"))
                 (void)fputs(", draining", out);
         if (field_uint(status, "uptime_ms", &ms)) {
                 words_duration(ms, uptime, sizeof(uptime));
                 (void)fprintf(out, ", up %s", uptime);
         }
-        put_text(out, ", vmreqd ", field_text(status, "version"));
+        render_behind(out, ", vmreqd ", field_text(status, "version"));
         put_count(out, ", pid ", status, "pid");
         put_count(out, "\nclients ", status, "clients");
         put_count(out, ", calls ", status, "calls");

@@ -123,13 +123,28 @@ static void test_full(void **state)
         tree_deinit(&tree);
 }
 
+static void test_behind(void **state)
+{
+        char *text = NULL;
+        size_t len = 0;
+        FILE *out = open_memstream(&text, &len);
+
+        (void)state;
+        assert_non_null(out);
+        render_behind(out, "x", (struct field_text){"", 0});
+        render_behind(out, ", ", (struct field_text){"a\x1b[2J\nbc", 7});
+        assert_int_equal(fclose(out), 0);
+        assert_string_equal(text, ", a\\x1b[2J\\nb");
+        free(text);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_scalars), cmocka_unit_test(test_clean),
-                cmocka_unit_test(test_map),     cmocka_unit_test(test_array),
-                cmocka_unit_test(test_inline),  cmocka_unit_test(test_width),
-                cmocka_unit_test(test_full),
+                cmocka_unit_test(test_behind), cmocka_unit_test(test_scalars),
+                cmocka_unit_test(test_clean),  cmocka_unit_test(test_map),
+                cmocka_unit_test(test_array),  cmocka_unit_test(test_inline),
+                cmocka_unit_test(test_width),  cmocka_unit_test(test_full),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
