@@ -5,18 +5,8 @@
 #include <sys/syscall.h>
 
 #include "defects.h"
+#include "lib/emts.h"
 #include "vm/futex.h"
-
-static vmreq_vm id;
-static struct log ran;
-
-static int setup(void **state)
-{
-        (void)state;
-        id = engine_new(2);
-        memset(&ran, 0, sizeof(ran));
-        return 0;
-}
 
 static struct req *packet(vmreq_handle handle)
 {
@@ -247,12 +237,12 @@ static void d14_interrupted_wait_sleeps_again(void **state)
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup(d08_false_signal_ends_no_wait, setup),
-                cmocka_unit_test_setup(d08_changed_packet_ends_no_wait, setup),
-                cmocka_unit_test_setup(d08_success_means_complete, setup),
-                cmocka_unit_test_setup(d13_waiting_again_returns_again, setup),
-                cmocka_unit_test_setup(d13_every_waiter_is_told, setup),
-                cmocka_unit_test_setup(d14_interrupted_wait_sleeps_again, setup),
+                cmocka_unit_test_setup(d08_false_signal_ends_no_wait, setup2),
+                cmocka_unit_test_setup(d08_changed_packet_ends_no_wait, setup2),
+                cmocka_unit_test_setup(d08_success_means_complete, setup2),
+                cmocka_unit_test_setup(d13_waiting_again_returns_again, setup2),
+                cmocka_unit_test_setup(d13_every_waiter_is_told, setup2),
+                cmocka_unit_test_setup(d14_interrupted_wait_sleeps_again, setup2),
         };
 
         return defects_run(argc, argv, tests, ARRAY_SIZE(tests));

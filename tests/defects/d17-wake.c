@@ -1,28 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* D17, D18, D19, D20: who is woken for what, and that nothing that is queued is overlooked. */
 #include "defects.h"
-
-static vmreq_vm id;
-static struct log ran;
-
-static int setup_n(uint32_t cpus)
-{
-        id = engine_new(cpus);
-        memset(&ran, 0, sizeof(ran));
-        return 0;
-}
-
-static int setup1(void **state)
-{
-        (void)state;
-        return setup_n(1);
-}
-
-static int setup2(void **state)
-{
-        (void)state;
-        return setup_n(2);
-}
+#include "lib/emts.h"
 
 static int setup4(void **state)
 {

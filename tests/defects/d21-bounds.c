@@ -1,28 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* D21, D22, D23: EMTs that wait for each other, work without end, queues without bound. */
 #include "defects.h"
-
-static vmreq_vm id;
-static struct log ran;
-
-static int setup_n(uint32_t cpus)
-{
-        id = engine_new(cpus);
-        memset(&ran, 0, sizeof(ran));
-        return 0;
-}
-
-static int setup1(void **state)
-{
-        (void)state;
-        return setup_n(1);
-}
-
-static int setup2(void **state)
-{
-        (void)state;
-        return setup_n(2);
-}
+#include "lib/emts.h"
 
 static void note_cpu(void)
 {

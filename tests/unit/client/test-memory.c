@@ -6,42 +6,15 @@
 
 #include <errno.h>
 
+#include "lib/fail-at.h"
 #include "unit/client/peer.h"
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
 char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
 char *__wrap_strdup(const char *text);
-
-static int countdown; /* 0: nothing fails; 1: the next allocation does, once */
-
-static bool fails(void)
-{
-        return countdown > 0 && --countdown == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-        return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-        return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-        return fails() ? NULL : __real_realloc(old, size);
-}
 
 char *__wrap_strdup(const char *text)
 {
-        return fails() ? NULL : __real_strdup(text);
+        return fails_now() ? NULL : __real_strdup(text);
 }
 
 static const char error[] = "\x82\xa4name\xa4"
@@ -76,7 +49,7 @@ static int submit(vmreq_client *client, uint32_t *ret_msgid, unsigned *n_short)
 }
 
 /* One life of a client, with its `n`th allocation failing.  Returns how often that was noticed. */
-static unsigned scenario(int n)
+static unsigned scenario(size_t n)
 {
         struct vmreq_client_config config = VMREQ_CLIENT_CONFIG_INIT;
         vmreq_client *client = NULL;
@@ -89,11 +62,11 @@ static unsigned scenario(int n)
         config.version = "v";
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, again), 0);
-        countdown = n;
+        fail_at = n;
         r = vmreq_client_adopt(fds[0], &config, &client, NULL, 0);
         if (r != 0) {
                 assert_int_equal(r, -ENOMEM);
-                countdown = 0;
+                fail_at = 0;
                 close(fds[1]);
                 close(again[0]);
                 close(again[1]);
@@ -103,10 +76,10 @@ static unsigned scenario(int n)
         assert_int_equal(submit(client, &b, &n_short), 0);
         peer_send(fds[1], chunk, sizeof(chunk) - 1);
         peer_send(fds[1], event, sizeof(event) - 1);
-        n = countdown;
-        countdown = 0;
+        n = fail_at;
+        fail_at = 0;
         peer_error(fds[1], a, error, sizeof(error) - 1);
-        countdown = n;
+        fail_at = n;
         take(client, VMREQ_CLIENT_CHUNK, &n_short);
         take(client, VMREQ_CLIENT_EVENT, &n_short);
         take(client, VMREQ_CLIENT_REPLY, &n_short);
@@ -122,7 +95,7 @@ static unsigned scenario(int n)
         }
         take(client, VMREQ_CLIENT_REPLY, &n_short); /* b, as lost */
         vmreq_client_free(client);
-        countdown = 0;
+        fail_at = 0;
         close(fds[1]);
         close(again[1]);
         return n_short;
@@ -130,7 +103,7 @@ static unsigned scenario(int n)
 
 static void test_each_allocation(void **state)
 {
-        int n = 1;
+        size_t n = 1;
 
         (void)state;
         assert_int_equal(scenario(0), 0);

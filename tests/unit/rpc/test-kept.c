@@ -1,37 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What is kept of calls, for whom and how long: submitted ones, detached ones. */
-#include "unit/rpc/harness.h"
+#include "unit/rpc/one.h"
 
 #include "rpc/call.h"
 #include "rpc/kept.h"
 #include "rpc/peer.h"
-
-static struct harness h;
-static struct client c;
-
-static int start_with(const struct harness_options *options)
-{
-        harness_start(&h, options);
-        client_connect(&c, &h);
-        return 0;
-}
-
-static int start(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
-        return start_with(&options);
-}
-
-static int end(void **state)
-{
-        (void)state;
-        gates_open();
-        client_close(&c);
-        harness_end(&h);
-        return 0;
-}
 
 static void count_kept(struct rpc_server *server, void *ctx)
 {
@@ -325,8 +298,8 @@ static void test_charges(void **state)
 
 int main(void)
 {
-#define TEST(name)      cmocka_unit_test_setup_teardown(name, start, end)
-#define TEST_BARE(name) cmocka_unit_test_setup_teardown(name, NULL, end)
+#define TEST(name)      cmocka_unit_test_setup_teardown(name, start, end_kept)
+#define TEST_BARE(name) cmocka_unit_test_setup_teardown(name, NULL, end_kept)
         const struct CMUnitTest tests[] = {
                 TEST(test_detached_survives),
                 TEST(test_what_a_connection_takes_with_it),

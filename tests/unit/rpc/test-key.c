@@ -1,37 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Idempotency keys: what is a repeat of what, whose a key is, and when it runs anew. */
-#include "unit/rpc/harness.h"
+#include "unit/rpc/one.h"
 
 #include "rpc/call.h"
 #include "rpc/key.h"
 #include "rpc/peer.h"
-
-static struct harness h;
-static struct client c;
-
-static int start_with(const struct harness_options *options)
-{
-        harness_start(&h, options);
-        client_connect(&c, &h);
-        return 0;
-}
-
-static int start(void **state)
-{
-        struct harness_options options = HARNESS_OPTIONS_INIT;
-
-        (void)state;
-        return start_with(&options);
-}
-
-static int end(void **state)
-{
-        (void)state;
-        gates_open();
-        client_close(&c);
-        harness_end(&h);
-        return 0;
-}
 
 /* ---- the table ---- */
 
@@ -381,8 +354,8 @@ static void test_their_number(void **state)
 
 int main(void)
 {
-#define TEST(name)      cmocka_unit_test_setup_teardown(name, start, end)
-#define TEST_BARE(name) cmocka_unit_test_setup_teardown(name, NULL, end)
+#define TEST(name)      cmocka_unit_test_setup_teardown(name, start, end_kept)
+#define TEST_BARE(name) cmocka_unit_test_setup_teardown(name, NULL, end_kept)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_table),
                 cmocka_unit_test(test_what_is_other),

@@ -9,18 +9,9 @@
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "lib/fail-at.h"
 #include "rpc/marshal.h"
 #include "symbols/signature.h"
-
-/* The n-th allocation from here fails; 0: none does.  The linker puts this in front of libc's. */
-static size_t fail_at;
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-        return fail_at > 0 && --fail_at == 0 ? NULL : __real_malloc(size);
-}
 
 /* ---- symbols in few words ---- */
 

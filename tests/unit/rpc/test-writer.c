@@ -4,30 +4,9 @@
 
 #include <unistd.h>
 
+#include "lib/fail-at.h"
 #include "rpc/writer.h"
 #include "symbols/vmreq-module.h"
-
-/* The n-th allocation from here fails; 0: none does. */
-static size_t fail_at;
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static bool fails_now(void)
-{
-        return fail_at > 0 && --fail_at == 0;
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-        return fails_now() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-        return fails_now() ? NULL : __real_realloc(old, size);
-}
 
 static struct rpc_writer writer;
 static const struct vmreq_writer_ops *ops;

@@ -8,34 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* The n-th allocation from here fails; 0: none does.  The linker puts these in front of libc's. */
-static size_t fail_at;
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static bool fails_now(void)
-{
-        return fail_at > 0 && --fail_at == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-        return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-        return fails_now() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-        return fails_now() ? NULL : __real_realloc(old, size);
-}
+#include "lib/fail-at.h"
 
 /* What the init of a test's module registers, and whether it cares about the answers. */
 static const struct vmreq_symbol *to_add;

@@ -1,27 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The conveniences: what each form submits, and how submission, fate and result become one number.
  */
-#include "lib/engine.h"
+#include "lib/emts.h"
 
 #include <stdio.h>
-
-static vmreq_vm id;
-static struct log ran;
-
-static int setup(void **state)
-{
-        (void)state;
-        id = engine_new(2);
-        memset(&ran, 0, sizeof(ran));
-        return 0;
-}
-
-static int teardown(void **state)
-{
-        (void)state;
-        engine_end(id);
-        return 0;
-}
 
 static int32_t fn_status(int32_t status)
 {
@@ -278,13 +260,13 @@ static void test_broadcast_fold(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_wait_forms, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_nowait_forms, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_general_form, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_va_list, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_broadcast_fold, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_wait_forms, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_nowait_forms, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_refused, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_general_form, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_va_list, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_killed, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_broadcast_fold, setup2, teardown),
         };
 
         return engine_run(tests, ARRAY_SIZE(tests));

@@ -1,25 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a callee may ask of its EMT, and what it is told: which request it is, whether it shall end,
  * and parking. */
-#include "lib/engine.h"
-
-static vmreq_vm id;
-static struct log ran;
-
-static int setup(void **state)
-{
-        (void)state;
-        id = engine_new(2);
-        memset(&ran, 0, sizeof(ran));
-        return 0;
-}
-
-static int teardown(void **state)
-{
-        (void)state;
-        engine_end(id);
-        return 0;
-}
+#include "lib/emts.h"
 
 static bool same(vmreq_handle a, vmreq_handle b)
 {
@@ -331,16 +313,16 @@ static void test_no_unpark_lost(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_current, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_rendezvous, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_cancel_requested, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_close, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_nested_cancel, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_permit_stays, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_serves_nothing, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_no_unpark_lost, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_current, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_rendezvous, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_cancel_requested, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_deadline, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_close, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_nested_cancel, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_permit_stays, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_serves_nothing, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_ends, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_no_unpark_lost, setup2, teardown),
         };
 
         return engine_run(tests, ARRAY_SIZE(tests));

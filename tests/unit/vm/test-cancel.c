@@ -1,25 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Cancelling: each verdict, at once even when no EMT is free to notice, and what the hooks see of
  * it. */
-#include "lib/engine.h"
-
-static vmreq_vm id;
-static struct log ran;
-
-static int setup(void **state)
-{
-        (void)state;
-        id = engine_new(2);
-        memset(&ran, 0, sizeof(ran));
-        return 0;
-}
-
-static int teardown(void **state)
-{
-        (void)state;
-        engine_end(id);
-        return 0;
-}
+#include "lib/emts.h"
 
 static void test_all_emts_stuck(void **state)
 {
@@ -205,11 +187,11 @@ static void test_one_winner(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_all_emts_stuck, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_running, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_running_twice, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_flag_is_the_request_s, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_one_winner, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_all_emts_stuck, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_running, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_running_twice, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_flag_is_the_request_s, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_one_winner, setup2, teardown),
         };
 
         return engine_run(tests, ARRAY_SIZE(tests));

@@ -3,10 +3,7 @@
  * Deadlines.  Most tests are their own deadline service: the deadlines lie an hour ahead and the
  * test says what time it is.
  */
-#include "lib/engine.h"
-
-static vmreq_vm id;
-static struct log ran;
+#include "lib/emts.h"
 
 /* The host's side of the service: what it was told. */
 static struct log wakes;
@@ -28,21 +25,6 @@ static int setup_host(void **state)
         id = engine_new_with(&config);
         memset(&ran, 0, sizeof(ran));
         memset(&wakes, 0, sizeof(wakes));
-        return 0;
-}
-
-static int setup_own(void **state)
-{
-        (void)state;
-        id = engine_new(2);
-        memset(&ran, 0, sizeof(ran));
-        return 0;
-}
-
-static int teardown(void **state)
-{
-        (void)state;
-        engine_end(id);
         return 0;
 }
 
@@ -556,9 +538,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_inline, setup_host, teardown),
                 cmocka_unit_test_setup_teardown(test_ends_during_the_hook, setup_host, teardown),
                 cmocka_unit_test_setup_teardown(test_ends_after_the_hook, setup_host, teardown),
-                cmocka_unit_test_setup_teardown(test_own_thread, setup_own, teardown),
-                cmocka_unit_test_setup_teardown(test_own_thread_overdue, setup_own, teardown),
-                cmocka_unit_test_setup_teardown(test_no_service_after_stop, setup_own, teardown),
+                cmocka_unit_test_setup_teardown(test_own_thread, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_own_thread_overdue, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_no_service_after_stop, setup2, teardown),
         };
 
         return engine_run(tests, ARRAY_SIZE(tests));

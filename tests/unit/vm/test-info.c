@@ -1,24 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking in: each figure is what happened. */
-#include "lib/engine.h"
-
-static vmreq_vm id;
-static struct log ran;
-
-static int setup(void **state)
-{
-        (void)state;
-        id = engine_new(2);
-        memset(&ran, 0, sizeof(ran));
-        return 0;
-}
-
-static int teardown(void **state)
-{
-        (void)state;
-        engine_end(id);
-        return 0;
-}
+#include "lib/emts.h"
 
 static void test_bad_input(void **state)
 {
@@ -245,15 +227,15 @@ static void test_ended(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_bad_input, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_now, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_fresh, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_running, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_nested, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_counters, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_any_depth, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_looking_while_working, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_ended, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_bad_input, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_now, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_fresh, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_running, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_nested, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_counters, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_any_depth, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_looking_while_working, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_ended, setup2, teardown),
         };
 
         return engine_run(tests, ARRAY_SIZE(tests));

@@ -1,25 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Submission: what is accepted, what is refused and leaves no trace, and how an accepted one
  * reaches its callee. */
-#include "lib/engine.h"
-
-static vmreq_vm id;
-static struct log ran;
-
-static int setup(void **state)
-{
-        (void)state;
-        id = engine_new(2);
-        memset(&ran, 0, sizeof(ran));
-        return 0;
-}
-
-static int teardown(void **state)
-{
-        (void)state;
-        engine_end(id);
-        return 0;
-}
+#include "lib/emts.h"
 
 /* ---- refusal ---- */
 
@@ -497,19 +479,19 @@ static void test_destinations(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_bad_spec, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_bad_handles, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_freed_twice_in_flight, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_args_are_copied, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_alloc_queue_wait, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_alloc_free, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_queue_no_wait, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_queued_ns_from_queueing, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_queued_by_two, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_no_wait, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_inline, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_not_inline_across_vms, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_destinations, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_bad_spec, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_bad_handles, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_freed_twice_in_flight, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_args_are_copied, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_alloc_queue_wait, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_alloc_free, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_queue_no_wait, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_queued_ns_from_queueing, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_queued_by_two, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_no_wait, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_inline, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_not_inline_across_vms, setup2, teardown),
+                cmocka_unit_test_setup_teardown(test_destinations, setup2, teardown),
         };
 
         return engine_run(tests, ARRAY_SIZE(tests));

@@ -1,35 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Waiting: what it promises to foreign threads, and what an EMT does meanwhile. */
-#include "lib/engine.h"
-
-static vmreq_vm id;
-static struct log ran;
-
-static int setup_n(uint32_t cpus)
-{
-        id = engine_new(cpus);
-        memset(&ran, 0, sizeof(ran));
-        return 0;
-}
-
-static int setup1(void **state)
-{
-        (void)state;
-        return setup_n(1);
-}
-
-static int setup2(void **state)
-{
-        (void)state;
-        return setup_n(2);
-}
-
-static int teardown(void **state)
-{
-        (void)state;
-        engine_end(id);
-        return 0;
-}
+#include "lib/emts.h"
 
 static uint64_t word_of(vmreq_handle handle)
 {
