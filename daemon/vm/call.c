@@ -40,7 +40,7 @@ int vmreq_callv(vmreq_vm vm, uint32_t cpu, vmreq_handle *ret_handle, uint64_t wa
 
         if (ret_handle)
                 *ret_handle = VMREQ_HANDLE_NONE;
-        if (!ret_handle && !(flags & VMREQ_NO_WAIT))
+        if ((!ret_handle || (flags & VMREQ_MORE)) && !(flags & VMREQ_NO_WAIT))
                 return VMREQ_E_INVALID;
         r = read_words(words, argc, args);
         if (r)

@@ -19,7 +19,7 @@
 
 #define FLAGS_ALL                                                                                  \
         (VMREQ_VOID | VMREQ_NO_WAIT | VMREQ_PRIORITY | VMREQ_POKE | VMREQ_NO_NEST |                \
-         VMREQ_PARALLEL | VMREQ_CONTINUE | VMREQ_WAIT_ROOM)
+         VMREQ_PARALLEL | VMREQ_CONTINUE | VMREQ_WAIT_ROOM | VMREQ_MORE)
 
 bool submit_is_broadcast(uint32_t cpu)
 {
@@ -46,6 +46,9 @@ static int spec_check(const struct vm *vm, const struct vmreq_spec *spec)
         if (callback && (spec->flags & VMREQ_VOID))
                 return VMREQ_E_INVALID;
         if ((spec->flags & (VMREQ_PARALLEL | VMREQ_CONTINUE)) && !submit_is_broadcast(spec->cpu))
+                return VMREQ_E_INVALID;
+        /* It would wait for those whom it has not woken. */
+        if ((spec->flags & VMREQ_MORE) && (spec->flags & VMREQ_WAIT_ROOM))
                 return VMREQ_E_INVALID;
         return 0;
 }
@@ -170,8 +173,11 @@ static void make_queued(struct req *req, uint64_t fresh)
  * Puts a packet that is this thread's alone onto its lane: FREE and filled, `fresh` being its word
  * when it is QUEUED; or QUEUEING, `fresh` 0.  0: accepted, and it may be over by now: nothing of it
  * may be touched.  Else it is FREE as it was, or QUEUEING, and still this thread's alone.
+ *
+ * Without `wake` the caller looks for who sleeps, later: the look has to come after the push, and
+ * nothing else (event.h); one look after many pushes is after each of them.
  */
-static int push(struct vm *vm, struct req *req, uint64_t fresh)
+static int push(struct vm *vm, struct req *req, uint64_t fresh, bool wake)
 {
         /* Copied: it may be somebody else's as soon as it is QUEUED. */
         uint32_t cpu = req->cpu, flags = req->flags, index = req_index(vm, req);
@@ -197,19 +203,20 @@ static int push(struct vm *vm, struct req *req, uint64_t fresh)
                 return VMREQ_E_CLOSED;
         if (flags & VMREQ_POKE && cpu >= vm->cpus)
                 note_poke(vm, flags, place);
-        submit_wake(vm, cpu, flags);
+        if (wake)
+                submit_wake(vm, cpu, flags);
         return 0;
 }
 
 /* The same, with its deadline noted before it can be anybody else's. */
-static int push_due(struct vm *vm, struct req *req, uint64_t fresh)
+static int push_due(struct vm *vm, struct req *req, uint64_t fresh, bool wake)
 {
         uint64_t deadline_ns = req_deadline(req);
         int r = deadline_ns ? deadline_set(vm, req_index(vm, req), deadline_ns) : 0;
 
         if (r)
                 return r;
-        r = push(vm, req, fresh);
+        r = push(vm, req, fresh, wake);
         if (r && deadline_ns)
                 deadline_clear(vm, req_index(vm, req));
         return r;
@@ -227,7 +234,7 @@ static int submit_single(struct vm *vm, struct req *req)
                         return VMREQ_E_STATE;
                 VM_STEP(queue_swap);
         } while (!req_swap(req, &word, req_with_state(word, REQ_QUEUEING)));
-        r = push_due(vm, req, 0);
+        r = push_due(vm, req, 0, true);
         if (r)
                 end_queueing(req, VMREQ_REQ_ALLOCATED, 0);
         return r;
@@ -284,7 +291,7 @@ static int submit_fresh(struct vm *vm, const struct vmreq_spec *spec, uint64_t m
                               VMREQ_REQ_QUEUED) +
                more;
         handle = req_handle(vm, req, word);
-        r = push_due(vm, req, word);
+        r = push_due(vm, req, word, (spec->flags & (VMREQ_MORE | VMREQ_POKE)) != VMREQ_MORE);
         if (r)
                 drop_fresh(vm, req, more);
         else if (ret_handle)
@@ -485,6 +492,21 @@ int vmreq_submit(vmreq_vm id, const struct vmreq_spec *spec, vmreq_handle *ret_h
         if (!vm)
                 return VMREQ_E_HANDLE;
         r = count(vm, submit(vm, spec, ret_handle));
+        vm_unpin(vm);
+        return r;
+}
+
+int vmreq_wake(vmreq_vm id, uint32_t cpu)
+{
+        struct vm *vm = vm_pin(id.id);
+        int r = 0;
+
+        if (!vm)
+                return VMREQ_E_HANDLE;
+        if (!cpu_valid(vm, cpu) || submit_is_broadcast(cpu))
+                r = VMREQ_E_INVALID;
+        else
+                submit_wake(vm, cpu, 0);
         vm_unpin(vm);
         return r;
 }

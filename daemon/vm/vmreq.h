@@ -104,6 +104,8 @@ VMREQ_API const char *vmreq_error_name(int error);
 #define VMREQ_PARALLEL  0x20u /* a broadcast goes to all EMTs at once */
 #define VMREQ_CONTINUE  0x40u /* a broadcast goes on after a row that is not a successful DONE */
 #define VMREQ_WAIT_ROOM 0x80u /* vmreq_submit waits for room instead of BUSY */
+/* More is to be submitted at once: nobody is woken for this one before vmreq_wake. */
+#define VMREQ_MORE 0x100u
 
 /* ---- objects ---- */
 
@@ -424,6 +426,19 @@ struct vmreq_spec {
  * is accepted and has expired.
  */
 VMREQ_API int vmreq_submit(vmreq_vm vm, const struct vmreq_spec *spec, vmreq_handle *ret_handle);
+
+/*
+ * Wakes who sleeps and is wanted for what stands in the lanes of `cpu` (an EMT, ANY or ANY_QUEUE):
+ * that EMT, or one of all.  Who submits many requests at once gives each VMREQ_MORE, and then calls
+ * this, once for each destination: so an EMT does not take the processor from its submitter after
+ * the first of them.  Until then a request with MORE is QUEUED as any other - it is cancelled,
+ * expires, is killed, and runs if its EMT comes by - but an EMT that sleeps sleeps on, and one in
+ * the guest stays there; so wait for none of them before.  MORE is refused (INVALID) with WAIT_ROOM
+ * and where the same call waits, and changes nothing with POKE, for broadcasts, for what runs
+ * inline, and for vmreq_alloc.  Any thread; never blocks; once too often does no harm.
+ * Errors: HANDLE, INVALID.
+ */
+VMREQ_API int vmreq_wake(vmreq_vm vm, uint32_t cpu);
 
 /*
  * Upstream's two steps.  alloc gives a packet in state ALLOCATED for `spec` (args copied); queue

@@ -134,6 +134,20 @@ static void two_for_any(void)
         stop();
 }
 
+/* Two for one EMT, one for the other, and each is woken once. */
+static void more(void)
+{
+        scene_submit(&requests[0], 0, VMREQ_MORE);
+        scene_submit(&requests[1], 0, VMREQ_MORE);
+        scene_submit(&requests[2], VMREQ_CPU_ANY, VMREQ_MORE);
+        STEP_CHECK(vmreq_wake(scene_vm, 0) == 0);
+        STEP_CHECK(vmreq_wake(scene_vm, VMREQ_CPU_ANY) == 0);
+        collect(&requests[0]);
+        collect(&requests[1]);
+        collect(&requests[2]);
+        stop();
+}
+
 /* The first one's callee stays until the other has run: whoever is woken for the other and takes
  * the first must pass that on. */
 static void stay(void)
@@ -178,6 +192,13 @@ static void two_check(void)
         scene_check(&requests[1]);
         STEP_CHECK(requests[0].ran == 1 && requests[1].ran == 1);
         scene_end();
+}
+
+static void more_check(void)
+{
+        scene_check(&requests[2]);
+        STEP_CHECK(requests[2].ran == 1);
+        two_check();
 }
 
 /* Both EMTs meet for a callback, while a request comes. */
@@ -254,6 +275,12 @@ const struct step_scene event_scenes[] = {
          .setup = two_setup,
          .threads = {emt_0, emt_1, two_for_any},
          .check = two_check},
+        {.name = "emt-more",
+         .preemptions = 1,
+         .without = scene_inside_lanes,
+         .setup = two_setup,
+         .threads = {emt_0, emt_1, more},
+         .check = more_check},
         {.name = "emt-pass",
          .preemptions = 1,
          .without = scene_inside_lanes,

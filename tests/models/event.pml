@@ -11,7 +11,8 @@
  * pusher draws anew.
  *
  * SUBMITTERS push one request each, to EMT 0, to EMT 1 or to ANY: each choice is walked through.  A callee may
- * stay for ever.  With NESTED, EMT 0 starts inside a callee that waits; what it waits for, or its time limit, may come at
+ * stay for ever.  With MORE there is one submitter, who pushes both requests before he wakes for them, once for each
+ * lane (VMREQ_MORE, vmreq_wake).  With NESTED, EMT 0 starts inside a callee that waits; what it waits for, or its time limit, may come at
  * any moment, and then it stays in that callee for ever.  With STOP, a submitter may set an EMT's stop flag instead.
  *
  * Checked when nothing moves any more:
@@ -22,12 +23,17 @@
  * Good:
  * Good:   -DNESTED
  * Good:   -DSTOP
+ * Good:   -DMORE
+ * Good:   -DMORE -DNESTED
  * Broken: -DBROKEN_NO_RECHECK: awake
  * Broken: -DBROKEN_NO_PASS: awake
  * Broken: -DBROKEN_BIT_LATE: awake
  * Broken: -DBROKEN_BLIND_SLEEP: awake
  * Broken: -DBROKEN_WAKE_FIRST: awake
  * Broken: -DSTOP -DBROKEN_NO_RECHECK: awake
+ * Broken: -DMORE -DBROKEN_LAST_LANE: awake
+ * Broken: -DMORE -DBROKEN_NO_RECHECK: awake
+ * Broken: -DMORE -DBROKEN_NO_PASS: awake
  * Broken: -DNESTED -DBROKEN_NO_LEAVE: awake
  * Broken: -DNESTED -DBROKEN_RELAXED: awake
  */
@@ -134,6 +140,13 @@ fill:
                 :: stand[me] == POISONED -> goto draw
                 :: else -> stand[me] = FILLED
                 fi;
+#ifdef MORE
+                if
+                :: me == 0 -> me = 1; goto draw
+                :: else
+                fi;
+wake_for:       any = (lane_of[me] == ANY);
+#endif
 #ifdef BROKEN_WAKE_FIRST
                 goto out;
 #endif
@@ -144,6 +157,21 @@ fill:
         }
 
         WAKE(any);
+#ifdef MORE
+        atomic {
+                returned++;
+#ifndef BROKEN_LAST_LANE
+                if
+                :: me == 1 && lane_of[0] != lane_of[1] -> me = 0; goto wake_for
+                :: me == 1 && lane_of[0] == lane_of[1] -> returned++
+                :: me == 0
+                fi;
+#else
+                returned++;
+#endif
+                goto gone
+        }
+#endif
 #ifdef BROKEN_WAKE_FIRST
         if
         :: stand[me] == NOWHERE -> goto draw
@@ -151,7 +179,11 @@ fill:
         fi;
 #endif
 out:
-        returned++
+        returned++;
+#ifdef MORE
+gone:
+        skip
+#endif
 }
 
 proctype emt(byte me)
@@ -368,7 +400,11 @@ init {
                 :: break
                 od;
                 run submitter(0, first, false);
+#ifdef MORE
+                lane_of[1] = second;
+#else
                 run submitter(1, second, first == second);
+#endif
                 first = 0; second = 0;
                 run emt(0);
                 run emt(1);

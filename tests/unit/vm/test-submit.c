@@ -25,9 +25,10 @@ static void test_bad_spec(void **state)
         struct hooked hooked;
         struct vmreq_spec good = engine_spec(0, 0, log_callee, &ran), word = VMREQ_SPEC_INIT, bad;
         static const uint64_t args[16];
-        static const uint32_t flags[] = {0x100,          0x100,         1u << 31,
-                                         VMREQ_VOID, /* a callback always has a status */
-                                         VMREQ_PARALLEL, VMREQ_CONTINUE};
+        static const uint32_t flags[] = {
+                0x200,          VMREQ_MORE | VMREQ_WAIT_ROOM,
+                1u << 31,       VMREQ_VOID, /* a callback always has a status */
+                VMREQ_PARALLEL, VMREQ_CONTINUE};
         static const uint32_t cpus[] = {2, 255, 256, 0xffffffef, 0xfffffff4, VMREQ_CPU_NONE};
         static const vmreq_vm ids[] = {{0}, {UINT32_MAX}};
 
