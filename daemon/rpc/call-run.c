@@ -127,9 +127,11 @@ void rpc_call_post_end(struct rpc_call *call)
 int rpc_call_run(struct rpc_call *call)
 {
         struct vmreq_spec spec = VMREQ_SPEC_INIT;
+        int r;
 
         spec.cpu = call->options.cpu;
-        spec.flags = call->options.flags | VMREQ_NO_WAIT; /* the hooks collect; no handle to free */
+        /* NO_WAIT: the hooks collect, there is no handle to free. */
+        spec.flags = rpc_wakes_flags(spec.cpu, call->options.flags | VMREQ_NO_WAIT);
         if (call->symbol->words) {
                 spec.kind = call->symbol->kind;
                 spec.fn = call->symbol->def->words;
@@ -150,7 +152,10 @@ int rpc_call_run(struct rpc_call *call)
         /* Relaxed: nobody else knows of the run yet; the engine's push orders it before the hooks.
          */
         atomic_store_explicit(&call->events, 0, memory_order_relaxed);
-        return vmreq_submit(call->server->config.vm, &spec, &call->handle);
+        r = vmreq_submit(call->server->config.vm, &spec, &call->handle);
+        if (r == 0 && (spec.flags & VMREQ_MORE))
+                rpc_wakes_owe(call->server, spec.cpu);
+        return r;
 }
 
 int rpc_call_submit(struct rpc_call *call)

@@ -23,6 +23,7 @@
 #include "rpc/states.h"
 #include "rpc/stuck.h"
 #include "rpc/stream.h"
+#include "rpc/wakes.h"
 
 struct rpc_peer;
 struct rpc_call;
@@ -86,6 +87,7 @@ struct rpc_server {
         struct rpc_streams streams; /* generators that wait between two runs */
         uint32_t n_ready;           /* in `ready` */
         struct rpc_turn turn;
+        struct rpc_wakes wakes;
         uint32_t n_peers;
         uint32_t n_calls; /* in `calls` */
         uint32_t n_kept;  /* in `kept` */

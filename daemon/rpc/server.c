@@ -4,9 +4,9 @@
  *
  *   timers    the deadline service; the drain; waits
  *   idle      peers with input left over from their turn, one turn each
- *   prepare   flush what these produced
+ *   prepare   flush what these produced, and the wake-ups that they owe
  *   poll      sockets; the bridge (calls that the EMTs have finished)
- *   check     flush; is draining done?
+ *   check     wake-ups for what was submitted; flush; is draining done?
  *
  * Output is written once per peer and turn.  The loop sleeps only in poll, and only when nobody is
  * left over.
@@ -221,7 +221,9 @@ static void on_prepare(uv_prepare_t *prepare)
 
         /* In this order: what the end of a drain has to say must not wait for the next event. */
         collect(server);
+        rpc_wakes_pay(server);
         await_results(server);
+        rpc_wakes_pay(server);
         /* They come as fast as they go: sockets have their turn, without sleep, and the answers go
          * out better together. */
         if (!rpc_bridge_sleep(&server->bridge))
@@ -235,6 +237,7 @@ static void on_check(uv_check_t *check)
         struct rpc_server *server = check->data;
 
         rpc_bridge_awake(&server->bridge);
+        rpc_wakes_pay(server);
         rpc_server_flush(server);
         rpc_drain_check(server);
         rpc_turn_next(server);

@@ -70,6 +70,7 @@ static void bad_vms_to_what_takes_one(void **state)
                 assert_int_equal(vmreq_vm_service(none, vmreq_now()), UINT64_MAX);
                 assert_int_equal(vmreq_vm_heartbeat(none), VMREQ_E_HANDLE);
                 assert_int_equal(vmreq_submit(none, &spec, &handle), VMREQ_E_HANDLE);
+                assert_int_equal(vmreq_wake(none, 0), VMREQ_E_HANDLE);
                 assert_int_equal(handle.generation, 0);
                 assert_int_equal(vmreq_alloc(none, &spec, &handle), VMREQ_E_HANDLE);
                 assert_int_equal(handle.generation, 0);
@@ -219,7 +220,7 @@ static void bad_specs(void **state)
         bad[1].size++;
         bad[2].cpu = CPUS;
         bad[3].cpu = VMREQ_CPU_NONE;
-        bad[4].flags = 0x100;
+        bad[4].flags = 0x200;
         bad[5].flags = UINT32_MAX;
         bad[6].kind = (enum vmreq_kind)(VMREQ_FN_CALLBACK + 1);
         bad[7].fn = NULL;
@@ -241,6 +242,8 @@ static void bad_specs(void **state)
                 assert_int_equal(handle.generation, 0);
                 assert_int_equal(atomic_load(&hooked.completes) + atomic_load(&hooked.releases), 0);
         }
+        assert_int_equal(vmreq_wake(id, CPUS), VMREQ_E_INVALID);
+        assert_int_equal(vmreq_wake(id, VMREQ_CPU_ALL), VMREQ_E_INVALID);
         assert_int_equal(vmreq_submit(id, NULL, &handle), VMREQ_E_INVALID);
         assert_int_equal(vmreq_submit(id, &good, NULL), VMREQ_E_INVALID);
         assert_int_equal(vmreq_alloc(id, NULL, &handle), VMREQ_E_INVALID);
