@@ -360,6 +360,16 @@ bool proto_value_is_text(const struct proto_value *value, const char *text)
         return is_text(value, text, strlen(text));
 }
 
+bool proto_value_copy_text(const struct proto_value *value, char *ret_text, size_t size)
+{
+        if ((value->type != PROTO_STR && value->type != PROTO_BIN) || value->count >= size ||
+            memchr(value->data, 0, value->count))
+                return false;
+        memcpy(ret_text, value->data, value->count);
+        ret_text[value->count] = 0;
+        return true;
+}
+
 /* A key that occurs twice counts where it comes first, for each reader alike. */
 const struct proto_value *proto_value_map_get(const struct proto_value *map, const char *key)
 {

@@ -78,6 +78,10 @@ size_t proto_value_try(struct proto_arena *arena, const uint8_t *data, size_t le
 /* True if `value` is a str or bin of exactly these bytes (interop: names come as either). */
 bool proto_value_is_text(const struct proto_value *value, const char *text);
 
+/* Copies a str or bin, NUL-terminated.  False if it is neither, has a NUL in it, or does not fit
+ * into `size` bytes; ret_text is then as it was. */
+bool proto_value_copy_text(const struct proto_value *value, char *ret_text, size_t size);
+
 /* The value of the string (or bin) key `key` in the map `map`; NULL if it has none. */
 const struct proto_value *proto_value_map_get(const struct proto_value *map, const char *key);
 

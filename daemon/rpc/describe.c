@@ -34,14 +34,8 @@ static bool read_text(const struct proto_value *map, const char *key, char *ret_
 {
         const struct proto_value *value = proto_value_map_get(map, key);
 
-        if (!value || value->type == PROTO_NIL)
-                return true;
-        if ((value->type != PROTO_STR && value->type != PROTO_BIN) || value->count >= PATTERN_MAX ||
-            memchr(value->data, 0, value->count))
-                return false;
-        memcpy(ret_text, value->data, value->count);
-        ret_text[value->count] = 0;
-        return true;
+        return !value || value->type == PROTO_NIL ||
+               proto_value_copy_text(value, ret_text, PATTERN_MAX);
 }
 
 static bool read_listing(const struct rpc_request *request, struct listing *listing)

@@ -282,13 +282,11 @@ static bool read_name(const struct rpc_request *request, const char *expected,
                                 "expected %s", expected);
                 return false;
         }
-        if (value->count == 0 || value->count > NAME_MAX_ || memchr(value->data, 0, value->count)) {
+        if (value->count == 0 || !proto_value_copy_text(value, name, NAME_MAX_ + 1)) {
                 rpc_reply_error(request->peer, request->msgid, PROTO_INVALID_ARGUMENT, PROTO_RAN_NO,
                                 "name: expected the name of a module, at most %u bytes", NAME_MAX_);
                 return false;
         }
-        memcpy(name, value->data, value->count);
-        name[value->count] = 0;
         return true;
 }
 

@@ -46,16 +46,6 @@ struct wish {
 
 /* ---- what is asked for ---- */
 
-static bool read_text(const struct proto_value *value, char *ret_text, size_t size)
-{
-        if ((value->type != PROTO_STR && value->type != PROTO_BIN) || value->count >= size ||
-            memchr(value->data, 0, value->count))
-                return false;
-        memcpy(ret_text, value->data, value->count);
-        ret_text[value->count] = 0;
-        return true;
-}
-
 static bool read_number(const struct proto_value *value, bool *ret_has, uint64_t *ret_number)
 {
         *ret_has = true;
@@ -76,7 +66,7 @@ static bool read_filter_key(const struct proto_value *key, const struct proto_va
         if (value->type == PROTO_NIL)
                 return true;
         if (proto_value_is_text(key, "symbol"))
-                return read_text(value, wish->symbol, sizeof(wish->symbol));
+                return proto_value_copy_text(value, wish->symbol, sizeof(wish->symbol));
         if (proto_value_is_text(key, "state"))
                 return read_state(value, wish);
         if (proto_value_is_text(key, "uid"))
@@ -104,7 +94,7 @@ static bool read_cursor(const struct proto_value *value, struct wish *wish)
         char text[64];
         int n = 0;
 
-        if (!read_text(value, text, sizeof(text)))
+        if (!proto_value_copy_text(value, text, sizeof(text)))
                 return false;
         wish->has_after = true;
         wish->after_running =

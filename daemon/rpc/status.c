@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "rpc/call.h"
 #include "rpc/peer.h"
+#include "rpc/record.h"
 #include "rpc/reply.h"
 
 static void put_caller(struct proto_builder *out, const struct rpc_call *call)
@@ -15,11 +16,7 @@ static void put_caller(struct proto_builder *out, const struct rpc_call *call)
                 proto_put_nil(out);
                 return;
         }
-        proto_put_map(out, 2);
-        proto_put_text(out, "uid");
-        proto_put_uint(out, call->caller_uid);
-        proto_put_text(out, "pid");
-        proto_put_uint(out, (uint64_t)call->caller_pid);
+        rpc_record_put_caller(out, call);
 }
 
 static void put_emt(struct proto_builder *out, struct rpc_server *server, uint32_t cpu,

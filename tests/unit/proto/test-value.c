@@ -389,6 +389,36 @@ static void test_questions(void **state)
         proto_arena_deinit(&arena);
 }
 
+static void test_copy_text(void **state)
+{
+        static const struct {
+                struct proto_value value;
+                bool good;
+        } cases[] = {
+                {{.type = PROTO_STR, .count = 0, .data = ""}, true},
+                {{.type = PROTO_STR, .count = 3, .data = "abcd"}, true},
+                {{.type = PROTO_BIN, .count = 3, .data = "abc"}, true},
+                {{.type = PROTO_STR, .count = 4, .data = "abcd"}, false}, /* with its NUL */
+                {{.type = PROTO_STR, .count = 3, .data = "a\0c"}, false},
+                {{.type = PROTO_EXT, .count = 3, .data = "abc"}, false},
+                {{.type = PROTO_UINT, .u = 3}, false},
+                {{.type = PROTO_NIL}, false},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                const struct proto_value *value = &cases[i].value;
+                char text[5] = "zzzz";
+
+                assert_int_equal(proto_value_copy_text(value, text, 4), cases[i].good);
+                assert_memory_equal(text, cases[i].good ? value->data : "zzzz",
+                                    cases[i].good ? value->count : 4);
+                if (cases[i].good)
+                        assert_int_equal(strlen(text), value->count);
+                assert_int_equal(text[4], 0);
+        }
+}
+
 static void test_type_names(void **state)
 {
         static const char *const names[] = {"nil", "bool", "integer", "integer", "float",
@@ -532,11 +562,17 @@ static void test_try(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_try),        cmocka_unit_test(test_formats),
-                cmocka_unit_test(test_borrows),    cmocka_unit_test(test_wrong_counts),
-                cmocka_unit_test(test_unscanned),  cmocka_unit_test(test_arena),
-                cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_questions),
-                cmocka_unit_test(test_type_names), cmocka_unit_test(test_encode_undoes_decode),
+                cmocka_unit_test(test_try),
+                cmocka_unit_test(test_formats),
+                cmocka_unit_test(test_borrows),
+                cmocka_unit_test(test_wrong_counts),
+                cmocka_unit_test(test_unscanned),
+                cmocka_unit_test(test_arena),
+                cmocka_unit_test(test_no_memory),
+                cmocka_unit_test(test_questions),
+                cmocka_unit_test(test_copy_text),
+                cmocka_unit_test(test_type_names),
+                cmocka_unit_test(test_encode_undoes_decode),
                 cmocka_unit_test(test_bit_flips),
         };
 
