@@ -9,15 +9,12 @@
  */
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "client/await.h"
-
-#define NS_PER_MS UINT64_C(1000000)
 
 static void fill(sigset_t *set, bool held)
 {
@@ -63,16 +60,6 @@ void await_end(struct await *await)
         (void)sigprocmask(SIG_SETMASK, &await->before, NULL);
 }
 
-/* Rounded up, so that a wait does not end early and spin. */
-static int poll_ms(uint64_t ns)
-{
-        uint64_t ms = ns / NS_PER_MS + (ns % NS_PER_MS != 0);
-
-        if (ns == UINT64_MAX)
-                return -1;
-        return ms > INT_MAX ? INT_MAX : (int)ms;
-}
-
 static void wait_turn(struct await *await, uint64_t wait_ns)
 {
         struct pollfd pollfds[2] = {
@@ -81,7 +68,7 @@ static void wait_turn(struct await *await, uint64_t wait_ns)
                 {.fd = await->signals, .events = POLLIN},
         };
 
-        (void)poll(pollfds, await->signals >= 0 ? 2 : 1, poll_ms(wait_ns)); /* and look again */
+        (void)poll(pollfds, await->signals >= 0 ? 2 : 1, ctl_poll_ms(wait_ns)); /* and look again */
 }
 
 static uint64_t left_until(uint64_t deadline_ns)

@@ -8,6 +8,7 @@
  * connection has a limit of its own: somebody may have to type a password.
  */
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,15 @@ uint64_t ctl_left(const struct ctl *ctl)
                 return VMREQ_CLIENT_FOREVER;
         now = ctl_now();
         return now >= ctl->deadline_ns ? 0 : ctl->deadline_ns - now;
+}
+
+int ctl_poll_ms(uint64_t left_ns)
+{
+        uint64_t ms = left_ns / NS_PER_MS + (left_ns % NS_PER_MS != 0);
+
+        if (left_ns == UINT64_MAX)
+                return -1;
+        return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
 void ctl_set_endless(struct ctl *ctl)

@@ -68,6 +68,9 @@ void ctl_set_endless(struct ctl *ctl);
 /* Nanoseconds on CLOCK_MONOTONIC; what is left until it is time to give up. */
 uint64_t ctl_now(void);
 uint64_t ctl_left(const struct ctl *ctl);
+/* So many nanoseconds for poll(): rounded up, so that a wait does not end early and spin;
+ * UINT64_MAX: without end. */
+int ctl_poll_ms(uint64_t left_ns);
 
 /* The functions below report their failures on stderr and return an enum ctl_exit. */
 

@@ -14,6 +14,7 @@
 
 #include "client/json.h"
 #include "client/render.h"
+#include "client/words.h"
 #include "proto/builder.h"
 #include "proto/value.h"
 
@@ -184,17 +185,6 @@ json_t *ctl_json_from_value(const struct proto_value *value, int *ret_digits)
 
 /* ---- from JSON ------------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        return -1;
-}
-
 int ctl_json_put_hex(struct proto_builder *out, const char *text, size_t len)
 {
         uint8_t *bytes = malloc(len / 2 + 1);
@@ -207,7 +197,7 @@ int ctl_json_put_hex(struct proto_builder *out, const char *text, size_t len)
         if (len % 2 != 0)
                 r = -1;
         for (size_t i = 0; r == 0 && i < len / 2; i++) {
-                int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+                int high = words_digit(text[2 * i]), low = words_digit(text[2 * i + 1]);
 
                 if (high < 0 || low < 0)
                         r = -1;

@@ -180,12 +180,10 @@ static bool is_done(const struct bench *bench)
 static int patience(const struct bench *bench)
 {
         uint64_t now = ctl_now(), end = bench->over ? bench->ctl->deadline_ns : bench->until_ns;
-        uint64_t ms;
 
         if (end == UINT64_MAX)
                 return -1;
-        ms = now >= end ? 0 : (end - now) / 1000000 + 1;
-        return ms > 3600000 ? 3600000 : (int)ms;
+        return now >= end ? 0 : ctl_poll_ms(end - now);
 }
 
 static int one_turn(struct bench *bench)

@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -224,15 +223,6 @@ static void read_input(struct console *console)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-static int poll_ms(uint64_t ns)
-{
-        uint64_t ms = ns / NS_PER_MS + (ns % NS_PER_MS != 0);
-
-        if (ns == UINT64_MAX)
-                return -1;
-        return ms > INT_MAX ? INT_MAX : (int)ms;
-}
-
 /* How long nothing is to be done; 0 if something is. */
 static uint64_t idle_ns(const struct console *console)
 {
@@ -255,7 +245,7 @@ static void wait_turn(struct console *console, bool busy)
                 {.fd = reads ? console->in : -1, .events = POLLIN},
         };
 
-        if (poll(pollfds, 2, busy ? 0 : poll_ms(idle_ns(console))) > 0 && pollfds[1].revents)
+        if (poll(pollfds, 2, busy ? 0 : ctl_poll_ms(idle_ns(console))) > 0 && pollfds[1].revents)
                 read_input(console);
 }
 

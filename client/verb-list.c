@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,11 +109,6 @@ static void take(struct vm *vm, int r)
         vm->client = vmreq_client_free(vm->client);
 }
 
-static int poll_ms(uint64_t left_ns)
-{
-        return left_ns == UINT64_MAX ? -1 : (int)(left_ns / 1000000 % INT_MAX) + 1;
-}
-
 /* Until all have answered, or the time is up. */
 static void collect(const struct ctl *ctl, struct vm *vms, size_t n, struct pollfd *pollfds)
 {
@@ -135,7 +129,7 @@ static void collect(const struct ctl *ctl, struct vm *vms, size_t n, struct poll
                 }
                 left_ns = ctl_left(ctl);
                 if (n_asked > 0 && left_ns > 0)
-                        (void)poll(pollfds, n_asked, poll_ms(left_ns)); /* and look again */
+                        (void)poll(pollfds, n_asked, ctl_poll_ms(left_ns)); /* and look again */
         } while (n_asked > 0 && left_ns > 0);
 
         for (size_t i = 0; i < n; i++) {

@@ -193,26 +193,21 @@ static void render_why(const struct proto_value *why)
 int verb_why(struct ctl *ctl, const struct verb_options *options, int argc, char **argv)
 {
         struct ctl_value value = CTL_VALUE_NULL;
-        struct words_integer id;
         struct proto_builder params;
+        uint64_t id;
         int r;
 
         (void)options;
         (void)argc;
-        if (!words_integer(argv[0], &id) || id.negative) {
-                fprintf(stderr,
-                        "vmreqctl: why: '%.40s' is not a request's number; 'vmreqctl ps' shows "
-                        "them\n",
-                        argv[0]);
+        if (!verbs_read_id("why", argv[0], &id))
                 return CTL_USAGE;
-        }
         ctl_set_patience(ctl, 0);
         r = ctl_connect(ctl);
         if (r != CTL_DONE)
                 return r;
         proto_builder_init(&params, CTL_PARAMS_MAX);
         proto_put_array(&params, 1);
-        proto_put_uint(&params, id.magnitude);
+        proto_put_uint(&params, id);
         r = ctl_call(ctl, "vmreq.why", &params, NULL, &value);
         proto_builder_deinit(&params);
         if (r == CTL_DONE && ctl->options.json == OPTIONS_TEXT)

@@ -13,21 +13,6 @@
 #include "client/rows.h"
 #include "client/running.h"
 #include "client/verbs.h"
-#include "client/words.h"
-
-static bool read_id(const char *verb, const char *word, uint64_t *ret_id)
-{
-        struct words_integer integer;
-
-        if (words_integer(word, &integer) && !integer.negative) {
-                *ret_id = integer.magnitude;
-                return true;
-        }
-        fprintf(stderr,
-                "vmreqctl: %s: '%.40s' is not a request's number; 'vmreqctl ps' shows them\n", verb,
-                word);
-        return false;
-}
 
 static int print_result(const struct ctl *ctl, const struct proto_value *result)
 {
@@ -51,7 +36,7 @@ int verb_wait(struct ctl *ctl, const struct verb_options *options, int argc, cha
 
         (void)options;
         (void)argc;
-        if (!read_id("wait", argv[0], &id))
+        if (!verbs_read_id("wait", argv[0], &id))
                 return CTL_USAGE;
         ctl_set_patience(ctl, 0);
         r = ctl_connect(ctl);
@@ -105,7 +90,7 @@ int verb_cancel(struct ctl *ctl, const struct verb_options *options, int argc, c
 
         (void)options;
         (void)argc;
-        if (!read_id("cancel", argv[0], &id))
+        if (!verbs_read_id("cancel", argv[0], &id))
                 return CTL_USAGE;
         r = ask(ctl, id, vmreq_client_submit_cancel_request, &value);
         if (r != CTL_DONE)
@@ -131,7 +116,7 @@ int verb_release(struct ctl *ctl, const struct verb_options *options, int argc, 
 
         (void)options;
         (void)argc;
-        if (!read_id("release", argv[0], &id))
+        if (!verbs_read_id("release", argv[0], &id))
                 return CTL_USAGE;
         r = ask(ctl, id, vmreq_client_submit_release, &value);
         if (r == CTL_DONE)

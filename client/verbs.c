@@ -231,6 +231,20 @@ int verbs_unknown(const char *name)
         return CTL_USAGE;
 }
 
+bool verbs_read_id(const char *verb, const char *word, uint64_t *ret_id)
+{
+        struct words_integer integer;
+
+        if (words_integer(word, &integer) && !integer.negative) {
+                *ret_id = integer.magnitude;
+                return true;
+        }
+        fprintf(stderr,
+                "vmreqctl: %s: '%.40s' is not a request's number; 'vmreqctl ps' shows them\n", verb,
+                word);
+        return false;
+}
+
 /* ---- help ------------------------------------------------------------------------------------ */
 
 static void print_all(void)

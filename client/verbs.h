@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "client/options.h"
 
@@ -44,6 +45,9 @@ void verbs_print_version(void);
  * status.  What is global among the options stays in ctl->options.
  */
 int verbs_run(struct ctl *ctl, const struct verb *verb, int argc, char **argv);
+
+/* For verbs: the number of a request.  False: `word` is none; it is said where to find one. */
+bool verbs_read_id(const char *verb, const char *word, uint64_t *ret_id);
 
 /* The verbs, in the files that are called as they are. */
 int verb_call(struct ctl *ctl, const struct verb_options *options, int argc, char **argv);

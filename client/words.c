@@ -13,7 +13,7 @@
 
 #define WORD_BYTES_MAX 32 /* of verbs and options: longer words are near to none of them */
 
-static int digit_value(char c)
+int words_digit(char c)
 {
         if (c >= '0' && c <= '9')
                 return c - '0';
@@ -21,7 +21,7 @@ static int digit_value(char c)
                 return c - 'a' + 10;
         if (c >= 'A' && c <= 'F')
                 return c - 'A' + 10;
-        return 16;
+        return -1;
 }
 
 bool words_integer(const char *word, struct words_integer *ret)
@@ -38,7 +38,7 @@ bool words_integer(const char *word, struct words_integer *ret)
         if (*word == '\0')
                 return false;
         for (; *word != '\0'; word++) {
-                unsigned digit = (unsigned)digit_value(*word);
+                unsigned digit = (unsigned)words_digit(*word); /* none: more than any base */
 
                 if (digit >= base || value.magnitude > (UINT64_MAX - digit) / base)
                         return false;

@@ -18,6 +18,9 @@ struct words_integer {
 /* True if the whole of `word` is an integer of at most 64 bits. */
 bool words_integer(const char *word, struct words_integer *ret);
 
+/* What a digit stands for, 0..15; -1: it is none, of hexadecimal numbers either. */
+int words_digit(char c);
+
 /*
  * A span of time: "1.5" (seconds), "500ms", "1.5s", "2min", "1h", "0".  Milliseconds, rounded up so
  * that only a zero becomes 0.  False if malformed or over WORDS_MS_MAX.

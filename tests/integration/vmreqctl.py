@@ -10,28 +10,10 @@ import tempfile
 import time
 
 import vmreqtest
+from vmreqtest import CANCELLED, FAILED, LOST, OK, REFUSED, TIMED_OUT, USAGE
 
-OK, USAGE, LOST, FAILED, REFUSED, TIMED_OUT, CANCELLED = range(7)
 
-
-class Vmreqctl(vmreqtest.SharedDaemon):
-  def ctl(self, *args, **options):
-    return vmreqtest.vmreqctl(self.daemon.path, *args, **options)
-
-  def good(self, *args, **options):
-    done = self.ctl(*args, **options)
-    self.assertEqual((done.code, done.err), (OK, ""), done)
-    return done.out
-
-  def bad(self, code, *args, says=(), **options):
-    done = self.ctl(*args, **options)
-    self.assertEqual(done.code, code, done)
-    self.assertEqual(len(done.err.strip().split("\n")), 1, done)
-    self.assertTrue(done.err.strip(), done)
-    for word in says:
-      self.assertIn(word, done.err)
-    return done
-
+class Vmreqctl(vmreqtest.SharedCtl):
   # -- 0: done
 
   def test_add(self):

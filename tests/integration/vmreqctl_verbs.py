@@ -10,34 +10,17 @@ import tempfile
 import unittest
 
 import vmreqtest
+from vmreqtest import CANCELLED, FAILED, LOST, OK, REFUSED, TIMED_OUT
 
 try:
   from prometheus_client.openmetrics.parser import text_string_to_metric_families
 except ImportError:
   text_string_to_metric_families = None
 
-OK, USAGE, LOST, FAILED, REFUSED, TIMED_OUT, CANCELLED = range(7)
 
-
-class Verbs(vmreqtest.SharedDaemon):
-  def ctl(self, *args, **options):
-    return vmreqtest.vmreqctl(self.daemon.path, *args, **options)
-
-  def good(self, *args, **options):
-    done = self.ctl(*args, **options)
-    self.assertEqual((done.code, done.err), (OK, ""), done)
-    return done.out
-
+class Verbs(vmreqtest.SharedCtl):
   def json(self, *args):
     return json.loads(self.good("--json", *args))
-
-  def bad(self, code, *args, says=()):
-    done = self.ctl(*args)
-    self.assertEqual(done.code, code, done)
-    self.assertEqual(len(done.err.strip().split("\n")), 1, done)
-    for word in says:
-      self.assertIn(word, done.err)
-    return done
 
   # -- requests
 

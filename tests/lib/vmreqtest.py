@@ -589,6 +589,10 @@ class Terminal:
     return self.code
 
 
+# The exit statuses of vmreqctl.
+OK, USAGE, LOST, FAILED, REFUSED, TIMED_OUT, CANCELLED = range(7)
+
+
 def vmreqctl(path, *args, **options):
   return run(VMREQCTL, "-s", path, *args, **options)
 
@@ -674,6 +678,29 @@ class SharedDaemon(TestCase):
     with Client(self.daemon.path) as other:
       for cpu in range(self.CPUS):
         self.assertEqual(other.call_to("debug.whoami", [], cpu=cpu), cpu)
+
+
+class SharedCtl(SharedDaemon):
+  """The same for tests of vmreqctl."""
+
+  def ctl(self, *args, **options):
+    return vmreqctl(self.daemon.path, *args, **options)
+
+  def good(self, *args, **options):
+    """What it prints, having nothing to complain of."""
+    done = self.ctl(*args, **options)
+    self.assertEqual((done.code, done.err), (OK, ""), done)
+    return done.out
+
+  def bad(self, code, *args, says=(), **options):
+    """It ends with this status, and says why on one line, with these words in it."""
+    done = self.ctl(*args, **options)
+    self.assertEqual(done.code, code, done)
+    self.assertTrue(done.err.strip(), done)
+    self.assertEqual(len(done.err.strip().split("\n")), 1, done)
+    for word in says:
+      self.assertIn(word, done.err)
+    return done
 
 
 def uint32(value):

@@ -36,6 +36,19 @@ static void test_patience(void **state)
         assert_int_equal(ctl.patience_ms, 0);
 }
 
+static void test_poll_ms(void **state)
+{
+        (void)state;
+        assert_int_equal(ctl_poll_ms(0), 0);
+        assert_int_equal(ctl_poll_ms(1), 1);
+        assert_int_equal(ctl_poll_ms(1000000), 1);
+        assert_int_equal(ctl_poll_ms(1000001), 2);
+        assert_int_equal(ctl_poll_ms(INT32_MAX * UINT64_C(1000000)), INT32_MAX);
+        assert_int_equal(ctl_poll_ms(INT32_MAX * UINT64_C(1000000) + 1), INT32_MAX);
+        assert_int_equal(ctl_poll_ms(UINT64_MAX - 1), INT32_MAX);
+        assert_int_equal(ctl_poll_ms(UINT64_MAX), -1);
+}
+
 static bool hang_up(struct server *server, const struct proto_message *message,
                     struct proto_builder *out)
 {
@@ -138,9 +151,8 @@ static void test_silent(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_patience),
-                cmocka_unit_test(test_servers),
-                cmocka_unit_test(test_no_server),
+                cmocka_unit_test(test_patience), cmocka_unit_test(test_poll_ms),
+                cmocka_unit_test(test_servers),  cmocka_unit_test(test_no_server),
                 cmocka_unit_test(test_silent),
         };
 

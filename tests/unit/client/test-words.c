@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Integers, spans of time, destinations, and guesses at what was meant. */
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <string.h>
 
 #include "client/words.h"
 
@@ -166,12 +168,26 @@ static void test_duration(void **state)
         expect_duration(UINT64_MAX, "213503982334 d 14 h");
 }
 
+static void test_digits(void **state)
+{
+        static const char digits[] = "0123456789abcdef", upper[] = "ABCDEF";
+
+        (void)state;
+        for (int i = 0; i < 16; i++)
+                assert_int_equal(words_digit(digits[i]), i);
+        for (int i = 0; i < 6; i++)
+                assert_int_equal(words_digit(upper[i]), 10 + i);
+        for (int c = CHAR_MIN; c <= CHAR_MAX; c++)
+                if (c == 0 || (!strchr(digits, c) && !strchr(upper, c)))
+                        assert_int_equal(words_digit((char)c), -1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_integer),  cmocka_unit_test(test_time),
-                cmocka_unit_test(test_cpu),      cmocka_unit_test(test_nearest),
-                cmocka_unit_test(test_duration),
+                cmocka_unit_test(test_digits),  cmocka_unit_test(test_integer),
+                cmocka_unit_test(test_time),    cmocka_unit_test(test_cpu),
+                cmocka_unit_test(test_nearest), cmocka_unit_test(test_duration),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

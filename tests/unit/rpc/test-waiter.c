@@ -15,26 +15,12 @@ static int start_small(void **state)
         return start_with(&options);
 }
 
-static uint64_t submit(const char *symbol, const char *options)
-{
-        char text[256];
-        const struct proto_value *root;
-
-        (void)snprintf(text, sizeof(text), "[0, 900, 'vmreq.submit', ['%s', [], %s]]", symbol,
-                       options);
-        client_send(&c, text);
-        root = client_receive(&c);
-        assert_int_equal(root->items[1].u, 900);
-        assert_int_equal(root->items[3].type, PROTO_UINT);
-        return root->items[3].u;
-}
-
 static void test_waits(void **state)
 {
         uint64_t id;
 
         (void)state;
-        id = submit("t.gate", "{'cpu': 0}");
+        id = client_submit(&c, "t.gate", "{'cpu': 0}");
         gate_wait();
         client_send(&c, "[0, 1, 'vmreq.wait', [%u, 0]]", id);
         client_expect_error(&c, 1, "TIMEOUT", "maybe", "it goes on");
@@ -64,7 +50,7 @@ static void test_time_limit_while_running(void **state)
         (void)state;
         /* On a busy machine its time may be over before its EMT has come to it: then once more. */
         do {
-                id = submit("t.gate", "{'cpu': 0, 'timeout_ms': 20}");
+                id = client_submit(&c, "t.gate", "{'cpu': 0, 'timeout_ms': 20}");
                 client_send(&c, "[0, 1, 'vmreq.wait', [%u]]", id);
                 client_send(&c, "[0, 1, 'vmreq.wait', [%u, 100000]]", id);
                 wire_show(client_receive(&c), text, sizeof(text));
@@ -93,7 +79,7 @@ static void test_expired_in_the_queue(void **state)
         (void)state;
         client_send(&c, "[0, 1, 'vmreq.call', ['t.gate', [], {'cpu': 0}]]");
         gate_wait();
-        id = submit("t.cpu", "{'cpu': 0, 'timeout_ms': 5}");
+        id = client_submit(&c, "t.cpu", "{'cpu': 0, 'timeout_ms': 5}");
         client_send(&c, "[0, 2, 'vmreq.wait', [%u]]", id);
         client_expect_error(&c, 2, "TIMEOUT", "no", "queued");
         client_send(&c, "[0, 3, 'vmreq.wait', [%u]]", id);
@@ -107,7 +93,7 @@ static void test_release_while_running(void **state)
         uint64_t id;
 
         (void)state;
-        id = submit("t.gate", "{'cpu': 0}");
+        id = client_submit(&c, "t.gate", "{'cpu': 0}");
         gate_wait();
         client_send(&c, "[0, 1, 'vmreq.wait', [%u]]", id);
         client_send(&c, "[0, 2, 'vmreq.release', [%u]]", id);
@@ -125,7 +111,7 @@ static void test_disconnect_with_waiters(void **state)
         uint64_t id;
 
         (void)state;
-        id = submit("t.gate", "{'cpu': 0}");
+        id = client_submit(&c, "t.gate", "{'cpu': 0}");
         gate_wait();
         for (int64_t i = 0; i < 50; i++)
                 client_put(&c,
@@ -146,7 +132,7 @@ static void test_waits_are_bounded(void **state)
         uint64_t id;
 
         (void)state;
-        id = submit("t.gate", "{}");
+        id = client_submit(&c, "t.gate", "{}");
         gate_wait();
         for (int64_t i = 1; i <= 3; i++)
                 client_send(&c, "[0, %d, 'vmreq.wait', [%u]]", i, id);

@@ -3,22 +3,12 @@
 #include "unit/rpc/look.h"
 #include "unit/rpc/two.h"
 
-static uint64_t submit(const char *symbol, const char *options)
-{
-        char text[256];
-
-        (void)snprintf(text, sizeof(text), "[0, 1, 'vmreq.submit', ['%s', [], %s]]", symbol,
-                       options);
-        client_send(&c, text);
-        return look_result(&c, 1)->u;
-}
-
 /* Both EMTs run gates. */
 static void block_all(uint64_t ids[2])
 {
-        ids[0] = submit("t.gate", "{'cpu': 0}");
+        ids[0] = client_submit(&c, "t.gate", "{'cpu': 0}");
         gate_wait();
-        ids[1] = submit("t.gate", "{'cpu': 1}");
+        ids[1] = client_submit(&c, "t.gate", "{'cpu': 1}");
         gate_wait();
 }
 
@@ -49,12 +39,12 @@ static void test_own_lane(void **state)
 
         (void)state;
         block_all(gates);
-        first = submit("t.cpu", "{'cpu': 1}");
-        second = submit("t.cpu", "{'cpu': 1}");
-        (void)submit("t.cpu", "{'cpu': 0}"); /* another lane's */
+        first = client_submit(&c, "t.cpu", "{'cpu': 1}");
+        second = client_submit(&c, "t.cpu", "{'cpu': 1}");
+        (void)client_submit(&c, "t.cpu", "{'cpu': 0}"); /* another lane's */
         expect_ahead(first, 0);
         expect_ahead(second, 1);
-        urgent = submit("t.cpu", "{'cpu': 1, 'priority': true}");
+        urgent = client_submit(&c, "t.cpu", "{'cpu': 1, 'priority': true}");
         expect_ahead(urgent, 0);
         expect_ahead(first, 1);
         answer = why(second);
@@ -77,9 +67,9 @@ static void test_any(void **state)
 
         (void)state;
         block_all(gates);
-        own = submit("t.cpu", "{'cpu': 0}");
+        own = client_submit(&c, "t.cpu", "{'cpu': 0}");
         for (int i = 0; i < 5; i++)
-                any = submit("t.cpu", "{'cpu': 'any'}");
+                any = client_submit(&c, "t.cpu", "{'cpu': 'any'}");
         expect_ahead(own, 1);
         answer = why(any);
         assert_int_equal(look_number(answer, "ahead"), 4);
@@ -93,9 +83,9 @@ static void test_broadcast(void **state)
 
         (void)state;
         block_all(gates);
-        (void)submit("t.cpu", "{'cpu': 0}");
-        all = submit("t.cpu", "{'cpu': 'all'}");
-        (void)submit("t.cpu", "{'cpu': 1}"); /* stands before its second child */
+        (void)client_submit(&c, "t.cpu", "{'cpu': 0}");
+        all = client_submit(&c, "t.cpu", "{'cpu': 'all'}");
+        (void)client_submit(&c, "t.cpu", "{'cpu': 1}"); /* stands before its second child */
         expect_ahead(all, 2);
         assert_int_equal(look(why(all), "running")->count, 2);
 }
@@ -108,8 +98,8 @@ static void test_dead(void **state)
 
         (void)state;
         block_all(gates);
-        gone = submit("t.cpu", "{'cpu': 1}");
-        id = submit("t.cpu", "{'cpu': 1}");
+        gone = client_submit(&c, "t.cpu", "{'cpu': 1}");
+        id = client_submit(&c, "t.cpu", "{'cpu': 1}");
         client_send(&c, "[0, 3, 'vmreq.cancel', [%u]]", gone);
         client_expect(&c, "[1,3,nil,'removed']");
         answer = why(id);
@@ -126,7 +116,7 @@ static void test_running(void **state)
 
         (void)state;
         block_all(gates);
-        (void)submit("t.cpu", "{'cpu': 1}");
+        (void)client_submit(&c, "t.cpu", "{'cpu': 1}");
         answer = why(gates[1]);
         assert_int_equal(look_number(answer, "ahead"), 0);
         assert_true(look_is(answer, "state", "running"));
