@@ -3,12 +3,14 @@
  * In-process benchmarks of the engine, each beside its floor or peer in the same run, in
  * alternating rounds:
  *
- *   1  call_wait round trip, EMT awake     against a spinning futex-free ping-pong of two threads
- *   2  call_wait round trip, EMT asleep    against a sleeping futex ping-pong
- *   3  NO_WAIT, submit to completion       against liburcu's wfcqueue moving packets of the same
- * size, taken from with 1 and 4 producers              and returned to a free list, callee called
- * by the consumer 4  cost per request by backlog         1,000,000 queued against 1,000 queued,
- * fresh and aged slab
+ *   1  call_wait round trip, EMT awake: a spinning, futex-free ping-pong of two threads
+ *   2  call_wait round trip, EMT asleep: a sleeping ping-pong by futexes
+ *   3  NO_WAIT, submission to completion, 1 and 4 producers: liburcu's wfcqueue moving packets of
+ *      the same size, taken from and returned to a free list, the callee called by the consumer
+ *   4  cost per request with 1,000,000 queued, of a fresh and an aged slab: with 1,000 queued
+ *
+ * In rows 1 to 3 who submits is pinned to one processor and who serves to another, on both sides
+ * alike.
  *
  * Prints medians and spread; never fails on speed.  Arguments: the rows to run (default: all).
  *
@@ -23,7 +25,6 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@
 #include <unistd.h>
 #include <urcu/wfcqueue.h>
 
+#include "pin.h"
 #include "vm/vmreq.h"
 
 #define ROUNDS 7
@@ -41,25 +43,6 @@ static void die(const char *what)
 {
         fprintf(stderr, "bench-engine: %s\n", what);
         exit(1);
-}
-
-static void pin(int cpu)
-{
-        cpu_set_t set;
-
-        CPU_ZERO(&set);
-        CPU_SET(cpu, &set);
-        (void)sched_setaffinity(0, sizeof(set), &set);
-}
-
-static void unpin(void)
-{
-        cpu_set_t set;
-
-        CPU_ZERO(&set);
-        for (int i = 0; i < CPU_SETSIZE; i++)
-                CPU_SET(i, &set);
-        (void)sched_setaffinity(0, sizeof(set), &set);
 }
 
 static void relax(void)
@@ -568,7 +551,7 @@ int main(int argc, char **argv)
 {
         void (*const rows[])(void) = {row_1, row_2, row_3, row_4};
 
-        if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+        if (pin_begin() < 2)
                 die("needs two processors");
         if (argc == 4 && !strcmp(argv[1], "count"))
                 return count((uint32_t)atol(argv[2]), (uint32_t)atol(argv[3]));

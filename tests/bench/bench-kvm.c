@@ -21,7 +21,6 @@
 #include <linux/futex.h>
 #include <linux/kvm.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -34,6 +33,7 @@
 #include <unistd.h>
 
 #include "machine/machine.h"
+#include "pin.h"
 
 #define ROUNDS  7
 #define TRIPS   2000u
@@ -49,26 +49,6 @@ static void die(const char *what)
 {
         fprintf(stderr, "bench-kvm: %s: %s\n", what, strerror(errno));
         exit(1);
-}
-
-static void pin(int cpu)
-{
-        cpu_set_t set;
-
-        CPU_ZERO(&set);
-        CPU_SET(cpu, &set);
-        (void)sched_setaffinity(0, sizeof(set), &set); /* one processor: then both are there */
-}
-
-/* A VM counts the processors of whoever makes it, to know whether its waiters may spin. */
-static void unpin(void)
-{
-        cpu_set_t set;
-
-        CPU_ZERO(&set);
-        for (int i = 0; i < CPU_SETSIZE; i++)
-                CPU_SET(i, &set);
-        (void)sched_setaffinity(0, sizeof(set), &set);
 }
 
 /* Until the guest has counted on: it runs.  The bound is for one that does not. */
@@ -348,6 +328,7 @@ int main(void)
                 printf("%-3s missing: /dev/kvm: %s\n", "11", strerror(errno));
                 return 77;
         }
+        (void)pin_begin(); /* one processor: then both are there */
         fd = mkstemp(image);
         if (fd < 0 || write(fd, code, sizeof(code)) != sizeof(code))
                 die(image);

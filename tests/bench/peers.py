@@ -117,7 +117,12 @@ def idle_calls(bench, server, seconds=5):
   with tempfile.NamedTemporaryFile("r") as out:
     trace = subprocess.Popen(["strace", "-f", "-o", out.name, "-p", str(server.process.pid)],
                              stderr=subprocess.PIPE, text=True)
-    trace.stderr.readline()
+    said = trace.stderr.readline().strip()
+    if "attached" not in said:  # then that it saw no calls says nothing
+      trace.terminate()
+      trace.wait()
+      bench.missing("12", said)
+      return
     try:
       trace.wait(seconds)
     except subprocess.TimeoutExpired:

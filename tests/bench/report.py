@@ -97,7 +97,7 @@ def main():
   lines = [INTRO.rstrip("\n"), "", f"- machine: {run.get('machine', '?')}", f"- system: {run.get('system', '?')}",
            f"- load before: {run.get('load_before', '?')}; at the end: {run.get('load_after', '?')} "
            "(the benchmarks' own included)",
-           f"- rounds: {run.get('rounds', '?')} of {run.get('seconds', '?')} s; commit {run.get('commit', '?')}, "
+           f"- rounds of rows 5 to 10: {run.get('rounds', '?')} of {run.get('seconds', '?')} s; commit {run.get('commit', '?')}, "
            f"{run.get('date', '?')}"]
   lines += ([f"- {run['note']}"] if "note" in run else []) + [""]
   results = engine_rows(folder) + load(folder, "peers.json", [])
