@@ -163,7 +163,9 @@ class InPipes(vmreqtest.TestCase):
       with popen(guest, "console", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         seen = b""
         while b"ABC" not in seen:  # it has subscribed
-          seen += os.read(process.stdout.fileno(), 4096)
+          data = os.read(process.stdout.fileno(), 4096)
+          self.assertTrue(data, seen)
+          seen += data
         guest.call("console.write", "xq")
         out, _ = process.communicate(timeout=vmreqtest.WAIT)
         self.assertTrue(out.endswith(b"X"), out)
@@ -200,7 +202,8 @@ class Dump(vmreqtest.TestCase):
         reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
           with popen(guest, "dump", path, stderr=subprocess.PIPE, text=True) as process:
-            select.select([reader], [], [], vmreqtest.WAIT)  # the guest is suspended, the pipe about to be full
+            # Then the guest is suspended, and the pipe about to be full.
+            self.assertTrue(select.select([reader], [], [], vmreqtest.WAIT)[0])
             process.send_signal(number)
             _, said = process.communicate(timeout=vmreqtest.WAIT)
           self.assertEqual(process.returncode, -number, said)

@@ -96,10 +96,10 @@ class Cases(vmreqtest.TestCase):
     self.assertEqual(self.client.call_to("debug.add", [1, 2], key="k"), 3)
     self.check(self.client.error("vmreq.call", "debug.add", [1, 3], {"key": "k"}), "INVALID_REQUEST", "no", "key")
 
-  @staticmethod
-  def has_ended(client, number):
+  def has_ended(self, client, number):
     try:
-      return client.call("vmreq.wait", number, 0) == 3
+      self.assertEqual(client.call("vmreq.wait", number, 0), 3)
+      return True
     except vmreqtest.RpcError as error:
       if error.name != "TIMEOUT":
         raise

@@ -160,17 +160,18 @@ class Costs(TestCase):
     """After calls, and with connections: at some time three seconds pass without one."""
     with Daemon(cpus=2, config="[vm]\nemt_stuck_ms = 50\n[limits]\ntimeout_ms = 50\n") as daemon:
       client = daemon.client()
-      client.call("debug.add", 1, 2)
+      busy = self.traced(daemon, lambda: client.call("debug.add", 1, 2))
+      self.assertTrue(busy, "strace shows nothing")
       until = vmreqtest.deadline()
       while True:
-        calls = self.traced(daemon, 3)
+        calls = self.traced(daemon, lambda: self.wait_without_a_sleep(3))
         if not calls:
           break
         self.assertTrue(vmreqtest.left(until), calls[:20])
       self.assertEqual(client.call("debug.add", 1, 2), 3)
 
-  def traced(self, daemon, seconds):
-    """The system calls that return within so many seconds."""
+  def traced(self, daemon, do):
+    """The system calls that return while we do that."""
     with tempfile.NamedTemporaryFile("r") as out:
       words = ["strace", "-f", "-o", out.name, "-p", str(daemon.process.pid)]
       with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as trace:
@@ -178,7 +179,7 @@ class Costs(TestCase):
         if "attached" not in said:
           trace.wait(vmreqtest.WAIT)
           self.skipTest(f"strace may not look: {said.strip()}")
-        self.wait_without_a_sleep(seconds)
+        do()
         trace.terminate()
         trace.communicate(timeout=vmreqtest.WAIT)
       return [line.rstrip() for line in out if re.search(r"\) += ", line)]

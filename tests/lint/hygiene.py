@@ -42,6 +42,8 @@ def check_text(path, text):
   complaints += matches(SLEEPS, code, path, "a sleep: wait for the event itself")
   if "SPDX-License-Identifier: MIT" not in text.split("\n", 1)[0]:
     complaints.append(f"{path}:1: the first line is not the SPDX line")
+  if text.count("\n") > LINES_MAX:
+    complaints.append(f"{path}:{LINES_MAX}: a file this long is several files")
   return complaints
 
 
@@ -56,8 +58,6 @@ def check_ours(path, text):
       complaints.append(f"{path}:{line}: a // comment is a temporary note: write /* */ or remove it")
     if NOTES.search(comment):
       complaints.append(f"{path}:{line}: an open note in a comment: finish it, or give its issue as TODO(#n)")
-  if text.count("\n") > LINES_MAX:
-    complaints.append(f"{path}:{LINES_MAX}: a file this long is several files")
   return complaints
 
 
