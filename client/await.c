@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One loop over two descriptors, the connection and a signalfd for SIGINT; called by the verbs that
- * wait for long (call, dump, wait-state, watch).
+ * One loop over two descriptors, the connection and a signalfd; called by the verbs that wait for
+ * long (call, dump, wait, wait-state, watch; bench has a loop of its own).
  *
  * The library's own waits are not ended by signals, on purpose; so this polls its descriptor and
- * takes what has come without waiting.  Between await_begin and await_end SIGINT is blocked; what
- * was sent at any moment in between is seen at the next turn.
+ * takes what has come without waiting.  Between await_begin and await_end SIGINT is blocked, and
+ * between await_hold and await_settle all that end programs are; what was sent at any moment in
+ * between is seen at the next turn.  A signal that is ignored, as nohup and the shell's & have it,
+ * stays so.
  */
 
 #include <errno.h>
@@ -16,13 +18,21 @@
 
 #include "client/await.h"
 
+static void add(sigset_t *set, int number)
+{
+        struct sigaction found;
+
+        if (sigaction(number, NULL, &found) == 0 && found.sa_handler != SIG_IGN)
+                (void)sigaddset(set, number);
+}
+
 static void fill(sigset_t *set, bool held)
 {
         (void)sigemptyset(set);
-        (void)sigaddset(set, SIGINT);
+        add(set, SIGINT);
         if (held) {
-                (void)sigaddset(set, SIGHUP);
-                (void)sigaddset(set, SIGTERM);
+                add(set, SIGHUP);
+                add(set, SIGTERM);
         }
 }
 
@@ -137,14 +147,25 @@ void await_hold(struct ctl *ctl, struct await_held *ret_held)
         ctl->signal = 0;
 }
 
+/* What has come and nobody has looked at.  Ctrl-C in a shell is for the verb, and that is over. */
+static void take_held(struct ctl *ctl, const struct await_held *held)
+{
+        struct signalfd_siginfo info;
+
+        while (held->fd >= 0 && read(held->fd, &info, sizeof(info)) == sizeof(info))
+                if (ctl->signal == 0 || ctl->signal == SIGINT)
+                        ctl->signal = (int)info.ssi_signo;
+}
+
 void await_settle(struct ctl *ctl, struct await_held *held)
 {
+        take_held(ctl, held);
         if (held->fd >= 0)
                 (void)close(held->fd);
         held->fd = -1;
         ctl->held = false;
         (void)fflush(stdout);
-        (void)sigprocmask(SIG_SETMASK, &held->before, NULL); /* what came meanwhile ends it here */
+        (void)sigprocmask(SIG_SETMASK, &held->before, NULL); /* what comes now ends it here */
         if (ctl->signal != 0 && !(ctl->shell && ctl->signal == SIGINT))
                 end_by(ctl->signal);
 }

@@ -35,7 +35,8 @@ enum await_result await_next(struct await *await, uint64_t tick_ns,
 /*
  * For a verb that has something to put in order whatever happens: from here on signals that end
  * programs wait, Ctrl-C, a hang-up and SIGTERM alike, and await_leave only notes them; until
- * await_settle, which lets them have their way.
+ * await_settle, which lets them have their way: but for Ctrl-C within our own shell, which meant
+ * the verb.
  */
 struct await_held {
         sigset_t before;

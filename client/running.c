@@ -93,9 +93,9 @@ static int interrupt(struct wait *wait)
 
         terminal_progress(NULL);
         if (wait->ctl->held) { /* somebody is in a hurry to put things in order */
-                (void)vmreq_client_submit_cancel(wait->ctl->client, wait->running->msgid,
-                                                 &wait->cancel);
-                (void)vmreq_client_forget(wait->ctl->client, wait->cancel);
+                if (vmreq_client_submit_cancel(wait->ctl->client, wait->running->msgid,
+                                               &wait->cancel) == 0)
+                        (void)vmreq_client_forget(wait->ctl->client, wait->cancel);
                 return await_leave(&wait->await);
         }
         if (wait->running->detached || wait->cancelling) {

@@ -50,14 +50,6 @@ static void put_time(void)
         printf("%s.%03ld  ", text, now.tv_nsec / 1000000);
 }
 
-static void put_text(const char *before, struct field_text text)
-{
-        if (text.len == 0)
-                return;
-        (void)fputs(before, stdout);
-        render_clean(stdout, text.data, text.len, true);
-}
-
 static void put_us(const char *before, const struct proto_value *data, const char *key)
 {
         uint64_t us;
@@ -70,11 +62,11 @@ static void put_state(const struct proto_value *data)
 {
         struct field_text state = field_text(data, "state");
 
-        put_text("", field_text(data, "previous"));
+        render_behind(stdout, "", field_text(data, "previous"));
         if (field_get(data, "previous"))
                 (void)fputs(" -> ", stdout);
         terminal_put(stdout, TERMINAL_HEAD, state.data, state.len);
-        put_text(", ", field_text(data, "reason"));
+        render_behind(stdout, ", ", field_text(data, "reason"));
 }
 
 static void put_stuck(const struct proto_value *data)
@@ -100,8 +92,8 @@ static void put_request(const struct proto_value *data)
 
         if (field_uint(data, "id", &id))
                 printf("#%" PRIu64 " ", id);
-        put_text("", field_text(data, "symbol"));
-        put_text(" ", field_text(data, "fate"));
+        render_behind(stdout, "", field_text(data, "symbol"));
+        render_behind(stdout, " ", field_text(data, "fate"));
         if (field_int(data, "status", &status) && status != 0)
                 printf(" status %" PRId64, status);
         put_us(", queued ", data, "queued_us");

@@ -23,6 +23,11 @@ def console(guest, *words, shell=False):
   return vmreqtest.Terminal(*command)
 
 
+def shell_environment(home):
+  return {"NO_COLOR": "1", "HOME": home, "XDG_STATE_HOME": "",
+          "ASAN_OPTIONS": "detect_leaks=0:exitcode=99"}  # libedit; see vmreqctl_terminal.py
+
+
 def popen(guest, *words, **pipes):
   return subprocess.Popen([vmreqtest.VMREQCTL, "-s", guest.path, *words], **pipes)
 
@@ -117,10 +122,9 @@ class AtATerminal(vmreqtest.TestCase):
       self.assertEqual(terminal.end(), 0)
 
   def test_within_our_shell(self):
-    environment = {"NO_COLOR": "1", "HOME": vmreqtest.temporary(self), "XDG_STATE_HOME": "",
-                   "ASAN_OPTIONS": "detect_leaks=0:exitcode=99"}  # libedit; see vmreqctl_terminal.py
     with Guest("echo.bin") as guest, \
-         vmreqtest.Terminal(vmreqtest.VMREQCTL, "-s", guest.path, "shell", env=environment) as terminal:
+         vmreqtest.Terminal(vmreqtest.VMREQCTL, "-s", guest.path, "shell",
+                            env=shell_environment(vmreqtest.temporary(self))) as terminal:
       terminal.expect(rb"vmreqctl> ")
       for _ in range(2):
         terminal.type("console\n")
@@ -212,6 +216,27 @@ class Dump(vmreqtest.TestCase):
           os.close(reader)
         self.assertEqual(guest.call("vm.state"), "RUNNING")
         guest.until_moves(RESULTS)
+
+  def test_interrupted_within_our_shell(self):
+    """The dump ends, whether it waits for the guest or for its reader just then; the shell goes on."""
+    folder = vmreqtest.temporary(self)
+    path = os.path.join(folder, "pipe")
+    os.mkfifo(path)
+    with Guest("count.elf") as guest, vmreqtest.Terminal(vmreqtest.VMREQCTL, "-s", guest.path, "shell",
+                                                         env=shell_environment(folder)) as terminal:
+      terminal.expect(rb"vmreqctl> ")
+      for _ in range(5):
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+          terminal.type(f"dump {path}\n")
+          self.assertTrue(select.select([reader], [], [], vmreqtest.WAIT)[0])
+          terminal.type("\x03")
+          terminal.expect(rb"not complete\r\n.*vmreqctl> ")
+        finally:
+          os.close(reader)
+        self.assertEqual(guest.call("vm.state"), "RUNNING")
+      terminal.type("exit\n")
+      self.assertEqual(terminal.end(), 0)
 
   def test_a_full_disk(self):
     with Guest("count.elf") as guest:

@@ -42,6 +42,12 @@ SOON = 5 * SLOW                      # what is to be quick, on a machine that do
 # Settings for tests of the way down: long enough to end what runs, short enough for a test.
 SHORT_DRAIN = f"[limits]\ndrain_ms = {1500 * SLOW}\n"
 
+# Whoever runs the tests may have these ignored, as nohup and a shell's & do; the programs under test are not to inherit
+# that, and what is handled is not.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+  if signal.getsignal(number) == signal.SIG_IGN:
+    signal.signal(number, lambda *_: None)
+
 SANITIZER_REPORT = re.compile(r"(ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:|"
                               r"SUMMARY: \w*Sanitizer|Assertion .* failed|FATAL: ThreadSanitizer)")
 

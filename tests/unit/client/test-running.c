@@ -138,6 +138,7 @@ int main(void)
         };
         sigset_t set;
 
+        signal(SIGINT, SIG_DFL); /* whoever runs this may ignore it */
         sigemptyset(&set);
         sigaddset(&set, SIGINT);
         sigprocmask(SIG_BLOCK, &set, NULL);
