@@ -85,6 +85,21 @@ void rpc_call_settle(struct rpc_call *call)
         rpc_call_free(call);
 }
 
+/* What its hooks have said; one that comes later puts the call on the bridge again. */
+static uint32_t take_events(struct rpc_call *call)
+{
+        /* Acquire: pairs with post. */
+        uint32_t events = atomic_load_explicit(&call->events, memory_order_acquire);
+
+        if (!(events & RPC_CALL_RELEASED))
+                return atomic_fetch_and_explicit(&call->events, ~(RPC_CALL_PUSHED | RPC_CALL_ROW),
+                                                 memory_order_acq_rel);
+        /* Relaxed: that was the last hook, nobody else writes here any more. */
+        atomic_store_explicit(&call->events, events & ~(RPC_CALL_PUSHED | RPC_CALL_ROW),
+                              memory_order_relaxed);
+        return events;
+}
+
 void rpc_calls_drain(struct rpc_server *server)
 {
         struct rpc_call *call = rpc_bridge_take(&server->bridge), *next;
@@ -93,9 +108,7 @@ void rpc_calls_drain(struct rpc_server *server)
                 uint32_t events;
 
                 next = call->bridge_next;
-                /* acq_rel: pairs with post; a bit that comes later pushes the call again. */
-                events = atomic_fetch_and_explicit(&call->events, ~(RPC_CALL_PUSHED | RPC_CALL_ROW),
-                                                   memory_order_acq_rel);
+                events = take_events(call);
                 if ((events & RPC_CALL_ROW) && !call->finished)
                         rpc_rows_send(call, true);
                 if ((events & RPC_CALL_DONE) && !call->finished) {

@@ -3,10 +3,10 @@
  * A call on the engine's side: how its request is submitted, and what the engine's hooks do.
  *
  * `complete` writes the row, `release` says that nothing is in use any more.  They run on an EMT or
- * on the loop thread, set a bit each, and put the call on the bridge; the loop answers when it sees
- * DONE, and destroys when it sees RELEASED.  A broadcast is put there at DONE already, because a
- * RUNNING child may hold it for long, and for each row if they are streamed.  A generator has one
- * request after the other, see stream.c; all that is said here is true of each.
+ * on the loop thread; `release` sets two bits and puts the call on the bridge: the loop answers
+ * when it sees DONE, and destroys when it sees RELEASED.  A broadcast is put there at DONE already,
+ * because a RUNNING child may hold it for long, and for each row if they are streamed.  A generator
+ * has one request after the other, see stream.c; all that is said here is true of each.
  */
 #include "rpc/call-internal.h"
 
@@ -18,14 +18,14 @@
 #include "rpc/stream.h"
 #include "rpc/waiter.h"
 
-static void post(struct rpc_call *call, uint32_t bit, bool push)
+static void post(struct rpc_call *call, uint32_t bits)
 {
-        uint32_t bits = push ? bit | RPC_CALL_PUSHED : bit;
         /* acq_rel: what the hook wrote is visible to whoever sees the bit; pairs with
          * rpc_calls_drain. */
-        uint32_t before = atomic_fetch_or_explicit(&call->events, bits, memory_order_acq_rel);
+        uint32_t before = atomic_fetch_or_explicit(&call->events, bits | RPC_CALL_PUSHED,
+                                                   memory_order_acq_rel);
 
-        if (push && !(before & RPC_CALL_PUSHED))
+        if (!(before & RPC_CALL_PUSHED))
                 rpc_bridge_push(&call->server->bridge, call);
 }
 
@@ -36,19 +36,21 @@ static void on_complete(void *user, const struct vmreq_result *result)
         call->row = result->row;
         for (uint32_t i = 0; i < result->n_rows && !call->streamed; i++)
                 call->rows[i] = result->rows[i];
-        post(call, RPC_CALL_DONE, result->n_rows > 0);
+        /* Others are told of it by their release, which this thread comes to at once. */
+        if (result->n_rows)
+                post(call, RPC_CALL_DONE);
 }
 
 /* In place of on_complete's copy, where rows are streamed. */
 static void on_row(void *user, const struct vmreq_row *row)
 {
         rpc_rows_final(user, row);
-        post(user, RPC_CALL_ROW, true);
+        post(user, RPC_CALL_ROW);
 }
 
 static void on_release(void *user)
 {
-        post(user, RPC_CALL_RELEASED, true);
+        post(user, RPC_CALL_DONE | RPC_CALL_RELEASED);
 }
 
 /* On the loop thread: the deadline service is this loop's timer. */
@@ -121,7 +123,7 @@ static int32_t run_function(void *ctx, const uint64_t *args, uint32_t argc,
 
 void rpc_call_post_end(struct rpc_call *call)
 {
-        post(call, RPC_CALL_DONE | RPC_CALL_RELEASED, true);
+        post(call, RPC_CALL_DONE | RPC_CALL_RELEASED);
 }
 
 int rpc_call_run(struct rpc_call *call)

@@ -108,8 +108,11 @@ static bool any_poked(struct vm *vm, bool priority_only)
 
 void emt_pass_wake(struct emt *emt)
 {
-        bool priority_only = emt_priority_only(emt->vm);
+        bool priority_only;
 
+        if (emt->vm->cpus == 1)
+                return; /* to whom */
+        priority_only = emt_priority_only(emt->vm);
         if (any_pending(emt->vm, priority_only))
                 emt_wake_one(emt->vm, any_poked(emt->vm, priority_only));
 }
