@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """vmreq-protocol(7) against the daemon: each key of each answer and event stands in the section of its
-method, and what the page says of bounds, defaults and verdicts is so."""
+method, each option and error on the page; and pages, verdicts and streams are tried as it has them."""
 import os
 import re
 

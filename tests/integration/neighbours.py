@@ -84,7 +84,7 @@ class Neighbours(vmreqtest.TestCase):
     self.beside(ATTACKS, GOOD)
 
   def test_many_floods_of_another_uid(self):
-    """A uid has no more of the loop's time for having many connections."""
+    """However many connections a uid floods over."""
     self.beside((("pipeline", 200),), BAD)
 
 

@@ -9,13 +9,9 @@ static struct caller caller;
 
 static int setup(void **state)
 {
-        char why[256] = "";
-
         (void)state;
         caller_init(&caller, 2, &log_lines);
-        assert_int_equal(
-                sym_registry_add_builtin(caller.registry, &mod_vm, NULL, 0, why, sizeof(why)),
-                SYM_LOAD_OK);
+        caller_add(&caller, &mod_vm);
         return 0;
 }
 

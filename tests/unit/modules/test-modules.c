@@ -11,12 +11,8 @@ static struct log_record log_lines;
 
 static void add_all(struct caller *caller)
 {
-        char why[256] = "";
-
         for (size_t i = 0; modules_builtin[i]; i++)
-                if (sym_registry_add_builtin(caller->registry, modules_builtin[i], NULL, 0, why,
-                                             sizeof(why)) != SYM_LOAD_OK)
-                        fail_msg("%s", why);
+                caller_add(caller, modules_builtin[i]);
 }
 
 static void load_together(void **state)

@@ -172,6 +172,16 @@ static inline void caller_init(struct caller *caller, uint32_t cpus, struct log_
                 sym_registry_new(caller->vm, log ? log_record : NULL, log, &caller->registry), 0);
 }
 
+/* Loads a module that is to load. */
+static inline void caller_add(struct caller *caller, const struct vmreq_module *module)
+{
+        char why[256] = "";
+
+        if (sym_registry_add_builtin(caller->registry, module, NULL, 0, why, sizeof(why)) !=
+            SYM_LOAD_OK)
+                fail_msg("%s", why);
+}
+
 static inline void caller_deinit(struct caller *caller)
 {
         assert_int_equal(vmreq_vm_stop(caller->vm, VMREQ_FOREVER, NULL, 0), VMREQ_OK);

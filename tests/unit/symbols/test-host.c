@@ -107,12 +107,9 @@ static const struct vmreq_module module = MODULE("test", test_init, NULL);
 static struct caller *setup(uint32_t cpus)
 {
         static struct caller caller;
-        char why[128] = "";
 
         caller_init(&caller, cpus, &log_lines);
-        assert_int_equal(
-                sym_registry_add_builtin(caller.registry, &module, NULL, 0, why, sizeof(why)),
-                SYM_LOAD_OK);
+        caller_add(&caller, &module);
         return &caller;
 }
 
@@ -228,12 +225,9 @@ static void registers_on_its_own_thread_only(void **state)
 {
         static const struct vmreq_module threaded = MODULE("threaded", threaded_init, NULL);
         struct caller *caller = setup(1);
-        char why[128] = "";
 
         (void)state;
-        assert_int_equal(
-                sym_registry_add_builtin(caller->registry, &threaded, NULL, 0, why, sizeof(why)),
-                SYM_LOAD_OK);
+        caller_add(caller, &threaded);
         assert_string_equal(
                 log_lines.text,
                 "6 threaded: from a thread\n3 threaded: symbol refused: not inside init\n");
@@ -243,13 +237,10 @@ static void registers_on_its_own_thread_only(void **state)
 static void works_without_a_log(void **state)
 {
         struct caller caller;
-        char why[128] = "";
 
         (void)state;
         caller_init(&caller, 1, NULL);
-        assert_int_equal(
-                sym_registry_add_builtin(caller.registry, &module, NULL, 0, why, sizeof(why)),
-                SYM_LOAD_OK);
+        caller_add(&caller, &module);
         host->log(host, VMREQ_LOG_INFO, "nobody listens");
         caller_deinit(&caller);
 }

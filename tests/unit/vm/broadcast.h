@@ -10,19 +10,13 @@ static vmreq_vm id;
 static struct log ran;
 static struct hooked hooked;
 
-static inline void service_wake(void *ctx, uint64_t due_ns)
-{
-        (void)ctx;
-        (void)due_ns;
-}
-
 static inline int setup(void **state)
 {
         struct vmreq_config config = VMREQ_CONFIG_INIT;
 
         (void)state;
         config.cpus = CPUS;
-        config.service_wake = service_wake;
+        config.service_wake = engine_no_service;
         id = engine_new_with(&config);
         memset(&ran, 0, sizeof(ran));
         return 0;

@@ -98,12 +98,6 @@ static uint64_t due;
 /* Whom the other thread is after, and what it submits itself. */
 static vmreq_handle victim, other;
 
-static inline void service_wake(void *ctx, uint64_t due_ns)
-{
-        (void)ctx;
-        (void)due_ns;
-}
-
 static inline int setup(void **state)
 {
         struct vmreq_config config = VMREQ_CONFIG_INIT;
@@ -112,7 +106,7 @@ static inline int setup(void **state)
         config.cpus = CPUS;
         config.slab = SLAB;
         config.lane_capacity = SLAB / 4;
-        config.service_wake = service_wake;
+        config.service_wake = engine_no_service;
         id = engine_new_with(&config);
         memset(&ran, 0, sizeof(ran));
         due = clock_now_ns() + ENGINE_FAR_NS;

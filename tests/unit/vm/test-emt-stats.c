@@ -5,12 +5,6 @@
 static vmreq_vm id;
 static struct log ran;
 
-static void service_wake(void *ctx, uint64_t due_ns)
-{
-        (void)ctx;
-        (void)due_ns;
-}
-
 static int setup(void **state)
 {
         struct vmreq_config config = VMREQ_CONFIG_INIT;
@@ -18,7 +12,7 @@ static int setup(void **state)
         (void)state;
         config.cpus = 2;
         config.lane_capacity = 8;
-        config.service_wake = service_wake;
+        config.service_wake = engine_no_service;
         id = engine_new_with(&config);
         memset(&ran, 0, sizeof(ran));
         return 0;

@@ -8,18 +8,12 @@ static vmreq_vm id;
 static struct log ran;
 
 /* No deadline service: what is between two tries here never expires, it times out. */
-static void service_wake(void *ctx, uint64_t due_ns)
-{
-        (void)ctx;
-        (void)due_ns;
-}
-
 static vmreq_vm new_vm(uint32_t cpus, uint32_t slab, uint32_t lane)
 {
         struct vmreq_config config = VMREQ_CONFIG_INIT;
 
         config.cpus = cpus;
-        config.service_wake = service_wake;
+        config.service_wake = engine_no_service;
         config.slab = slab;
         config.lane_capacity = lane;
         memset(&ran, 0, sizeof(ran));

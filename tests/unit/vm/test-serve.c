@@ -8,12 +8,6 @@
 static vmreq_vm id;
 static struct log ran;
 
-static void service_wake(void *ctx, uint64_t due_ns)
-{
-        (void)ctx;
-        (void)due_ns;
-}
-
 static int setup(void **state)
 {
         struct vmreq_config config = VMREQ_CONFIG_INIT;
@@ -23,7 +17,8 @@ static int setup(void **state)
         config.batch = 4;
         config.priority_run = 2;
         config.slab = 64;
-        config.service_wake = service_wake; /* never comes: what is due is found when it is taken */
+        config.service_wake =
+                engine_no_service; /* never comes: what is due is found when it is taken */
         id = engine_new_with(&config);
         memset(&ran, 0, sizeof(ran));
         return 0;
