@@ -15,7 +15,7 @@ import unittest
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 sys.path.insert(0, os.path.join(ROOT, "tests", "unit", "vm"))
 
-from api import STRICT, names, prototypes, read, synopsis  # noqa: E402
+from api import STRICT, foreign_sections, names, prototypes, read, synopsis  # noqa: E402
 
 CLIENT = os.path.join(ROOT, "client")
 HEADER = os.path.join(CLIENT, "vmreq-client.h")
@@ -65,6 +65,9 @@ class Symbols(unittest.TestCase):
 
   def test_static(self):
     self.assertEqual(names(os.environ["STATIC"]), self.declared)
+
+  def test_static_holds_machine_code_only(self):
+    self.assertEqual(foreign_sections(os.environ["STATIC"]), [])
 
 
 class Page(unittest.TestCase):

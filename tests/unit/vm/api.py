@@ -67,6 +67,13 @@ def names(path, *options):
   return sorted({row[2].partition("@")[0] for row in rows if len(row) == 3 and row[1] != "A"})
 
 
+def foreign_sections(path):
+  """The sections of an archive that only the compiler that made it can read."""
+  listing = subprocess.run(("readelf", "--wide", "--sections", path), check=True, capture_output=True,
+                           text=True).stdout
+  return sorted(set(re.findall(r"\.gnu\.(?:lto|debuglto)_\S*", listing)))
+
+
 def read(path):
   with open(path, encoding="utf-8") as file:
     return file.read()
@@ -126,6 +133,9 @@ class Symbols(unittest.TestCase):
 
   def test_static(self):
     self.assertEqual(names(os.environ["STATIC"]), self.declared)
+
+  def test_static_holds_machine_code_only(self):
+    self.assertEqual(foreign_sections(os.environ["STATIC"]), [])
 
 
 class Tests(unittest.TestCase):
