@@ -92,6 +92,7 @@ void rpc_busy_engine(struct rpc_error *error, struct rpc_call *call)
         struct vmreq_stats stats = {0};
         struct vmreq_emt_info info;
         uint64_t ms = 0;
+        bool lane, slab;
 
         (void)vmreq_vm_stats(server->config.vm, &stats);
         if (call->n_rows)
@@ -102,23 +103,29 @@ void rpc_busy_engine(struct rpc_error *error, struct rpc_call *call)
         else
                 depth = stats.any_depth[level];
         running = running_on(server, cpu < vmreq_vm_cpus(server->config.vm) ? cpu : 0, &ms);
-        if (depth >= stats.lane_capacity)
+        lane = depth >= stats.lane_capacity;
+        slab = !lane && stats.in_use + (call->n_rows ? call->n_rows + 1 : 1) > stats.slab;
+        if (lane)
                 rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO,
                               "the lane of its EMT is full: %u of %u%s%s", depth,
                               stats.lane_capacity, running ? "; the EMT runs " : "",
                               running ? running->symbol->def->name : "");
-        else
+        else if (slab)
                 rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO,
                               "no request packet is free: %u of %u in use", stats.in_use,
                               stats.slab);
-        rpc_error_add_word(error, "limit", depth >= stats.lane_capacity ? "lane" : "slab");
-        rpc_error_add_number(error, "usage", depth >= stats.lane_capacity ? depth : stats.in_use);
-        rpc_error_add_number(error, "max",
-                             depth >= stats.lane_capacity ? stats.lane_capacity : stats.slab);
+        else /* the EMTs have gone on meanwhile */
+                rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO,
+                              "there was no room; by now the lane of its EMT holds %u of %u, and "
+                              "%u of %u request packets are in use",
+                              depth, stats.lane_capacity, stats.in_use, stats.slab);
+        rpc_error_add_word(error, "limit", slab ? "slab" : "lane");
+        rpc_error_add_number(error, "usage", slab ? stats.in_use : depth);
+        rpc_error_add_number(error, "max", slab ? stats.slab : stats.lane_capacity);
         if (running) {
                 rpc_error_add_word(error, "running", running->symbol->def->name);
                 rpc_error_add_number(error, "running_ms", (int64_t)ms);
-                if (depth >= stats.lane_capacity && running->deadline_ns)
+                if (lane && running->deadline_ns)
                         add_retry(error, running->deadline_ns); /* it ends then, or is asked to */
         }
 }

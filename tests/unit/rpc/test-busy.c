@@ -5,6 +5,9 @@
 
 #include <sched.h>
 
+#include "rpc/busy.h"
+#include "rpc/call.h"
+
 static int start_small(void **state)
 {
         struct harness_options options = HARNESS_OPTIONS_INIT;
@@ -184,6 +187,29 @@ static void test_broadcast(void **state)
                 assert_non_null(client_receive(&c));
 }
 
+/* The EMTs may have gone on before it is said what was full. */
+static void ask_why(struct rpc_server *server, void *ctx)
+{
+        struct rpc_error *error = ctx;
+
+        rpc_busy_engine(error, TAILQ_FIRST(&server->calls));
+}
+
+static void test_room_by_now(void **state)
+{
+        struct rpc_error error;
+
+        (void)state;
+        client_send(&c, "[0, 1, 'vmreq.call', ['t.gate', [], {'cpu': 1}]]");
+        gate_wait();
+        harness_on_loop(&h, ask_why, &error);
+        assert_int_equal(error.code, PROTO_BUSY);
+        assert_string_equal(error.text, "there was no room; by now the lane of its EMT holds 0 of "
+                                        "4, and 1 of 64 request packets are in use");
+        gate_open();
+        client_expect(&c, "[1,1,nil,1]");
+}
+
 /* Results that the loop has not come to: over the bound functions are refused, not run. */
 static int start_little(void **state)
 {
@@ -238,6 +264,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_when_to_retry, start_tight, end),
                 cmocka_unit_test_setup_teardown(test_slab_busy, start_tight, end),
                 cmocka_unit_test_setup_teardown(test_broadcast, start_two, end),
+                cmocka_unit_test_setup_teardown(test_room_by_now, start_two, end),
                 cmocka_unit_test_setup_teardown(test_results_on_their_way, start_little, end),
         };
 
