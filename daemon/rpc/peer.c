@@ -104,7 +104,9 @@ void rpc_peer_begin_frame(struct rpc_peer *peer)
 void rpc_peer_change_limits(struct rpc_peer *peer)
 {
         rpc_account_change(&peer->server->quota, &peer->account);
-        peer->out.bytes_max = rpc_limits_output(&peer->server->config.limits);
+        /* Never less: what is unread may be more, and answers that are owed come behind it. */
+        peer->out.bytes_max =
+                MAX(peer->out.bytes_max, rpc_limits_output(&peer->server->config.limits));
 }
 
 /* Who it is, and whether it may stay.  False: logged, and nothing is left. */

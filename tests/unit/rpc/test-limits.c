@@ -132,6 +132,35 @@ static void test_frames(void **state)
         client_expect_end(&c);
 }
 
+static bool has_only_the_gate(struct rpc_server *server, void *ctx)
+{
+        (void)ctx;
+        return server->counted.calls == 6 && server->n_calls == 1;
+}
+
+/* More is unread than a connection may have from now on: what is owed comes behind it. */
+static void test_unread(void **state)
+{
+        struct rpc_limits limits = RPC_LIMITS_INIT;
+
+        (void)state;
+        client_send(&c, "[0, 1, 'vmreq.call', ['t.gate', [], {'cpu': 0}]]");
+        gate_wait();
+        for (unsigned i = 2; i <= 6; i++)
+                client_send(&c, "[0, %u, 'vmreq.call', ['t.big', [1000000], {'cpu': 1}]]", i);
+        harness_until(&h, has_only_the_gate, NULL);
+        limits.bytes_per_connection = 1u << 20;
+        limits.frame_bytes = 1024;
+        limits.calls_per_connection = limits.turn_frames = 1;
+        change(&limits);
+        gate_open();
+        harness_until_calls(&h, 0);
+        for (unsigned i = 2; i <= 6; i++)
+                assert_int_equal(client_receive(&c)->items[1].u, i);
+        client_expect_error(&c, 1, "BUSY", "yes", "too many bytes of this connection");
+        client_sync(&c);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, start, end)
 
 int main(void)
@@ -141,6 +170,7 @@ int main(void)
                 TEST(test_calls),
                 TEST(test_connections),
                 TEST(test_frames),
+                TEST(test_unread),
         };
 
         return HARNESS_RUN("limits", tests);
