@@ -33,6 +33,7 @@ static void leave(struct rpc_server *server)
                         peer->state = RPC_PEER_HALF;
                 rpc_peer_touch(peer);
         }
+        uv_update_time(&server->loop); /* killing, or reading what had arrived, takes time */
         (void)uv_timer_start(&server->drain_timer, rpc_drain_on_timer, FLUSH_MS, 0);
 }
 
@@ -76,6 +77,7 @@ void rpc_drain_begin(struct rpc_server *server)
         rpc_listener_stop(server);
         TAILQ_FOREACH_SAFE (peer, &server->peers, link, next)
                 rpc_peer_drain_input(peer);
+        uv_update_time(&server->loop); /* as in leave */
         (void)uv_timer_start(&server->drain_timer, rpc_drain_on_timer,
                              server->config.limits.drain_ms, 0);
 }

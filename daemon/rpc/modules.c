@@ -532,6 +532,7 @@ static void unload_begin(struct rpc_unload *unload, const struct rpc_request *re
         TAILQ_INSERT_TAIL(&server->modules.unloads, unload, link);
         server->modules.n_unloads++;
         CHECK(uv_timer_init(&server->loop, &unload->timer) == 0);
+        uv_update_time(&server->loop); /* it may be old by now */
         CHECK(uv_timer_start(&unload->timer, on_timeout, timeout_ms, 0) == 0);
         go_on(server);
 }

@@ -124,6 +124,7 @@ void rpc_waiter_add(struct rpc_call *call, struct rpc_peer *peer, uint32_t msgid
         waiter->has_timer = true;
         CHECK(uv_timer_init(&call->server->loop, &waiter->timer) == 0);
         waiter->timer.data = waiter;
+        uv_update_time(&call->server->loop); /* it may be old by now, and the wait too short */
         CHECK(uv_timer_start(&waiter->timer, on_wait_over, wait_ms, 0) == 0);
 }
 

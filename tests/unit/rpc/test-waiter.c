@@ -3,6 +3,11 @@
  * all if its client goes. */
 #include "unit/rpc/one.h"
 
+#include "base/clock.h"
+#include "rpc/call.h"
+#include "rpc/peer.h"
+#include "rpc/waiter.h"
+
 static int start_small(void **state)
 {
         struct harness_options options = HARNESS_OPTIONS_INIT;
@@ -146,6 +151,40 @@ static void test_waits_are_bounded(void **state)
                 assert_non_null(client_receive(&c));
 }
 
+/* A wait that begins late in a long turn of the loop: its time counts from there. */
+#define TURN_MS 60u
+#define WAIT_MS 50u
+
+struct late {
+        uint64_t id, begun_ns;
+};
+
+static void wait_late(struct rpc_server *server, void *ctx)
+{
+        struct late *late = ctx;
+        uint64_t until = clock_now_ns() + TURN_MS * CLOCK_NS_PER_MS;
+
+        while (clock_now_ns() < until)
+                ; /* the turn has work to do */
+        late->begun_ns = clock_now_ns();
+        rpc_waiter_add(rpc_call_find_any(server, late->id), TAILQ_FIRST(&server->peers), 1,
+                       WAIT_MS);
+}
+
+static void test_late_in_a_turn(void **state)
+{
+        struct late late;
+
+        (void)state;
+        late.id = client_submit(&c, "t.gate", "{'cpu': 0}");
+        gate_wait();
+        harness_on_loop(&h, wait_late, &late);
+        client_expect_error(&c, 1, "TIMEOUT", "maybe", "it goes on");
+        /* libuv's clock has milliseconds. */
+        assert_true(clock_now_ns() - late.begun_ns >= (WAIT_MS - 1) * CLOCK_NS_PER_MS);
+        gate_open();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -155,6 +194,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_release_while_running, start, end),
                 cmocka_unit_test_setup_teardown(test_disconnect_with_waiters, start, end),
                 cmocka_unit_test_setup_teardown(test_waits_are_bounded, start_small, end),
+                cmocka_unit_test_setup_teardown(test_late_in_a_turn, start, end),
         };
 
         return HARNESS_RUN("waiter", tests);
