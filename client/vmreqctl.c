@@ -13,6 +13,7 @@
 #include "client/options.h"
 #include "client/terminal.h"
 #include "client/verbs.h"
+#include "proto/descriptors.h"
 
 /*
  * What could not be written was not done, whatever the daemon did: scripts must not read half an
@@ -38,6 +39,8 @@ int main(int argc, char **argv)
         const struct verb *verb;
         int next, status;
 
+        if (!proto_descriptors_reserve())
+                return CTL_USAGE;       /* and nowhere to say so */
         (void)signal(SIGPIPE, SIG_IGN); /* a write says so instead */
         if (!options_parse(argc, argv, &ctl.options, &next))
                 return CTL_USAGE;

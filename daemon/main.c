@@ -29,6 +29,7 @@
 #include "modules/modules.h"
 #include "options.h"
 #include "policy-file.h"
+#include "proto/descriptors.h"
 #include "rpc/server.h"
 #include "rpc/signals.h"
 #include "sd.h"
@@ -494,6 +495,8 @@ int main(int argc, char **argv)
         int status = EXIT_SUCCESS;
         bool only_asks;
 
+        if (!proto_descriptors_reserve())
+                return EXIT_FAILURE; /* and nowhere to say so */
         if (!options_parse(argc, argv, &daemon.options, &status))
                 return status;
         /* Whoever only asks neither waits for failed starts nor counts as one. */

@@ -82,6 +82,13 @@ class Socket(vmreqtest.TestCase):
       self.assertNotIn("STOPPING=1", daemon.notify.seen)
     self.assertIn("STOPPING=1", daemon.notify.seen)
 
+  def test_closed_standard_descriptors(self):
+    # What is written to them must not reach a socket, or the file of the lock.
+    with Daemon(wrap=("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")) as daemon:
+      self.assertEqual({os.readlink(f"/proc/{daemon.process.pid}/fd/{fd}") for fd in range(3)}, {"/dev/null"})
+      daemon.client().notify("no.such")
+      self.assertEqual(daemon.client().call("debug.add", 40, 2), 42)
+
   def test_socket_is_removed_at_the_end(self):
     with Daemon() as daemon:
       self.assertTrue(stat.S_ISSOCK(os.stat(daemon.path).st_mode))

@@ -82,6 +82,18 @@ class Vmreqctl(vmreqtest.SharedCtl):
 
   # -- 1: usage
 
+  def test_closed_standard_descriptors(self):
+    # Its words for a person do not go to the daemon, between its frames.
+    with vmreqtest.Daemon(cpus=1) as daemon:
+      for closed in ("<&-", "2>&-", "<&- >&- 2>&-"):
+        done = vmreqtest.run("sh", "-c", f'exec "$@" {closed}', "sh", vmreqtest.VMREQCTL, "-s", daemon.path,
+                             "call", "no.such")
+        self.assertEqual((done.code, done.out), (REFUSED, ""))
+      client = daemon.client()
+      client.until_status(lambda status: status["clients"] == 1, "alone")
+      client.notify("said.last")
+      self.assertNotIn("begins no array", daemon.until_logged("said.last"))
+
   def test_usage(self):
     for args in ((), ("dance",), ("call",), ("call", "--colour", "debug.add"), ("describe",),
                  ("--timeout", "soon", "ping"), ("--json=loud", "ping"), ("ping", "more"),
