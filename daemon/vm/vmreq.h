@@ -252,13 +252,14 @@ enum vmreq_exit {
 
 /*
  * What runs the guest.  Every function may be NULL but `run` and `kick`, which come together;
- * without a backend EMTs serve requests and sleep.
+ * without a backend EMTs serve requests and sleep.  Where the EMTs are the caller's own threads
+ * `run` is never called, and only says that there is a guest: they run it themselves.
  */
 struct vmreq_backend {
         size_t size; /* sizeof(struct vmreq_backend): versioning */
         void *ctx;
         /* On the vCPU's EMT, before its first request / after its last.  Negative: the VM is not
-         * created. */
+         * created; for an EMT of the caller's own it is the answer of vmreq_emt_attach. */
         int (*vcpu_init)(void *ctx, uint32_t cpu);
         void (*vcpu_fini)(void *ctx, uint32_t cpu);
         /* On its EMT, at power_on and reset: put the vCPU to its beginning.  The highest cpu first,
@@ -302,9 +303,12 @@ struct vmreq_config {
 
         /*
          * The deadline service.  NULL: a thread of the engine's own.  Else the host calls
-         * vmreq_vm_service when due, and this hook tells it that the next due time has become
-         * `due_ns`, earlier than what the last call returned.  Called by submitters; must not
-         * block.
+         * vmreq_vm_service when due, and this hook tells it that something is due at `due_ns`,
+         * before what it knows of.  Called by whoever submits or wakes - EMTs, several threads at
+         * once, and hooks of requests inside vmreq_vm_service itself - so it must not block, nor
+         * take a lock that the host holds in that call.  It may be called between the end of a
+         * turn and the moment when the host has noted what the turn returned: the earlier of the
+         * two is what counts, so neither may overwrite the other.
          */
         void (*service_wake)(void *ctx, uint64_t due_ns);
         /* Told of each state change, in order, one at a time, by the thread that brings it about
@@ -317,14 +321,16 @@ struct vmreq_config {
 
 /*
  * Creates a VM in state CREATED, with its EMTs running and serving requests.  `config` is copied.
- * Errors: INVALID, MEMORY, SYSTEM, BUSY (VMREQ_VMS_MAX).  Not on an EMT of the VM, naturally;
- * blocks until the EMTs run.
+ * Errors: INVALID, MEMORY, SYSTEM, BUSY (VMREQ_VMS_MAX), or what vcpu_init returned.  Blocks until
+ * the EMTs run; with VMREQ_CONFIG_ATTACH it does not, and what is submitted before a thread
+ * attaches waits for it in the queue.
  */
 VMREQ_API int vmreq_vm_create(const struct vmreq_config *config, vmreq_vm *ret_vm);
 
 /*
  * The end, in three steps.  close: refuses new work, completes all that is queued as KILLED, asks
- * what is running to stop; never blocks; idempotent.
+ * what is running to stop; never blocks; idempotent.  The state of the VM (vmreq_vm_state) stays
+ * what it is, and is DESTROYED after free.
  */
 VMREQ_API int vmreq_vm_close(vmreq_vm vm);
 
@@ -376,7 +382,9 @@ VMREQ_API uint32_t vmreq_vm_cpus(vmreq_vm vm);
 
 /*
  * The deadline service's turn, for hosts that set service_wake: completes what is due at `now_ns`
- * and returns the next due time, UINT64_MAX if none.  One thread at a time.
+ * (hooks run here) and returns the next due time, UINT64_MAX if none.  To be called when due, or
+ * earlier, until vmreq_vm_stop has succeeded; not from a hook.  A second thread waits for the
+ * first.
  */
 VMREQ_API uint64_t vmreq_vm_service(vmreq_vm vm, uint64_t now_ns);
 
@@ -420,7 +428,8 @@ struct vmreq_spec {
  * reference that the caller gives back with vmreq_free.  With NO_WAIT ret_handle may be NULL; it
  * then gets a handle that identifies and can be cancelled, but holds nothing and must not be freed.
  * A caller that is the right EMT runs the request inline: it is complete on return.
- * Errors: INVALID, HANDLE (no such VM), CLOSED, BUSY.  With WAIT_ROOM it blocks instead of BUSY (an
+ * Errors: INVALID, HANDLE (no such VM), CLOSED, BUSY, with a deadline SYSTEM (its service's thread
+ * could not be started).  With WAIT_ROOM it blocks instead of BUSY (an
  * EMT serves meanwhile, as in vmreq_wait; DEADLOCK where that may not wait), until the request's
  * deadline: then TIMEOUT, and nothing was accepted; or, where the deadline met one of its tries, it
  * is accepted and has expired.
@@ -434,7 +443,7 @@ VMREQ_API int vmreq_submit(vmreq_vm vm, const struct vmreq_spec *spec, vmreq_han
  * the first of them.  Until then a request with MORE is QUEUED as any other - it is cancelled,
  * expires, is killed, and runs if its EMT comes by - but an EMT that sleeps sleeps on, and one in
  * the guest stays there; so wait for none of them before.  MORE is refused (INVALID) with WAIT_ROOM
- * and where the same call waits, and changes nothing with POKE, for broadcasts, for what runs
+ * and by vmreq_call without NO_WAIT, and changes nothing with POKE, for broadcasts, for what runs
  * inline, and for vmreq_alloc.  Any thread; never blocks; once too often does no harm.
  * Errors: HANDLE, INVALID.
  */
@@ -541,6 +550,7 @@ VMREQ_API int vmreq_cancel_requested(void);
  * meanwhile.
  */
 VMREQ_API int vmreq_park(uint64_t deadline_ns);
+/* Errors: HANDLE, INVALID. */
 VMREQ_API int vmreq_unpark(vmreq_vm vm, uint32_t cpu);
 
 /*
@@ -555,27 +565,38 @@ VMREQ_API int vmreq_process(vmreq_vm vm, int priority_only);
  * EMTs of the caller's own (VMREQ_CONFIG_ATTACH).  The calling thread becomes the EMT of `cpu`
  * until it detaches; it then loops over vmreq_process, and over vmreq_halt or its guest between
  * vmreq_guest_enter and vmreq_guest_leave.  When vmreq_process returns CLOSED it detaches:
- * vmreq_vm_stop waits for that. Errors: INVALID, STATE (that cpu has an EMT, this thread is one,
- * the VM is not of that kind), CLOSED, or what the backend's vcpu_init returned.
+ * vmreq_vm_stop waits for that.  It may detach before, and another thread attach; what is queued
+ * waits meanwhile, and so do broadcasts, rendezvous and changes of state.
+ * Errors: INVALID, HANDLE, STATE (that cpu has an EMT, this thread is one, the VM is not of that
+ * kind), CLOSED, or what the backend's vcpu_init returned; of detach NOT_EMT, and STATE inside a
+ * callee, a rendezvous or the guest.
  */
 VMREQ_API int vmreq_emt_attach(vmreq_vm vm, uint32_t cpu);
 VMREQ_API int vmreq_emt_detach(vmreq_vm vm);
 
-/* 1 if there is something for vmreq_process to do: requests, a rendezvous, the end. */
+/* 1 if there is something for vmreq_process to do: requests, a rendezvous, the end; else 0.
+ * NOT_EMT. */
 VMREQ_API int vmreq_pending(vmreq_vm vm);
 
-/* Sleeps until there is, or until deadline_ns (VMREQ_FOREVER: no limit).  Blocks.  NOT_EMT. */
+/*
+ * Sleeps until there is, or until deadline_ns (VMREQ_FOREVER: no limit); OK in both cases.  For an
+ * EMT of the caller's own whose guest waits for an interrupt it ends with vmreq_vcpu_unhalt too, at
+ * once if that came after vmreq_guest_enter; that it was for something else the caller sees from
+ * its own interrupts, and halts again after vmreq_process.  Blocks.  NOT_EMT.
+ */
 VMREQ_API int vmreq_halt(vmreq_vm vm, uint64_t deadline_ns);
 
 /*
  * Brackets guest execution by the caller's own loop.  enter: OK: the guest may be entered; from
  * here on the backend's `kick` is called where this EMT is wanted.  STATE: something is pending, or
- * the VM is not RUNNING: serve first.  leave: as soon as the guest is left.
+ * the VM is not RUNNING: serve first.  leave: as soon as the guest is left; STATE: it was not
+ * entered.  A guest that has powered its machine off is followed by vmreq_vm_change, on this EMT.
+ * Both NOT_EMT.
  */
 VMREQ_API int vmreq_guest_enter(vmreq_vm vm);
 VMREQ_API int vmreq_guest_leave(vmreq_vm vm);
 
-/* Any thread: an interrupt is there for a vCPU that its guest has halted. */
+/* Any thread: an interrupt is there for a vCPU that its guest has halted.  HANDLE, INVALID. */
 VMREQ_API int vmreq_vcpu_unhalt(vmreq_vm vm, uint32_t cpu);
 
 /* ---- rendezvous ---- */
