@@ -12,8 +12,9 @@
  *
  * SUBMITTERS push one request each, to EMT 0, to EMT 1 or to ANY: each choice is walked through.  A callee may
  * stay for ever.  With MORE there is one submitter, who pushes both requests before he wakes for them, once for each
- * lane (VMREQ_MORE, vmreq_wake).  With NESTED, EMT 0 starts inside a callee that waits; what it waits for, or its time limit, may come at
- * any moment, and then it stays in that callee for ever.  With STOP, a submitter may set an EMT's stop flag instead.
+ * lane (VMREQ_MORE, vmreq_wake).  With NESTED, EMT 0 starts inside a callee that waits; what it waits for, or its time
+ * limit, may come at any moment, and then it stays in that callee for ever.  With STOP, a submitter may set an EMT's
+ * stop flag instead.
  *
  * Checked when nothing moves any more:
  *   - every push has returned;
