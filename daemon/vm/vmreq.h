@@ -157,8 +157,7 @@ struct vmreq_reply {
         void *user;     /* vmreq_spec.user */
 };
 
-/* The callback form: anything that words cannot express.  Runs on the EMT.  Negative is a failure.
- */
+/* The callback form: anything that words cannot express.  On the EMT.  Negative is a failure. */
 typedef int32_t (*vmreq_callback)(void *ctx, const uint64_t *args, uint32_t argc,
                                   struct vmreq_reply *reply);
 
@@ -198,8 +197,7 @@ struct vmreq_row {
         uint64_t value;     /* other word kinds: the extended result; CALLBACK: reply.value */
         uint64_t queued_ns; /* from submission to start, or to the end if it never ran */
         uint64_t run_ns;    /* from start to end; 0 if it never ran */
-        uint64_t
-                take_seq; /* its place in the order of takes from its lane; 0 if it was not taken */
+        uint64_t take_seq;  /* its place in the order of takes from its lane; 0: not taken */
 };
 
 /* What a completion says.  Borrowed, valid during the hook. */
@@ -243,8 +241,7 @@ VMREQ_API const char *vmreq_vm_event_name(enum vmreq_vm_event event);
 
 /* Why a run of the guest ended. */
 enum vmreq_exit {
-        VMREQ_EXIT_AGAIN, /* it was kicked, or an exit was handled: run again when nothing else is
-                             to do */
+        VMREQ_EXIT_AGAIN, /* it was kicked, or an exit was handled: run again after what waits */
         VMREQ_EXIT_HALT,  /* the guest waits for an interrupt: not before vmreq_vcpu_unhalt */
         VMREQ_EXIT_POWER_OFF, /* the guest has powered the machine off: the VM goes to OFF */
         VMREQ_EXIT_FAILED,    /* triple fault, backend error: the VM goes to FAILED */
@@ -259,7 +256,7 @@ struct vmreq_backend {
         size_t size; /* sizeof(struct vmreq_backend): versioning */
         void *ctx;
         /* On the vCPU's EMT, before its first request / after its last.  Negative: the VM is not
-         * created; for an EMT of the caller's own it is the answer of vmreq_emt_attach. */
+         * created, or the thread not attached. */
         int (*vcpu_init)(void *ctx, uint32_t cpu);
         void (*vcpu_fini)(void *ctx, uint32_t cpu);
         /* On its EMT, at power_on and reset: put the vCPU to its beginning.  The highest cpu first,
@@ -303,12 +300,10 @@ struct vmreq_config {
 
         /*
          * The deadline service.  NULL: a thread of the engine's own.  Else the host calls
-         * vmreq_vm_service when due, and this hook tells it that something is due at `due_ns`,
-         * before what it knows of.  Called by whoever submits or wakes - EMTs, several threads at
-         * once, and hooks of requests inside vmreq_vm_service itself - so it must not block, nor
-         * take a lock that the host holds in that call.  It may be called between the end of a
-         * turn and the moment when the host has noted what the turn returned: the earlier of the
-         * two is what counts, so neither may overwrite the other.
+         * vmreq_vm_service when due, and is told here that something is due at `due_ns`, before
+         * what it knows of.  Called by any thread that submits or wakes, also in vmreq_vm_service,
+         * where hooks may submit: must not block.  May be called between the end of a turn and the
+         * host's noting what it returned; the earlier time counts.
          */
         void (*service_wake)(void *ctx, uint64_t due_ns);
         /* Told of each state change, in order, one at a time, by the thread that brings it about
@@ -329,8 +324,7 @@ VMREQ_API int vmreq_vm_create(const struct vmreq_config *config, vmreq_vm *ret_v
 
 /*
  * The end, in three steps.  close: refuses new work, completes all that is queued as KILLED, asks
- * what is running to stop; never blocks; idempotent.  The state of the VM (vmreq_vm_state) stays
- * what it is, and is DESTROYED after free.
+ * what is running to stop; never blocks; idempotent.  vmreq_vm_state stays the same until free.
  */
 VMREQ_API int vmreq_vm_close(vmreq_vm vm);
 
@@ -382,9 +376,8 @@ VMREQ_API uint32_t vmreq_vm_cpus(vmreq_vm vm);
 
 /*
  * The deadline service's turn, for hosts that set service_wake: completes what is due at `now_ns`
- * (hooks run here) and returns the next due time, UINT64_MAX if none.  To be called when due, or
- * earlier, until vmreq_vm_stop has succeeded; not from a hook.  A second thread waits for the
- * first.
+ * (hooks run in it) and returns the next due time, UINT64_MAX if none.  Until vmreq_vm_stop has
+ * succeeded; not in hooks.  A second thread waits for the first.
  */
 VMREQ_API uint64_t vmreq_vm_service(vmreq_vm vm, uint64_t now_ns);
 
@@ -550,8 +543,7 @@ VMREQ_API int vmreq_cancel_requested(void);
  * meanwhile.
  */
 VMREQ_API int vmreq_park(uint64_t deadline_ns);
-/* Errors: HANDLE, INVALID. */
-VMREQ_API int vmreq_unpark(vmreq_vm vm, uint32_t cpu);
+VMREQ_API int vmreq_unpark(vmreq_vm vm, uint32_t cpu); /* HANDLE, INVALID */
 
 /*
  * Joins a rendezvous that is calling, then serves what is queued for the calling EMT and for ANY,
@@ -565,33 +557,30 @@ VMREQ_API int vmreq_process(vmreq_vm vm, int priority_only);
  * EMTs of the caller's own (VMREQ_CONFIG_ATTACH).  The calling thread becomes the EMT of `cpu`
  * until it detaches; it then loops over vmreq_process, and over vmreq_halt or its guest between
  * vmreq_guest_enter and vmreq_guest_leave.  When vmreq_process returns CLOSED it detaches:
- * vmreq_vm_stop waits for that.  It may detach before, and another thread attach; what is queued
- * waits meanwhile, and so do broadcasts, rendezvous and changes of state.
- * Errors: INVALID, HANDLE, STATE (that cpu has an EMT, this thread is one, the VM is not of that
- * kind), CLOSED, or what the backend's vcpu_init returned; of detach NOT_EMT, and STATE inside a
- * callee, a rendezvous or the guest.
+ * vmreq_vm_stop waits for that.  If it does so before, what is queued waits for another thread to
+ * attach.  Errors: INVALID, HANDLE, STATE (that cpu has an EMT, this thread is one, the VM is not
+ * of that kind), CLOSED, or what vcpu_init returned; of detach: NOT_EMT, and STATE inside a callee,
+ * a rendezvous or the guest.
  */
 VMREQ_API int vmreq_emt_attach(vmreq_vm vm, uint32_t cpu);
 VMREQ_API int vmreq_emt_detach(vmreq_vm vm);
 
-/* 1 if there is something for vmreq_process to do: requests, a rendezvous, the end; else 0.
- * NOT_EMT. */
+/* 1 if there is something for vmreq_process to do: requests, a rendezvous, the end; 0; NOT_EMT. */
 VMREQ_API int vmreq_pending(vmreq_vm vm);
 
 /*
- * Sleeps until there is, or until deadline_ns (VMREQ_FOREVER: no limit); OK in both cases.  For an
- * EMT of the caller's own whose guest waits for an interrupt it ends with vmreq_vcpu_unhalt too, at
- * once if that came after vmreq_guest_enter; that it was for something else the caller sees from
- * its own interrupts, and halts again after vmreq_process.  Blocks.  NOT_EMT.
+ * Sleeps until there is, or until deadline_ns (VMREQ_FOREVER: no limit): OK.  After a run of a
+ * guest of the caller's own it ends with vmreq_vcpu_unhalt too, also with one since
+ * vmreq_guest_enter.  An EMT whose guest has halted and has no interrupt halts again.  Blocks.
+ * NOT_EMT.
  */
 VMREQ_API int vmreq_halt(vmreq_vm vm, uint64_t deadline_ns);
 
 /*
  * Brackets guest execution by the caller's own loop.  enter: OK: the guest may be entered; from
  * here on the backend's `kick` is called where this EMT is wanted.  STATE: something is pending, or
- * the VM is not RUNNING: serve first.  leave: as soon as the guest is left; STATE: it was not
- * entered.  A guest that has powered its machine off is followed by vmreq_vm_change, on this EMT.
- * Both NOT_EMT.
+ * the VM is not RUNNING: serve first.  leave: as soon as the guest is left; STATE if it was not
+ * entered.  An EMT whose guest has powered off calls vmreq_vm_change.  NOT_EMT.
  */
 VMREQ_API int vmreq_guest_enter(vmreq_vm vm);
 VMREQ_API int vmreq_guest_leave(vmreq_vm vm);
@@ -689,15 +678,13 @@ struct vmreq_emt_stats {
 VMREQ_API int vmreq_emt_stats(vmreq_vm vm, uint32_t cpu, struct vmreq_emt_stats *ret_stats);
 
 struct vmreq_stats {
-        uint64_t submitted, refused;   /* requests; a broadcast counts once */
-        uint64_t fates[_VMREQ_FATE_N]; /* of packets, children and parents alike */
-        uint64_t packets_new,
-                packets_recycled; /* allocations from untouched and from used packets */
-        uint32_t slab, in_use;    /* packets there are, packets not FREE */
+        uint64_t submitted, refused;            /* requests; a broadcast counts once */
+        uint64_t fates[_VMREQ_FATE_N];          /* of packets, children and parents alike */
+        uint64_t packets_new, packets_recycled; /* allocations of untouched, of used packets */
+        uint32_t slab, in_use;                  /* packets there are, packets not FREE */
         uint32_t lane_capacity;
         uint32_t any_depth[2]; /* ANY lanes, normal and priority */
-        uint64_t spin_ns; /* for how long who waits spins at most before it sleeps; 0: not at all,
-                             because the processors are too few or the settings say so */
+        uint64_t spin_ns; /* for how long who waits spins at most before it sleeps; 0: not at all */
 };
 
 VMREQ_API int vmreq_vm_stats(vmreq_vm vm, struct vmreq_stats *ret_stats);
