@@ -156,6 +156,31 @@ static bool set_path(char *to, const char *key, const char *value, char *text, s
         return true;
 }
 
+static bool set_name(struct config *config, const char *value, char *text, size_t size)
+{
+        if (!proto_vm_name_valid(value))
+                return fail(text, size, "name",
+                            "a VM name: [A-Za-z0-9][A-Za-z0-9_.-]{0,63}, not ending in .sock",
+                            value);
+        (void)snprintf(config->name, sizeof(config->name), "%s", value);
+        return true;
+}
+
+static bool set_backend(struct config *config, const char *value, char *text, size_t size)
+{
+        return machine_settings_set_backend(&config->machine, value, text, size);
+}
+
+static bool set_socket_path(struct config *config, const char *value, char *text, size_t size)
+{
+        return set_path(config->socket, "path", value, text, size);
+}
+
+static bool set_module_directory(struct config *config, const char *value, char *text, size_t size)
+{
+        return set_path(config->module_directory, "directory", value, text, size);
+}
+
 static bool set_policy_directory(struct config *config, const char *value, char *text, size_t size)
 {
         if (!set_path(config->policy_directory, "dir", value, text, size))
@@ -201,6 +226,20 @@ static bool add_module(struct config *config, const char *name, char *text, size
         return true;
 }
 
+/* Every other key. */
+static const struct other_key {
+        const char *section, *key;
+        bool (*set)(struct config *config, const char *value, char *text, size_t size);
+} other_keys[] = {
+        {"vm", "name", set_name},
+        {"vm", "backend", set_backend},
+        {"socket", "path", set_socket_path},
+        {"socket", "mode", set_mode},
+        {"policy", "dir", set_policy_directory},
+        {"modules", "directory", set_module_directory},
+        {"modules", "load", add_module},
+};
+
 /* Section [module NAME]: a setting that goes to that module's init. */
 static bool add_module_setting(struct config *config, const char *name, const char *key,
                                const char *value, char *text, size_t size)
@@ -230,11 +269,43 @@ static bool add_module_setting(struct config *config, const char *name, const ch
         return true;
 }
 
+static void name_key(char *keys, size_t size, const char *section, const char *of, const char *key)
+{
+        size_t len = strlen(keys);
+
+        if (strcmp(section, of) == 0)
+                (void)snprintf(keys + len, size - len, "%s%s", len ? ", " : "", key);
+}
+
+/* Says what there is instead: sections, or this section's keys. */
+static bool fail_unknown(char *text, size_t size, const char *section, const char *key)
+{
+        static const char sections[] = "vm, kvm, socket, policy, modules, limits and module NAME";
+        char keys[400] = "";
+
+        for (size_t i = 0; i < ARRAY_SIZE(number_keys); i++)
+                name_key(keys, sizeof(keys), section, number_keys[i].section, number_keys[i].key);
+        for (size_t i = 0; i < ARRAY_SIZE(word_keys); i++)
+                name_key(keys, sizeof(keys), section, word_keys[i].section, word_keys[i].key);
+        for (size_t i = 0; i < ARRAY_SIZE(other_keys); i++)
+                name_key(keys, sizeof(keys), section, other_keys[i].section, other_keys[i].key);
+        if (keys[0])
+                (void)snprintf(text, size, "unknown key \"%.64s\" in section [%s]; its keys are %s",
+                               key, section, keys);
+        else if (section[0])
+                (void)snprintf(text, size, "unknown section [%.64s]; the sections are %s", section,
+                               sections);
+        else
+                (void)snprintf(text, size,
+                               "\"%.64s\" stands before the first section; the sections are %s",
+                               key, sections);
+        return false;
+}
+
 bool config_set(struct config *config, const char *section, const char *key, const char *value,
                 char *text, size_t size)
 {
         static const char module_prefix[] = "module ";
-        bool is_vm = strcmp(section, "vm") == 0, is_socket = strcmp(section, "socket") == 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(number_keys); i++)
                 if (strcmp(section, number_keys[i].section) == 0 &&
@@ -244,38 +315,16 @@ bool config_set(struct config *config, const char *section, const char *key, con
                 if (strcmp(section, word_keys[i].section) == 0 &&
                     strcmp(key, word_keys[i].key) == 0)
                         return set_word(config, &word_keys[i], value, text, size);
-        if (is_vm && strcmp(key, "name") == 0) {
-                if (!proto_vm_name_valid(value))
-                        return fail(
-                                text, size, key,
-                                "a VM name: [A-Za-z0-9][A-Za-z0-9_.-]{0,63}, not ending in .sock",
-                                value);
-                (void)snprintf(config->name, sizeof(config->name), "%s", value);
-                return true;
-        }
-        if (is_vm && strcmp(key, "backend") == 0)
-                return machine_settings_set_backend(&config->machine, value, text, size);
+        for (size_t i = 0; i < ARRAY_SIZE(other_keys); i++)
+                if (strcmp(section, other_keys[i].section) == 0 &&
+                    strcmp(key, other_keys[i].key) == 0)
+                        return other_keys[i].set(config, value, text, size);
         if (strcmp(section, "kvm") == 0)
                 return machine_settings_set(&config->machine, key, value, text, size);
-        if (is_socket && strcmp(key, "path") == 0)
-                return set_path(config->socket, key, value, text, size);
-        if (is_socket && strcmp(key, "mode") == 0)
-                return set_mode(config, value, text, size);
-        if (strcmp(section, "policy") == 0 && strcmp(key, "dir") == 0)
-                return set_policy_directory(config, value, text, size);
-        if (strcmp(section, "modules") == 0 && strcmp(key, "directory") == 0)
-                return set_path(config->module_directory, key, value, text, size);
-        if (strcmp(section, "modules") == 0 && strcmp(key, "load") == 0)
-                return add_module(config, value, text, size);
         if (strncmp(section, module_prefix, strlen(module_prefix)) == 0)
                 return add_module_setting(config, section + strlen(module_prefix), key, value, text,
                                           size);
-        (void)snprintf(
-                text, size,
-                "unknown key \"%.64s\" in section [%.64s]; the sections are vm, kvm, socket, "
-                "policy, modules, limits and module NAME",
-                key, section);
-        return false;
+        return fail_unknown(text, size, section, key);
 }
 
 bool config_check(const struct config *config, char *text, size_t size)

@@ -175,11 +175,17 @@ static const struct {
 bool machine_settings_set(struct machine_settings *settings, const char *key, const char *value,
                           char *text, size_t size)
 {
+        size_t len;
+
         for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
                 if (strcmp(key, keys[i].name) == 0)
                         return keys[i].set(settings, value) ||
                                fail(text, size, key, keys[i].expected, value);
-        (void)snprintf(text, size, "unknown key \"%.64s\" in section [kvm]", key);
+        len = (size_t)snprintf(text, size, "unknown key \"%.64s\" in section [kvm]; its keys are",
+                               key);
+        for (size_t i = 0; i < ARRAY_SIZE(keys) && len < size; i++)
+                len += (size_t)snprintf(text + len, size - len, "%s %s", i ? "," : "",
+                                        keys[i].name);
         return false;
 }
 

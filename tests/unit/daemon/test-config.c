@@ -159,10 +159,21 @@ static void test_every_key(void **state)
 static void test_refused_with_its_line(void **state)
 {
         (void)state;
-        REFUSED("[vm]\ncpus = 2\nspeed = 3\n", 3, "unknown key \"speed\" in section [vm]");
-        REFUSED("cpus = 2\n", 1, "unknown key \"cpus\" in section []");
-        REFUSED("\n\n[vms]\ncpus = 2\n", 4, "unknown key \"cpus\" in section [vms]");
-        REFUSED("[VM]\ncpus = 2\n", 2, "unknown key");
+        REFUSED("[vm]\ncpus = 2\nspeed = 3\n", 3,
+                "unknown key \"speed\" in section [vm]; its keys are cpus, ");
+        REFUSED("[vm]\nspeed = 3\n", 2,
+                "lazy_poke_ms, power_on, on_off, on_failed, emt_stuck, name, "
+                "backend");
+        REFUSED("[socket]\nowner = 0\n", 2, "its keys are path, mode");
+        REFUSED("[modules]\nunload = a\n", 2, "its keys are directory, load");
+        /* The longest list is whole. */
+        REFUSED("[limits]\ncalls_peruid = 3\n", 2, "kept_ms, drain_ms");
+        REFUSED("[kvm]\nmemory = 3\n", 2,
+                "unknown key \"memory\" in section [kvm]; its keys are irqchip, sipi, memory_mib, ");
+        REFUSED("cpus = 2\n", 1,
+                "\"cpus\" stands before the first section; the sections are vm, kvm, ");
+        REFUSED("\n\n[vms]\ncpus = 2\n", 4, "unknown section [vms]; the sections are vm, kvm, ");
+        REFUSED("[VM]\ncpus = 2\n", 2, "unknown section [VM]");
         REFUSED("[vm]\nCPUS = 2\n", 2, "unknown key");
         REFUSED("[vm]\njust words\n", 2, "expected \"[section]\" or \"key = value\"");
         REFUSED("[vm\ncpus = 2\n", 1, "expected \"[section]\"");

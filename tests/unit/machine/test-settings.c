@@ -87,7 +87,7 @@ static void test_bad(void **state)
                 {"load_address", "7c00", "address"},
                 {"load_address", "0x1g", "address"},
                 {"console", "stdout", "log, none"},
-                {"speed", "1", "unknown key \"speed\""},
+                {"speed", "1", "command_line, console"},
         };
         char line[200];
 
