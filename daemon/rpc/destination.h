@@ -8,8 +8,9 @@
 #include "proto/builder.h"
 #include "proto/value.h"
 
+/* A format: the VM's last vCPU, unsigned. */
 #define RPC_DESTINATION_EXPECTED                                                                   \
-        "the number of a vCPU of this VM, \"any\", \"any-queue\", \"all\" or \"all-reverse\""
+        "a vCPU of this VM, 0..%u, or \"any\", \"any-queue\", \"all\", \"all-reverse\""
 
 /* A number below `cpus`, or VMREQ_CPU_* for a word.  False: it is neither. */
 bool rpc_destination_read(const struct proto_value *value, uint32_t cpus, uint32_t *ret_cpu);

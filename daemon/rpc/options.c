@@ -35,7 +35,10 @@ struct reader {
         uint32_t cpus;
         bool submit;
         const char *expected; /* set when a value is not what it should be */
+        char *room;           /* for an expectation with figures in it, EXPECTED_BYTES */
 };
+
+#define EXPECTED_BYTES 128
 
 static void set_flag(struct reader *reader, const struct proto_value *value, uint32_t flag)
 {
@@ -49,8 +52,10 @@ static void set_flag(struct reader *reader, const struct proto_value *value, uin
 
 static void read_cpu(struct reader *reader, const struct proto_value *value)
 {
-        if (!rpc_destination_read(value, reader->cpus, &reader->options->cpu))
-                reader->expected = RPC_DESTINATION_EXPECTED;
+        if (rpc_destination_read(value, reader->cpus, &reader->options->cpu))
+                return;
+        (void)snprintf(reader->room, EXPECTED_BYTES, RPC_DESTINATION_EXPECTED, reader->cpus - 1);
+        reader->expected = reader->room;
 }
 
 static void read_timeout(struct reader *reader, const struct proto_value *value)
@@ -135,7 +140,8 @@ static bool read_one(struct reader *reader, const struct proto_value *key,
 enum proto_code rpc_options_read(struct rpc_options *options, const struct proto_value *map,
                                  uint32_t cpus, bool submit, char *reterr_text, size_t size)
 {
-        struct reader reader = {.options = options, .cpus = cpus, .submit = submit};
+        char room[EXPECTED_BYTES];
+        struct reader reader = {.options = options, .cpus = cpus, .submit = submit, .room = room};
 
         if (!map || map->type == PROTO_NIL)
                 return PROTO_OK;
