@@ -16,11 +16,14 @@ void rpc_busy_account(struct rpc_error *error, enum rpc_resource resource,
                       const struct rpc_account *over)
 {
         static const char *const names[_RPC_RESOURCE_N] = {"connections", "calls", "bytes", "kept"};
+        /* Bytes are wanted by the thousand. */
+        bool some_left = over->used[resource] < over->max[resource];
 
-        rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO, "too many %s of this %s: %llu of %llu",
+        rpc_error_set(error, PROTO_BUSY, PROTO_RAN_NO, "too many %s of this %s: %llu of %llu%s",
                       resource == RPC_KEPT ? "detached calls and keys" : names[resource],
                       over->what, (unsigned long long)over->used[resource],
-                      (unsigned long long)over->max[resource]);
+                      (unsigned long long)over->max[resource],
+                      some_left ? ", and this needs more than is left" : "");
         rpc_error_add_word(error, "limit", names[resource]);
         rpc_error_add_word(error, "of", over->what);
         rpc_error_add_number(error, "usage", (int64_t)over->used[resource]);

@@ -74,7 +74,7 @@ static pthread_t flush_beside(void)
 
 static void expect_busy(uint32_t msgid)
 {
-        client_expect_error(&c, msgid, "BUSY", "no", "too many bytes of this uid: ");
+        client_expect_error(&c, msgid, "BUSY", "no", "and this needs more than is left");
 }
 
 static void test_goes_on(void **state)
