@@ -44,6 +44,8 @@ static const struct family plain[] = {
         {"connections", "total", "connections_accepted", "counter", "Connections accepted."},
         {"connections", "refused", "connections_refused", "counter",
          "Connections closed because a limit was reached."},
+        {"connections", "evicted", "connections_evicted", "counter",
+         "Connections that had sent nothing, and were closed for another's sake."},
         {"bytes", "now", "held_bytes", "gauge", "Bytes held for clients."},
         {"bytes", "limit", "held_limit_bytes", "gauge", "Bytes that can be held for clients."},
         {"log", "written", "log_records_written", "counter", "Log records written."},

@@ -19,6 +19,23 @@ static bool is_in_the_way(const struct rpc_peer *silent, const struct rpc_peer *
                (bound == RPC_QUOTA_E_ALL || silent->identity.uid == peer->identity.uid);
 }
 
+/* It sees the end of file only: the journal says why. */
+static void evict(struct rpc_peer *silent)
+{
+        struct rpc_server *server = silent->server;
+        uint64_t missed;
+
+        if (log_limit_pass(&server->refused_log, 10, clock_now_ns(), &missed))
+                log_line(
+                        LOG_L_WARNING,
+                        "connection of uid %u, pid %d closed: it had never sent a whole frame, and "
+                        "another one wanted its place (%llu more were not logged)",
+                        (unsigned)silent->identity.uid, (int)silent->identity.pid,
+                        (unsigned long long)missed);
+        server->counted.peers_evicted++;
+        rpc_peer_close(silent);
+}
+
 /* False: there is none that could go. */
 static bool make_room(const struct rpc_peer *peer, enum rpc_quota_result bound, bool privileged)
 {
@@ -28,8 +45,7 @@ static bool make_room(const struct rpc_peer *peer, enum rpc_quota_result bound, 
         TAILQ_FOREACH (silent, &server->silent, silent_link) {
                 if (!is_in_the_way(silent, peer, bound, privileged))
                         continue;
-                server->counted.peers_evicted++;
-                rpc_peer_close(silent);
+                evict(silent);
                 return true;
         }
         return false;

@@ -171,10 +171,11 @@ static void put_front(struct proto_builder *out, const struct rpc_server *server
         struct log_stats log;
 
         put_calls(out, server);
-        put_map(out, "connections", 4);
+        put_map(out, "connections", 5);
         put(out, "now", server->n_peers);
         put(out, "total", server->counted.peers);
         put(out, "refused", server->counted.peers_refused);
+        put(out, "evicted", server->counted.peers_evicted);
         put(out, "limit", server->config.limits.connections);
         put_map(out, "bytes", 2);
         put(out, "now", server->quota.all.used[RPC_BYTES]);

@@ -124,7 +124,9 @@ class Connections(vmreqtest.TestCase):
     self.assertEqual(talker.call("vmreq.ping"), "pong")
     self.assertTrue(self.closed(silent[0]))
     root = daemon.client()
-    self.assertEqual(root.call("vmreq.stats")["connections"]["refused"], 0)
+    connections = root.call("vmreq.stats")["connections"]
+    self.assertEqual((connections["refused"], connections["evicted"]), (0, 42))
+    daemon.until_logged("uid 4001", "never sent a whole frame")
 
   def test_descriptors_cannot_run_out(self):
     """The limit of open files bounds connections, and not the other way round."""

@@ -54,6 +54,7 @@ static void test_counters(void **state)
         assert_int_equal(figure(root, "connections", "now"), 2);
         assert_int_equal(figure(root, "connections", "total"), 2);
         assert_int_equal(figure(root, "connections", "refused"), 0);
+        assert_int_equal(figure(root, "connections", "evicted"), 0);
         assert_true(figure(root, "bytes", "now") > 0);
         assert_int_equal(figure(root, "bytes", "limit"), 256u << 20);
         (void)figure(root, "log", "written");
