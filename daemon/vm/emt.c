@@ -144,8 +144,7 @@ void emt_nudge_runner(struct vm *vm, const struct req *req)
 
 /* ---- halting ---- */
 
-/* Has something been pushed, as far as the next entries say?  Leaves the pushers' lines alone. */
-static bool sees_push(const struct emt *emt)
+bool emt_sees_push(const struct emt *emt)
 {
         const struct vm *vm = emt->vm;
 
@@ -153,28 +152,36 @@ static bool sees_push(const struct emt *emt)
                lane_filled(&vm->any[LANE_NORMAL]) || lane_filled(&vm->any[LANE_PRIORITY]);
 }
 
+void emt_spin_paid(struct emt *emt)
+{
+        count(&emt->spins_paid);
+        emt->spin_ns = MIN(emt->spin_ns * 2, emt->vm->spin_ns_max);
+}
+
 /* Spins for the EMT's own estimate of what pays.  True: there is something to do. */
 static bool spin(struct emt *emt, bool (*ready)(void *ctx), void *ctx)
 {
-        uint64_t end;
+        uint64_t now_ns, end_ns;
 
         if (!emt->spin_ns)
                 return false;
-        end = clock_now_ns() + emt->spin_ns;
-        do {
+        now_ns = clock_now_ns();
+        end_ns = now_ns + emt->spin_ns - MIN(emt->spin_ns, emt->lingered_ns);
+        emt->lingered_ns = 0;
+        while (now_ns < end_ns) {
                 /* The whole truth now and then: a push under way hides those behind it. */
                 bool found = emt_has_work(emt) || (ready && ready(ctx));
 
                 for (unsigned i = 0; i < 32 && !found; i++) {
                         cpu_relax();
-                        found = sees_push(emt) || (ready && ready(ctx));
+                        found = emt_sees_push(emt) || (ready && ready(ctx));
                 }
                 if (found) {
-                        count(&emt->spins_paid);
-                        emt->spin_ns = MIN(emt->spin_ns * 2, emt->vm->spin_ns_max);
+                        emt_spin_paid(emt);
                         return true;
                 }
-        } while (clock_now_ns() < end);
+                now_ns = clock_now_ns();
+        }
         emt->spin_ns = MAX(emt->spin_ns / 2, (uint64_t)SPIN_NS_MIN);
         return false;
 }
@@ -263,6 +270,7 @@ void *emt_main(void *arg)
         int r = begin(emt);
 
         tell_started(vm, r);
+        emt->lingers = vm->spin_ns_max && !vm->backend.run;
         /* Acquire: pairs with the store in vmreq_vm_stop. */
         while (r >= 0 && !atomic_load_explicit(&emt->stop, memory_order_acquire)) {
                 emt_turn(emt);

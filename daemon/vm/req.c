@@ -256,7 +256,7 @@ static bool owes_nothing(const struct req *req, uint64_t word)
                !(req->has & REQ_HAS_HOOKS) && !req_deadline(req);
 }
 
-bool req_end_running(struct vm *vm, struct req *req)
+bool req_end_running(struct vm *vm, struct req *req, bool silently)
 {
         VM_STEP(end_running_load);
         uint64_t word = req_load(req), next;
@@ -264,6 +264,8 @@ bool req_end_running(struct vm *vm, struct req *req)
 
         do {
                 over = owes_nothing(req, word);
+                if (silently && !over)
+                        return false;
                 next = req_with_state(word, VMREQ_REQ_COMPLETED);
                 if (over)
                         next = REQ_REFS(word) == 1 ? req_next_life(word) : next - REQ_REF_ONE;

@@ -213,8 +213,9 @@ struct req *req_find(struct vm *vm, vmreq_handle handle, uint64_t *ret_word);
  */
 bool req_end_queued(struct vm *vm, struct req *req, uint64_t word, uint32_t state);
 
-/* RUNNING → COMPLETED by the runner, whose reference it consumes.  True: nobody was to be told. */
-bool req_end_running(struct vm *vm, struct req *req);
+/* RUNNING → COMPLETED by the runner, whose reference it consumes.  True: nobody was to be told.
+ * `silently`: only if that is so; else it is still RUNNING, and the reference the runner's. */
+bool req_end_running(struct vm *vm, struct req *req, bool silently);
 
 /* What follows a final state: wakes waiters, runs hooks, gives back the caller's reference.  Once
  * per packet. */

@@ -11,6 +11,9 @@
 #include "vm/cpu.h"
 #include "vm/step.h"
 
+/* How long an EMT leaves the pushers' lines alone when its lanes look empty. */
+#define LINGER_NS 1000u
+
 /* Counters written by one EMT and read by snapshots: relaxed, no read-modify-write needed. */
 static void count_by(_Atomic uint64_t *counter, uint64_t n)
 {
@@ -171,23 +174,35 @@ static void end(struct emt *emt, struct req *outer)
         atomic_store_explicit(&emt->state, VMREQ_EMT_AWAKE, memory_order_relaxed);
 }
 
+/* Has it neither a hook that is told when it ended, nor a handle that may be asked by? */
+static bool nobody_asks_when(const struct req *req, uint64_t word)
+{
+        return !(word & (REQ_F_OWNED | REQ_F_CHILD)) && !(req->has & REQ_HAS_HOOKS);
+}
+
 static void run_at(struct emt *emt, struct req *req, uint64_t word, uint64_t start_ns)
 {
         struct req *outer = emt->current;
         uint64_t queued_ns = atomic_load_explicit(&req->queued_ns, memory_order_relaxed), end_ns;
+        bool silently;
 
         begin(emt, req, word, start_ns);
         invoke(emt->vm, req, emt->cpu);
-        end_ns = clock_now_ns();
-        atomic_store_explicit(&req->end_ns, end_ns, memory_order_relaxed);
-        count_time(emt->queued_histogram, &emt->queued_sum_ns, start_ns - MIN(start_ns, queued_ns));
-        count_time(emt->run_histogram, &emt->run_sum_ns, end_ns - start_ns);
         end(emt, outer);
         count(&emt->done);
         if (!(word & REQ_F_CHILD))
                 count(&emt->singles);
+        /* Who spins for it goes on while the time is taken. */
+        silently = nobody_asks_when(req, word) && req_end_running(emt->vm, req, true);
+        end_ns = clock_now_ns();
+        count_time(emt->queued_histogram, &emt->queued_sum_ns, start_ns - MIN(start_ns, queued_ns));
+        count_time(emt->run_histogram, &emt->run_sum_ns, end_ns - start_ns);
+        if (!silently) {
+                atomic_store_explicit(&req->end_ns, end_ns, memory_order_relaxed);
+                silently = req_end_running(emt->vm, req, false);
+        }
         /* Hooks and wake-ups take time. */
-        emt->now_ns = req_end_running(emt->vm, req) ? end_ns : 0;
+        emt->now_ns = silently ? end_ns : 0;
 }
 
 void emt_run_inline(struct emt *emt, struct req *req, uint64_t word)
@@ -206,12 +221,37 @@ static void run(struct emt *emt, struct req *req, uint64_t word)
                MAX(now_ns, atomic_load_explicit(&req->queued_ns, memory_order_relaxed)));
 }
 
+/*
+ * Nothing is seen after a request: who waited for that one may bring the next at once.  Looks at
+ * the next entries alone, because the truth stands on the pushers' lines, and they would have to
+ * fetch them back.  The look at the clock is the pause between two looks, and says when the next
+ * request starts.  True: something came.
+ */
+static bool linger(struct emt *emt)
+{
+        uint64_t begin_ns = clock_now_ns(), now_ns = begin_ns;
+        uint64_t most_ns = MIN(emt->spin_ns, LINGER_NS);
+
+        do {
+                if (emt_sees_push(emt)) {
+                        emt->now_ns = now_ns;
+                        emt_spin_paid(emt);
+                        return true;
+                }
+                now_ns = clock_now_ns();
+        } while (now_ns - begin_ns < most_ns);
+        emt->lingered_ns = now_ns - begin_ns;
+        return false;
+}
+
 uint32_t emt_serve(struct emt *emt, uint32_t max, bool priority_only)
 {
         uint32_t n = 0;
 
         emt->now_ns = 0; /* it was, at most */
         while (n < max) {
+                if (n && emt->lingers && !emt->current && !emt_sees_push(emt) && !linger(emt))
+                        break; /* as far as that can tell; the caller comes back */
                 /* Asked each time: the last callee may have waited, and joined a change of state.
                  */
                 bool only = priority_only || emt_priority_only(emt->vm);

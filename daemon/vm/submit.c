@@ -53,7 +53,7 @@ static int spec_check(const struct vm *vm, const struct vmreq_spec *spec)
         return 0;
 }
 
-void submit_fill(struct vm *vm, struct req *req, const struct vmreq_spec *spec)
+void submit_fill(struct vm *vm, struct req *req, const struct vmreq_spec *spec, uint64_t now_ns)
 {
         bool hooks = spec->row || spec->overdue || spec->complete || spec->release;
         uint64_t *args = req->args;
@@ -83,7 +83,7 @@ void submit_fill(struct vm *vm, struct req *req, const struct vmreq_spec *spec)
         for (uint32_t i = 0; i < spec->argc; i++)
                 args[i] = spec->args[i];
         atomic_store_explicit(&req->deadline_ns, spec->deadline_ns, memory_order_relaxed);
-        atomic_store_explicit(&req->queued_ns, clock_now_ns(), memory_order_relaxed);
+        atomic_store_explicit(&req->queued_ns, now_ns, memory_order_relaxed);
 }
 
 struct lane *submit_lane(struct vm *vm, uint32_t cpu, uint32_t flags)
@@ -274,19 +274,20 @@ static int submit_fresh(struct vm *vm, const struct vmreq_spec *spec, uint64_t m
                         vmreq_handle *ret_handle)
 {
         struct lane *lane = submit_lane(vm, spec->cpu, spec->flags);
+        uint64_t now_ns, word;
         vmreq_handle handle;
         struct req *req;
-        uint64_t word;
         int r;
 
         lane_will_push(lane);
+        now_ns = clock_now_ns(); /* while that line comes */
         /* Looked at first, so that who is refused takes no packet from others. */
         if (lane_full(lane))
                 return VMREQ_E_BUSY;
         req = req_take(vm, spec->cpu);
         if (!req)
                 return VMREQ_E_BUSY;
-        submit_fill(vm, req, spec);
+        submit_fill(vm, req, spec, now_ns);
         word = req_with_state(atomic_load_explicit(&req->word, memory_order_relaxed),
                               VMREQ_REQ_QUEUED) +
                more;
@@ -355,7 +356,7 @@ static int alloc(struct vm *vm, const struct vmreq_spec *spec, uint64_t word, st
         *ret_req = req_new(vm, word);
         if (!*ret_req)
                 return VMREQ_E_BUSY;
-        submit_fill(vm, *ret_req, spec);
+        submit_fill(vm, *ret_req, spec, clock_now_ns());
         if (word & REQ_F_PARENT)
                 req_more(vm, *ret_req)->failed = failed;
         return 0;
@@ -514,7 +515,7 @@ int vmreq_wake(vmreq_vm id, uint32_t cpu)
 /* Waits for a packet of one's own, and lets it go. */
 static int wait_and_drop(struct vm *vm, struct req *req)
 {
-        int r = wait_foreign(vm, req, UINT64_MAX);
+        int r = wait_answer(vm, req);
 
         if (r == 0)
                 switch (REQ_STATE(req_load(req))) {

@@ -68,6 +68,8 @@ struct emt {
         bool initialised;            /* the backend's vcpu_init has succeeded */
         uint64_t now_ns;             /* when the last request ended, if that is now; 0: not known */
         uint64_t spin_ns;            /* what it would spin now; 0 = not at all */
+        uint64_t lingered_ns;        /* what it has spun of that before it asked for the truth */
+        bool lingers;                /* its loop is emt_main's, and has no guest to run */
 };
 
 struct rendezvous {
@@ -225,6 +227,10 @@ static inline bool emt_priority_only(const struct vm *vm)
 }
 /* Is there anything for this EMT to do: stop, rendezvous, lanes? */
 bool emt_has_work(struct emt *emt);
+/* Has something been pushed, as far as the next entries say?  Leaves the pushers' lines alone. */
+bool emt_sees_push(const struct emt *emt);
+/* A look for work paid before the spin was over: the next may be longer. */
+void emt_spin_paid(struct emt *emt);
 /* Nothing to do: spins, then sleeps until woken or until `ready(ctx)` (NULL: nothing more than
  * work) or deadline_ns.  ready is asked after the sleep was announced. */
 void emt_halt(struct emt *emt, bool (*ready)(void *ctx), void *ctx, uint64_t deadline_ns);
@@ -254,14 +260,16 @@ bool wait_enter(struct emt *emt);
 /* The wait of a thread that is no EMT of this VM, for a packet that it holds: 0, TIMEOUT or STATE.
  */
 int wait_foreign(struct vm *vm, struct req *req, uint64_t until_ns);
+/* The same, without end, for a packet that this thread has just queued. */
+int wait_answer(struct vm *vm, struct req *req);
 
 /* ---- submit.c ---- */
 
 struct lane *submit_lane(struct vm *vm, uint32_t cpu, uint32_t flags);
 /* Wakes who serves the lane of this destination. */
 void submit_wake(struct vm *vm, uint32_t cpu, uint32_t flags);
-/* Fills a packet of one's own from a spec that was checked. */
-void submit_fill(struct vm *vm, struct req *req, const struct vmreq_spec *spec);
+/* Fills a packet of one's own from a spec that was checked; it is submitted at now_ns. */
+void submit_fill(struct vm *vm, struct req *req, const struct vmreq_spec *spec, uint64_t now_ns);
 bool submit_is_broadcast(uint32_t cpu);
 /* vmreq_submit, a wait for it, and its status, of a single request without deadline or hooks, by a
  * thread that is no EMT: what it costs is a reference fewer, and a pin for all. */

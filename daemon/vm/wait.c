@@ -20,6 +20,12 @@
 /* How long a foreign waiter looks before it sleeps, when spinning can pay at all. */
 #define WAIT_SPIN_NS 5000u
 
+/* Looks between two at the clock. */
+#define SPIN_LOOKS 64u
+
+/* How many pauses at most pass before the first look. */
+#define QUIET_MAX 20u
+
 /* Nothing to wait for: it is complete, or its deadline has passed while it runs, or it is not
  * queued - any more, if there was no room for it. */
 static bool settled(uint64_t word)
@@ -51,27 +57,26 @@ static bool flag_unsettled(struct req *req, uint64_t *word, uint64_t flag)
         return true;
 }
 
-static void wait_spin(struct vm *vm, struct req *req, uint64_t until_ns)
+/* Looks until it is settled, or that does not pay any more.  How many looks found it unsettled. */
+static uint32_t wait_spin(const struct req *req, uint64_t until_ns)
 {
-        uint64_t end;
+        uint64_t end = MIN(clock_now_ns() + WAIT_SPIN_NS, until_ns);
+        uint32_t looks = 0;
 
-        if (vm->spin_ns_max == 0)
-                return;
-        end = MIN(clock_now_ns() + WAIT_SPIN_NS, until_ns);
         do {
-                for (unsigned i = 0; i < 64; i++) {
+                for (unsigned i = 0; i < SPIN_LOOKS; i++, looks++) {
                         if (settled(req_load(req)))
-                                return;
+                                return looks;
                         cpu_relax();
                 }
         } while (clock_now_ns() < end);
+        return looks;
 }
 
-int wait_foreign(struct vm *vm, struct req *req, uint64_t until_ns)
+static int wait_sleep(struct req *req, uint64_t until_ns)
 {
         uint64_t word;
 
-        wait_spin(vm, req, until_ns);
         while (flag_unsettled(req, &word, REQ_F_WAITED)) {
                 VM_STEP(wait_futex);
                 if (futex_wait(futex_low_half(&req->word), (uint32_t)word, until_ns)) {
@@ -80,6 +85,41 @@ int wait_foreign(struct vm *vm, struct req *req, uint64_t until_ns)
                 }
         }
         return verdict_of(word);
+}
+
+int wait_foreign(struct vm *vm, struct req *req, uint64_t until_ns)
+{
+        if (vm->spin_ns_max)
+                (void)wait_spin(req, until_ns);
+        return wait_sleep(req, until_ns);
+}
+
+/*
+ * A look takes the packet's line from the EMT that is about to write to it, and the EMT has to
+ * fetch it back: a look that comes too early puts the answer off by as much as it costs to see it.
+ * So who has just queued a request leaves it alone for as long as answers have taken of late: a
+ * pause longer after each that was not there at the first look, an eighth of one shorter after each
+ * that was.  What takes long anyway, or comes after a sleep, teaches nothing.
+ */
+static void wait_quietly(const struct req *req)
+{
+        static _Thread_local uint32_t quiet; /* in eighths of a pause */
+        uint32_t looks;
+
+        for (uint32_t i = 0; i < quiet / 8; i++)
+                cpu_relax();
+        looks = wait_spin(req, UINT64_MAX);
+        if (looks == 0)
+                quiet -= MIN(quiet, 1u);
+        else if (looks < SPIN_LOOKS)
+                quiet = MIN(quiet + 8, QUIET_MAX * 8);
+}
+
+int wait_answer(struct vm *vm, struct req *req)
+{
+        if (vm->spin_ns_max)
+                wait_quietly(req);
+        return wait_sleep(req, UINT64_MAX);
 }
 
 static bool req_is_settled(void *ctx)
