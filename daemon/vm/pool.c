@@ -11,6 +11,13 @@
  * meanwhile finds that head has moved (mod 2^32, as above): the putter overwrites only what was
  * taken.
  *
+ * Who finds nothing in its own ring and on the stack looks into a few other rings, at others each
+ * time, before it takes an index never used before; into all of them only when there is none of
+ * those.  So a get costs the same however many EMTs there are, and while rings hold anything a
+ * thread that fills the slab comes by it after at most n_rings / POOL_LOOKS fresh ones.
+ * Considered: all rings first (with 256 EMTs 256 looks for each request of a growing backlog), and
+ * no ring before what is fresh (submitters to ANY would page in a ring's worth for each EMT).
+ *
  * "None left" is said only if there was an instant at which nothing was free.  Stack and rings are
  * looked at one after the other; so if all look empty, what was ever put anywhere is counted, they
  * are looked at again, and it is counted again.  If nothing was put in between, then what looked
@@ -170,15 +177,37 @@ static uint32_t count_puts(struct pool *pool)
         return n;
 }
 
+/* From `n` rings, `first` and those that follow, without `own`. */
+static bool rings_get(struct pool *pool, uint32_t own, uint32_t first, uint32_t n,
+                      uint32_t *ret_index)
+{
+        for (uint32_t i = first; n; n--, i = i + 1 < pool->n_rings ? i + 1 : 0)
+                if (i != own && ring_get(&pool->rings[i], ret_index))
+                        return true;
+        return false;
+}
+
+/* Into which of the other rings to look now: other ones after each index that was fresh. */
+static uint32_t first_look(struct pool *pool)
+{
+        /* Relaxed: any will do. */
+        uint64_t fresh = atomic_load_explicit(&pool->fresh, memory_order_relaxed);
+
+        return pool->n_rings <= POOL_LOOKS ? 0 : (uint32_t)(fresh * POOL_LOOKS % pool->n_rings);
+}
+
+/* Neither the ring `own` nor the stack had one.  Not inlined: those have one nearly always. */
+static bool __attribute__((noinline))
+get_elsewhere(struct pool *pool, uint32_t own, uint32_t *ret_index)
+{
+        return rings_get(pool, own, first_look(pool), MIN(pool->n_rings, POOL_LOOKS), ret_index) ||
+               get_fresh(pool, ret_index) || rings_get(pool, own, 0, pool->n_rings, ret_index);
+}
+
 static bool get(struct pool *pool, uint32_t ring, uint32_t *ret_index)
 {
-        if ((ring < pool->n_rings && ring_get(&pool->rings[ring], ret_index)) ||
-            stack_get(pool, ret_index))
-                return true;
-        for (uint32_t i = 0; i < pool->n_rings; i++)
-                if (i != ring && ring_get(&pool->rings[i], ret_index))
-                        return true;
-        return get_fresh(pool, ret_index);
+        return (ring < pool->n_rings && ring_get(&pool->rings[ring], ret_index)) ||
+               stack_get(pool, ret_index) || get_elsewhere(pool, ring, ret_index);
 }
 
 bool pool_get(struct pool *pool, uint32_t ring, uint32_t *ret_index)

@@ -2,8 +2,8 @@
 #pragma once
 /*
  * The free list of a VM's packets: indices below `capacity`, each handed out to one owner at a
- * time.  Indices never used before come last, so that the untouched part of the slab is never paged
- * in.
+ * time.  Indices never used before come last but for a few looks (pool.c), so that the untouched
+ * part of the slab is not paged in.
  *
  * What an EMT gives back goes into a ring of its own, which it alone writes and anybody takes from;
  * so it shares no line with submitters, request by request.  What others give back, or what does
@@ -19,9 +19,11 @@
 /* Places in an EMT's ring; a power of two.  Where every interleaving is walked through (step.h)
  * there is one, as in the model, so that a ring is full now and then. */
 #ifdef VMREQ_STEPS
-#define POOL_RING 1u
+#define POOL_RING  1u
+#define POOL_LOOKS 1u
 #else
-#define POOL_RING 1024u
+#define POOL_RING  1024u
+#define POOL_LOOKS 4u /* other EMTs' rings that are looked into before an index never used */
 #endif
 
 struct pool_ring {

@@ -55,7 +55,9 @@ static int spec_check(const struct vm *vm, const struct vmreq_spec *spec)
 
 void submit_fill(struct vm *vm, struct req *req, const struct vmreq_spec *spec, uint64_t now_ns)
 {
-        bool hooks = spec->row || spec->overdue || spec->complete || spec->release;
+        /* One test: most have none. */
+        bool hooks = (uintptr_t)spec->row | (uintptr_t)spec->overdue | (uintptr_t)spec->complete |
+                     (uintptr_t)spec->release;
         uint64_t *args = req->args;
 
         req->has = (uint8_t)((hooks ? REQ_HAS_HOOKS : 0) | (spec->user ? REQ_HAS_USER : 0));

@@ -9,7 +9,8 @@
  *
  * THREADS take an index and put it back, ROUNDS times, as soon as they like; a thread that finds none goes on to its
  * next round.  Each of the first RINGS threads puts into its own ring, which has one entry only, and what does not fit onto
- * the stack, as the others do.  Which ring to look into first is anybody's choice.  Tag, tails and heads do not wrap.
+ * the stack, as the others do.  Which ring to look into first, and into which of the others
+ * before what is fresh, is anybody's choice.  Tag, tails and heads do not wrap.
  *
  * Checked, as assertions at the step concerned:
  *   - an index has one owner at a time;
@@ -27,6 +28,7 @@
  * Broken: -DTHREADS=2 -DROUNDS=1 -DBROKEN_FRESH: one owner
  * Broken: -DTHREADS=1 -DROUNDS=2 -DCAPACITY=1 -DBROKEN_EMPTY: none left
  * Broken: -DTHREADS=3 -DROUNDS=2 -DRINGS=1 -DBROKEN_ONCE: none left
+ * Broken: -DTHREADS=2 -DROUNDS=2 -DRINGS=1 -DCAPACITY=1 -DBROKEN_SOME: none left
  * Broken: -DTHREADS=2 -DROUNDS=2 -DBROKEN_PUT: all free
  * Broken: -DTHREADS=2 -DROUNDS=2 -DRINGS=1 -DBROKEN_OVER: one owner
  * Broken: -DTHREADS=2 -DROUNDS=2 -DRINGS=1 -DBROKEN_TAIL: one owner
@@ -73,7 +75,7 @@ inline taken(index) {
 proctype thread(byte me)
 {
         byte round, t, n, index, i, ring, hint, puts, again;
-        bit counted, first;
+        bit counted, first, all;
 
 next_round:
         if
@@ -91,7 +93,7 @@ next_round:
                 od
         }
 
-        /* pool_get: one ring, the stack, the other rings, the fresh ones */
+        /* pool_get: one ring, the stack, some of the other rings, the fresh ones, all other rings */
 look:
         atomic {
                 ring = hint;
@@ -142,7 +144,7 @@ s_get_top:
 #endif
 stack_look:
         if
-        :: EMPTY(t) -> t = 0; ring = 0; first = 0; goto others
+        :: EMPTY(t) -> t = 0; ring = 0; first = 0; all = 0; goto others
         :: else
         fi;
 s_get_next:
@@ -162,8 +164,10 @@ s_get_swap:
 others:
         if
         :: ring < RINGS && ring == hint -> ring++; goto others
+        :: ring < RINGS && ring != hint && !all -> ring++; goto others /* not into this one yet */
         :: ring < RINGS && ring != hint -> goto s_ring_head
-        :: ring >= RINGS
+        :: ring >= RINGS && all -> goto none
+        :: ring >= RINGS && !all
         fi;
 
         /* get_fresh */
@@ -172,7 +176,11 @@ s_fresh_load:
 s_fresh_swap:
         atomic {
                 if
+        #ifdef BROKEN_SOME
                 :: n >= CAPACITY -> n = 0; goto none
+#else
+                :: n >= CAPACITY -> n = 0; ring = 0; all = 1; goto others
+#endif
 #ifdef BROKEN_FRESH
                 :: n < CAPACITY ->
 #else
@@ -218,13 +226,13 @@ count_done:
 none_left:
         atomic {
                 assert(none_free[me]); /* claim: none left */
-                t = 0; puts = 0; ring = 0; hint = 0;
+                t = 0; puts = 0; ring = 0; hint = 0; all = 0;
                 goto next_round
         }
 
 have:
         atomic {
-                t = 0; n = 0; ring = 0; hint = 0; puts = 0; again = 0; counted = 0; first = 0;
+                t = 0; n = 0; ring = 0; hint = 0; puts = 0; again = 0; counted = 0; first = 0; all = 0;
                 if
                 :: me < RINGS -> n = tail[me] /* nobody else writes it */
                 :: else -> goto s_put_top

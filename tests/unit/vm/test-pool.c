@@ -133,6 +133,35 @@ static void test_rings(void **state)
         pool_deinit(&pool);
 }
 
+/* With many rings a get looks into a few before it takes what is fresh, but at others each time;
+ * and into all of them before it says that there is none. */
+static void test_many_rings(void **state)
+{
+        const uint32_t rings = 64;
+        struct pool pool;
+        uint32_t index;
+
+        (void)state;
+        for (uint32_t at = 1; at < rings; at++) {
+                memset(&pool, 0, sizeof(pool));
+                assert_int_equal(pool_init(&pool, 2 * rings, rings), 0);
+                assert_true(pool_get(&pool, 0, &index));
+                pool_put(&pool, at, 0);
+                do
+                        assert_true(pool_get(&pool, 0, &index));
+                while (index != 0);
+                assert_true(pool_high_water(&pool) <= 1 + rings / POOL_LOOKS);
+                while (pool_get(&pool, 0, &index))
+                        ;
+                assert_int_equal(pool_high_water(&pool), 2 * rings);
+                pool_put(&pool, at, 7);
+                assert_true(pool_get(&pool, 0, &index));
+                assert_int_equal(index, 7);
+                assert_false(pool_get(&pool, 0, &index));
+                pool_deinit(&pool);
+        }
+}
+
 /* More than a ring holds goes onto the stack; also when its numbers have come round. */
 static void test_full_ring(void **state)
 {
@@ -231,6 +260,7 @@ int main(void)
                 cmocka_unit_test(test_last_in_first_out),
                 cmocka_unit_test(test_put_changes_top),
                 cmocka_unit_test(test_rings),
+                cmocka_unit_test(test_many_rings),
                 cmocka_unit_test(test_full_ring),
                 cmocka_unit_test(test_conservation),
                 cmocka_unit_test(test_deinit_twice),
