@@ -201,6 +201,7 @@ static void run_at(struct emt *emt, struct req *req, uint64_t word, uint64_t sta
                 atomic_store_explicit(&req->end_ns, end_ns, memory_order_relaxed);
                 silently = req_end_running(emt->vm, req, false);
         }
+        emt->answered = silently && REQ_REFS(word) > 1 && emt->lingers && !outer;
         /* Hooks and wake-ups take time. */
         emt->now_ns = silently ? end_ns : 0;
 }
@@ -222,10 +223,13 @@ static void run(struct emt *emt, struct req *req, uint64_t word)
 }
 
 /*
- * Nothing is seen after a request: who waited for that one may bring the next at once.  Looks at
- * the next entries alone, because the truth stands on the pushers' lines, and they would have to
+ * Nothing is seen after a request that somebody waited for, who may bring the next at once.  Looks
+ * at the next entries alone, because the truth stands on the pushers' lines, and they would have to
  * fetch them back.  The look at the clock is the pause between two looks, and says when the next
  * request starts.  True: something came.
+ *
+ * Not so after others: who pushes one after the other is hindered by an EMT that is at each entry
+ * as soon as it is written.
  */
 static bool linger(struct emt *emt)
 {
@@ -250,7 +254,7 @@ uint32_t emt_serve(struct emt *emt, uint32_t max, bool priority_only)
 
         emt->now_ns = 0; /* it was, at most */
         while (n < max) {
-                if (n && emt->lingers && !emt->current && !emt_sees_push(emt) && !linger(emt))
+                if (n && emt->answered && !emt_sees_push(emt) && !linger(emt))
                         break; /* as far as that can tell; the caller comes back */
                 /* Asked each time: the last callee may have waited, and joined a change of state.
                  */

@@ -53,7 +53,7 @@ static int spec_check(const struct vm *vm, const struct vmreq_spec *spec)
         return 0;
 }
 
-void submit_fill(struct vm *vm, struct req *req, const struct vmreq_spec *spec, uint64_t now_ns)
+void submit_fill(struct vm *vm, struct req *req, const struct vmreq_spec *spec)
 {
         /* One test: most have none. */
         bool hooks = (uintptr_t)spec->row | (uintptr_t)spec->overdue | (uintptr_t)spec->complete |
@@ -85,7 +85,7 @@ void submit_fill(struct vm *vm, struct req *req, const struct vmreq_spec *spec, 
         for (uint32_t i = 0; i < spec->argc; i++)
                 args[i] = spec->args[i];
         atomic_store_explicit(&req->deadline_ns, spec->deadline_ns, memory_order_relaxed);
-        atomic_store_explicit(&req->queued_ns, now_ns, memory_order_relaxed);
+        atomic_store_explicit(&req->queued_ns, clock_now_ns(), memory_order_relaxed);
 }
 
 struct lane *submit_lane(struct vm *vm, uint32_t cpu, uint32_t flags)
@@ -276,20 +276,19 @@ static int submit_fresh(struct vm *vm, const struct vmreq_spec *spec, uint64_t m
                         vmreq_handle *ret_handle)
 {
         struct lane *lane = submit_lane(vm, spec->cpu, spec->flags);
-        uint64_t now_ns, word;
         vmreq_handle handle;
         struct req *req;
+        uint64_t word;
         int r;
 
         lane_will_push(lane);
-        now_ns = clock_now_ns(); /* while that line comes */
         /* Looked at first, so that who is refused takes no packet from others. */
         if (lane_full(lane))
                 return VMREQ_E_BUSY;
         req = req_take(vm, spec->cpu);
         if (!req)
                 return VMREQ_E_BUSY;
-        submit_fill(vm, req, spec, now_ns);
+        submit_fill(vm, req, spec);
         word = req_with_state(atomic_load_explicit(&req->word, memory_order_relaxed),
                               VMREQ_REQ_QUEUED) +
                more;
@@ -358,7 +357,7 @@ static int alloc(struct vm *vm, const struct vmreq_spec *spec, uint64_t word, st
         *ret_req = req_new(vm, word);
         if (!*ret_req)
                 return VMREQ_E_BUSY;
-        submit_fill(vm, *ret_req, spec, clock_now_ns());
+        submit_fill(vm, *ret_req, spec);
         if (word & REQ_F_PARENT)
                 req_more(vm, *ret_req)->failed = failed;
         return 0;

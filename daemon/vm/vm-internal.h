@@ -70,6 +70,7 @@ struct emt {
         uint64_t spin_ns;            /* what it would spin now; 0 = not at all */
         uint64_t lingered_ns;        /* what it has spun of that before it asked for the truth */
         bool lingers;                /* its loop is emt_main's, and has no guest to run */
+        bool answered;               /* a waited call came to its end last, and it lingers then */
 };
 
 struct rendezvous {
@@ -268,8 +269,8 @@ int wait_answer(struct vm *vm, struct req *req);
 struct lane *submit_lane(struct vm *vm, uint32_t cpu, uint32_t flags);
 /* Wakes who serves the lane of this destination. */
 void submit_wake(struct vm *vm, uint32_t cpu, uint32_t flags);
-/* Fills a packet of one's own from a spec that was checked; it is submitted at now_ns. */
-void submit_fill(struct vm *vm, struct req *req, const struct vmreq_spec *spec, uint64_t now_ns);
+/* Fills a packet of one's own from a spec that was checked. */
+void submit_fill(struct vm *vm, struct req *req, const struct vmreq_spec *spec);
 bool submit_is_broadcast(uint32_t cpu);
 /* vmreq_submit, a wait for it, and its status, of a single request without deadline or hooks, by a
  * thread that is no EMT: what it costs is a reference fewer, and a pin for all. */
