@@ -143,6 +143,13 @@ static inline bool lane_next(struct lane *lane, uint64_t place, uint32_t *ret_in
         return lane_is_written(lane, value, ticket) && (value & LANE_INDEX_MASK);
 }
 
+/* The same of the next to be taken, whatever stood before it. */
+static inline bool lane_first(struct lane *lane, uint32_t *ret_index)
+{
+        return lane_next(lane, atomic_load_explicit(&lane->head, memory_order_relaxed) - 1,
+                         ret_index);
+}
+
 /* The ticket in a place: its position in the order of takes from its lane, from 1 on. */
 static inline uint64_t lane_take_seq(const struct lane *lane, uint64_t place)
 {

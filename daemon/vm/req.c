@@ -13,7 +13,8 @@
  *
  * A request without hooks or deadline that nobody sleeps for owes nothing to anybody when it has
  * run: then the runner's reference goes with the swap that makes it COMPLETED; and if that was the
- * last one, the swap makes it FREE at once.
+ * last one, the swap makes it FREE at once.  If nobody has a handle of it either, its end_ns stays
+ * 0: the EMT looks at the clock, for its histograms, when the swap is done.
  */
 #include "vm/vm-internal.h"
 

@@ -93,24 +93,25 @@ struct req {
                 vmreq_callback callback; /* kind CALLBACK */
         };
         void *ctx;
-        uint64_t tag;
         uint32_t cpu; /* destination; a child: its vCPU */
         uint8_t kind; /* enum vmreq_kind */
         uint8_t flags;
         uint8_t argc;
         uint8_t has; /* REQ_HAS_… */
 
-        /* Atomic because snapshots read them while the packet lives on; relaxed, the word orders
-         * them. */
+        /* Times and ran_on are atomic because snapshots read them while the packet lives on;
+         * relaxed, the word orders them. */
         _Atomic uint64_t queued_ns; /* when it was submitted; a child: when it was pushed */
-        _Alignas(CACHE_LINE) _Atomic uint64_t start_ns; /* 0: has not started */
-        _Atomic uint64_t end_ns;                        /* 0: has not ended */
-        _Atomic uint32_t ran_on;                        /* cpu; VMREQ_CPU_NONE before */
+        _Atomic uint32_t ran_on;    /* cpu; VMREQ_CPU_NONE before */
 
-        /* Written by the runner before COMPLETED, read by others after it. */
+        /* Status and value are written by the runner before COMPLETED, read by others after it.
+         * The status stands beside the word: who waits needs no other line. */
         int32_t status;
-        uint64_t value;
 
+        _Alignas(CACHE_LINE) _Atomic uint64_t start_ns; /* 0: has not started */
+        _Atomic uint64_t end_ns;                        /* 0: has not ended, or nobody asks when */
+        uint64_t value;
+        uint64_t tag;                 /* the submitter's, like what stands above queued_ns */
         uint64_t args[REQ_ARGS_NEAR]; /* if argc is no more; else they are all beside */
 };
 

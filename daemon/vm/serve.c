@@ -201,7 +201,8 @@ static void run_at(struct emt *emt, struct req *req, uint64_t word, uint64_t sta
                 atomic_store_explicit(&req->end_ns, end_ns, memory_order_relaxed);
                 silently = req_end_running(emt->vm, req, false);
         }
-        emt->answered = silently && REQ_REFS(word) > 1 && emt->lingers && !outer;
+        emt->answered = silently && REQ_REFS(word) > 1 && emt->lingers && !outer &&
+                        !emt->in_rendezvous;
         /* Hooks and wake-ups take time. */
         emt->now_ns = silently ? end_ns : 0;
 }
@@ -233,11 +234,17 @@ static void run(struct emt *emt, struct req *req, uint64_t word)
  */
 static bool linger(struct emt *emt)
 {
+        struct lane *lane = &emt->lanes[LANE_NORMAL];
         uint64_t begin_ns = clock_now_ns(), now_ns = begin_ns;
         uint64_t most_ns = MIN(emt->spin_ns, LINGER_NS);
 
         do {
                 if (emt_sees_push(emt)) {
+                        uint32_t index;
+
+                        /* The packet comes while this thread finds its way to it. */
+                        if (lane_first(lane, &index))
+                                req_will_write(req_at(emt->vm, index));
                         emt->now_ns = now_ns;
                         emt_spin_paid(emt);
                         return true;

@@ -667,7 +667,8 @@ struct vmreq_lane_stats {
 };
 
 /* Figures of one EMT and its own lanes, or with cpu VMREQ_CPU_ANY of the two ANY lanes (no
- * histograms). */
+ * histograms).  A request without handle and hooks - vmreq_call_wait, VMREQ_NO_WAIT - may come into
+ * the histograms a moment after it is over. */
 struct vmreq_emt_stats {
         struct vmreq_lane_stats lanes[2];   /* normal, priority */
         uint64_t queued[VMREQ_HISTOGRAM_N]; /* time queued of the requests that it ran */

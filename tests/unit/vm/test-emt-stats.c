@@ -118,6 +118,23 @@ static void test_histograms(void **state)
         assert_int_equal(sum(stats_of(VMREQ_CPU_ANY).queued) + sum(stats_of(VMREQ_CPU_ANY).run), 0);
 }
 
+static int32_t seven(void)
+{
+        return 7;
+}
+
+/* A waited call is counted when it returns, and in the histograms soon after. */
+static void test_waited_calls(void **state)
+{
+        (void)state;
+        for (uint64_t i = 1; i <= 20; i++) {
+                assert_int_equal(vmreq_call_wait(id, 1, (vmreq_fn)seven, 0), 7);
+                assert_int_equal(engine_emt(id, 1).done, i);
+        }
+        UNTIL(sum(stats_of(1).run) == 20 && sum(stats_of(1).queued) == 20);
+        assert_int_equal(sum(stats_of(0).run), 0);
+}
+
 /* A time stands in the bucket of its power of two. */
 static unsigned bucket_of(uint64_t ns)
 {
@@ -336,6 +353,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_bad_input, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_fresh, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_histograms, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_waited_calls, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_buckets, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_lanes, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_high_water, setup, teardown),
