@@ -258,6 +258,29 @@ static const struct type *find_type(struct field_text name)
         return &types[0];
 }
 
+/* NAME=… as it seems, of no argument that there is: true, and the names that there are. */
+static bool explain_name(const char *word, const struct proto_value *description, char *reterr_text,
+                         size_t size)
+{
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyz_0123456789";
+        const struct proto_value *params = field_array(description, "params");
+        struct field_text symbol = field_text(description, "name"), name;
+        size_t len = strspn(word, letters), used;
+
+        if (len == 0 || word[len] != '=' || len > SHOWN_BYTES_MAX ||
+            (word[0] >= '0' && word[0] <= '9'))
+                return false;
+        (void)snprintf(reterr_text, size, "%.*s: there is no argument \"%.*s\"; there are",
+                       (int)symbol.len, symbol.data, (int)len, word);
+        for (uint32_t i = 0; i < params->count; i++) {
+                name = field_text(&params->items[i], "name");
+                used = strlen(reterr_text);
+                (void)snprintf(reterr_text + used, size - used, "%s %.*s", i > 0 ? "," : "",
+                               (int)name.len, name.data);
+        }
+        return true;
+}
+
 /* debug.add: argument 1 "a": expected i64, got 'abc' (write 42, -7 or 0x2a) */
 static void explain(const struct arg *arg, const struct type *type, size_t i,
                     const struct proto_value *description, char *reterr_text, size_t size)
@@ -267,6 +290,8 @@ static void explain(const struct arg *arg, const struct type *type, size_t i,
                           name = field_text(param, "name");
         bool cut = strlen(arg->word) > SHOWN_BYTES_MAX;
 
+        if (explain_name(arg->word, description, reterr_text, size))
+                return;
         (void)snprintf(reterr_text, size,
                        "%.*s: argument %zu \"%.*s\": expected %s, got '%.*s%s' (%s%s)",
                        (int)symbol.len, symbol.data, i + 1, (int)name.len, name.data, type->name,

@@ -266,6 +266,11 @@ static int list(const struct ctl *ctl, const struct sockets_places *places)
                 r = print_json(ctl, vms, n);
         else if (vms && n > 0)
                 print_table(vms, n);
+        else if (vms)
+                fprintf(stderr,
+                        "vmreqctl: no VM has its socket in %s%s%s; -s names one elsewhere\n",
+                        places->system_dir, places->runtime_dir ? " or $XDG_RUNTIME_DIR" : "",
+                        places->runtime_dir ? "/vmreqd" : "");
         for (size_t i = 0; vms && i < n; i++)
                 ctl_value_deinit(&vms[i].status);
         free(vms);

@@ -153,6 +153,13 @@ int verb_ps(struct ctl *ctl, const struct verb_options *options, int argc, char 
                 fprintf(stderr, "vmreqctl: ps: --all and --limit exclude each other\n");
                 return CTL_USAGE;
         }
+        if (options->limit.set && (options->limit.value == 0 || options->limit.value > PAGE)) {
+                fprintf(stderr,
+                        "vmreqctl: ps: --limit %" PRIu64 ": expected 1 to %d; --all shows "
+                        "all\n",
+                        options->limit.value, PAGE);
+                return CTL_USAGE;
+        }
         ctl_set_patience(ctl, 0);
         r = ctl_connect(ctl);
         if (r == CTL_DONE)

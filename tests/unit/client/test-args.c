@@ -172,6 +172,18 @@ static void test_message(void **state)
                       sizeof(text));
         assert_non_null(strstr(text, "'0123456789012345678901234567890123456789...'"));
         proto_builder_deinit(&builder);
+        /* A mistyped name. */
+        (void)put_one("i64", "q_2=5", &builder, text, sizeof(text));
+        assert_string_equal(text, "x.y: there is no argument \"q_2\"; there are p");
+        proto_builder_deinit(&builder);
+        (void)put_one("i64", "2=5", &builder, text, sizeof(text));
+        assert_non_null(strstr(text, "expected i64, got '2=5'"));
+        proto_builder_deinit(&builder);
+        (void)put_one("i64", "=5", &builder, text, sizeof(text));
+        assert_non_null(strstr(text, "expected i64, got '=5'"));
+        proto_builder_deinit(&builder);
+        assert_int_equal(put_one("str", "q=5", &builder, text, sizeof(text)), ARGS_OK);
+        proto_builder_deinit(&builder);
 }
 
 static void test_file(void **state)

@@ -47,6 +47,8 @@ static void test_ps(void **state)
                     "vmreq.ps [{filter: {symbol: a.*, state: queued, uid: 5, cpu: any}}]", "", "");
         expect_verb("ps --cpu 3 --json", CTL_DONE, "vmreq.ps [{filter: {cpu: 3}}]", "[]\n", "");
         expect_verb("ps --all --limit 1", CTL_USAGE, "", "", "exclude each other");
+        expect_verb("ps --limit 0", CTL_USAGE, "", "", "--limit 0: expected 1 to 1000");
+        expect_verb("ps --limit 1001", CTL_USAGE, "", "", "--limit 1001: expected 1 to 1000");
 }
 
 /* A server whose list has no end does not keep us. */
