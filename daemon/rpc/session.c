@@ -115,7 +115,9 @@ bool rpc_session_frame(struct rpc_peer *peer, const uint8_t *data, const struct 
         case PROTO_VALUE_OK:
                 break;
         case PROTO_VALUE_E_MEMORY:
-                return reject(peer, frame, "out of memory");
+                rpc_peer_reject_for_memory(peer); /* no fault of what it sent */
+                rpc_peer_note_rejected(peer, "out of memory");
+                return false;
         case PROTO_VALUE_E_MALFORMED:
         default:
                 return reject(peer, frame, "malformed frame");

@@ -3,7 +3,9 @@
  * what is ignored. */
 #include "unit/rpc/one.h"
 
+#include "lib/fail-at.h"
 #include "rpc/peer.h"
+#include "rpc/session.h"
 
 static void test_tolerances(void **state)
 {
@@ -159,6 +161,33 @@ static void test_arena_is_trimmed(void **state)
         free(nils);
 }
 
+/* As it comes from peer.c: a whole frame, and then no memory for its values. */
+static void decode_without_memory(struct rpc_server *server, void *ctx)
+{
+        static const uint8_t head[] = {0x94, 0,   7,    0xa6, 't', '.',  'e', 'c',
+                                       'h',  'o', 0x91, 0xdd, 0,   0x01, 0,   0};
+        static uint8_t data[sizeof(head) + 0x10000];
+        struct rpc_peer *peer = TAILQ_FIRST(&server->peers);
+
+        (void)ctx;
+        memset(data, 0xc0, sizeof(data));
+        memcpy(data, head, sizeof(head));
+        assert_int_equal(proto_frame_scan(&peer->frame, data, sizeof(data)), PROTO_FRAME_DONE);
+        fail_at = 1;
+        assert_false(rpc_session_frame(peer, data, &peer->frame));
+        assert_int_equal(fail_at, 0);
+        rpc_peer_end(peer);
+}
+
+static void test_no_memory_for_values(void **state)
+{
+        (void)state;
+        client_sync(&c);
+        harness_on_loop(&h, decode_without_memory, NULL);
+        client_expect_error(&c, 7, "INTERNAL", "no", "out of memory; the connection is closed");
+        client_expect_end(&c);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -168,6 +197,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_error_styles_of_neovim, start, end),
                 cmocka_unit_test_setup_teardown(test_names, start, end),
                 cmocka_unit_test_setup_teardown(test_arena_is_trimmed, start, end),
+                cmocka_unit_test_setup_teardown(test_no_memory_for_values, start, end),
         };
 
         return HARNESS_RUN("session", tests);
