@@ -157,6 +157,23 @@ bool explain_is_name(const char *name)
                (proto_symbol_name_valid(name, len) && !proto_symbol_name_reserved(name, len));
 }
 
+void explain_dead_names(const struct rpc_rules *rules, FILE *out)
+{
+        for (uint32_t i = 0; i < rules->n; i++) {
+                const struct rpc_rule *rule = &rules->rule[i];
+
+                for (uint32_t k = 0; k < rule->symbols.n; k++) {
+                        const char *name = rule->symbols.items[k];
+
+                        if (!strpbrk(name, "*?[") && !explain_is_name(name))
+                                (void)fprintf(out,
+                                              "vmreqd: %s:%u: warning: the rule \"%s\" names "
+                                              "\"%s\", which is no method and no symbol's name\n",
+                                              rule->file, rule->line, rule->name, name);
+                }
+        }
+}
+
 bool explain_needs_flags(const struct rpc_policy *policy, const struct rpc_identity *identity,
                          const char *symbol)
 {

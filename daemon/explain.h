@@ -16,6 +16,12 @@ bool explain_identity(const char *user, const struct rpc_policy_host *host,
 bool explain_is_name(const char *name);
 
 /*
+ * Writes a line for each name in the rules, patterns apart, that no method has and no symbol can
+ * have: such a rule allows or denies less than its writer means.
+ */
+void explain_dead_names(const struct rpc_rules *rules, FILE *out);
+
+/*
  * Does what decides about `symbol` depend on how its module has marked it?  If not, the answer can
  * be given without the module.
  */

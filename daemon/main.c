@@ -506,6 +506,8 @@ int main(int argc, char **argv)
         config_init(&daemon.config);
         if (read_settings(&daemon, &status) && !only_asks)
                 return serve(&daemon);
+        if (status == EXIT_SUCCESS && daemon.options.check)
+                explain_dead_names(daemon.rules, stderr);
         if (status == EXIT_SUCCESS && daemon.options.explain_user)
                 status = explain(&daemon);
         (void)take_down(&daemon);

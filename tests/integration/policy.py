@@ -279,7 +279,13 @@ class Program(WithPolicy):
 
   def test_check(self):
     write(self.folder, "10.conf", "[rule a]\naction = allow\n")
-    self.assertEqual(vmreqtest.vmreqd("--check", "--policy-dir", self.folder).code, 0)
+    done = vmreqtest.vmreqd("--check", "--policy-dir", self.folder)
+    self.assertEqual((done.code, done.err), (0, ""))
+    path = write(self.folder, "20.conf", "[rule b]\naction = deny\nsymbols = vmreq.cancle\n")
+    done = vmreqtest.vmreqd("--check", "--policy-dir", self.folder)
+    self.assertEqual((done.code, done.err),
+                     (0, f'vmreqd: {path}:1: warning: the rule "b" names "vmreq.cancle", which is no method and '
+                         "no symbol's name\n"))
     path = write(self.folder, "20.conf", "[rule b]\naction = allow\ncpu = 1\n")
     done = vmreqtest.vmreqd("--check", "--policy-dir", self.folder)
     self.assertEqual(done.code, 1)

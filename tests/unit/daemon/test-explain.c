@@ -210,13 +210,39 @@ static void test_names(void **state)
         assert_false(explain_is_name(""));
 }
 
+static void test_dead_names(void **state)
+{
+        struct rpc_rules *rules = rpc_rules_new();
+        char text[512] = "";
+        FILE *out = fmemopen(text, sizeof(text), "w");
+
+        (void)state;
+        assert_true(rules && out && rpc_rules_begin_file(rules, "q.conf"));
+        assert_null(rpc_rules_add(rules, "good", 1));
+        assert_null(rpc_rules_add_symbol(rules, "cpu.regs"));
+        assert_null(rpc_rules_add_symbol(rules, "vmreq.cancel"));
+        assert_null(rpc_rules_add_symbol(rules, "vmreq.c*"));
+        assert_null(rpc_rules_add(rules, "bad", 7));
+        assert_null(rpc_rules_add_symbol(rules, "vmreq.cancle"));
+        assert_null(rpc_rules_add_symbol(rules, "cpu"));
+        explain_dead_names(rules, out);
+        (void)fclose(out);
+        assert_string_equal(text,
+                            "vmreqd: q.conf:7: warning: the rule \"bad\" names \"vmreq.cancle\", "
+                            "which is no method and no symbol's name\n"
+                            "vmreqd: q.conf:7: warning: the rule \"bad\" names \"cpu\", "
+                            "which is no method and no symbol's name\n");
+        assert_null(rpc_rules_free(rules));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, start, end)
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                TEST(test_defaults), TEST(test_rules), TEST(test_whether_flags_matter),
-                TEST(test_socket),   TEST(test_who),   TEST(test_names),
+                TEST(test_defaults),   TEST(test_rules), TEST(test_whether_flags_matter),
+                TEST(test_socket),     TEST(test_who),   TEST(test_names),
+                TEST(test_dead_names),
         };
 
         (void)alarm(50);
