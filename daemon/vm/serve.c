@@ -228,9 +228,6 @@ static void run(struct emt *emt, struct req *req, uint64_t word)
  * at the next entries alone, because the truth stands on the pushers' lines, and they would have to
  * fetch them back.  The look at the clock is the pause between two looks, and says when the next
  * request starts.  True: something came.
- *
- * Not so after others: who pushes one after the other is hindered by an EMT that is at each entry
- * as soon as it is written.
  */
 static bool linger(struct emt *emt)
 {
