@@ -293,6 +293,7 @@ static void roll_spec(struct item *item, struct vmreq_spec *spec)
                 spec->flags |= VMREQ_WAIT_ROOM;
                 spec->deadline_ns = clock_now_ns() + roll(500) * 1000;
         }
+        spec->flags |= !(spec->flags & VMREQ_WAIT_ROOM) && chance(25) ? VMREQ_MORE : 0;
         item->lane = lane_of(spec->cpu, spec->flags);
         item->single = item->lane < LANES;
         item->behaviour = chance(60) ? RETURN : (enum behaviour)roll(_BEHAVIOUR_N);
@@ -381,6 +382,12 @@ static bool produce(uint32_t cpu)
         item->accepted = true;
         atomic_fetch_add(&world.accepted, 1);
         show(handle);
+        /* Before anybody waits for it: at once, or after another one. */
+        if (spec.flags & VMREQ_MORE) {
+                (void)(chance(30) && produce(VMREQ_CPU_NONE));
+                r = vmreq_wake(world.vm, spec.cpu);
+                CHECK(r == 0 || r == VMREQ_E_HANDLE || !item->single);
+        }
         if (!(spec.flags & VMREQ_NO_WAIT))
                 use_handle(item, handle);
         return true;
